@@ -1,0 +1,68 @@
+//! What a cluster says about itself: plain data, so that it can be judged without one.
+
+use std::collections::BTreeMap;
+
+use crate::kafka::admin::{BrokerAge, Configs, TopicDescription};
+use crate::wire::proto::Genesis;
+
+/// The topic in which brokers keep transactions.
+pub const TRANSACTION_LOG: &str = "__transaction_state";
+
+/// What a cluster said.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Brokers, by id.
+    pub brokers: Answer<BTreeMap<i32, BrokerFacts>>,
+    /// Topics, by name, [`TRANSACTION_LOG`] among them.
+    pub topics: BTreeMap<String, Answer<TopicDescription>>,
+    /// The first record of each partition of `decisions`; empty if that topic was not found.
+    pub genesis: BTreeMap<u32, GenesisFact>,
+}
+
+/// A broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerFacts {
+    /// Whether it is new enough.
+    pub age: BrokerAge,
+    /// Its settings.
+    pub configs: Configs,
+}
+
+/// What was asked for, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// It is there.
+    Found(T),
+    /// It does not exist.
+    Missing,
+    /// The cluster refuses to tell; its words.
+    Denied(String),
+}
+
+impl<T> Answer<T> {
+    /// What was found.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Missing | Self::Denied(_) => None,
+        }
+    }
+}
+
+/// What a partition of `decisions` begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GenesisFact {
+    /// Nothing was ever written to it.
+    Empty,
+    /// A genesis.
+    Found(Genesis),
+    /// Its start was deleted; the first offset that is left.
+    Trimmed(i64),
+    /// Something else; what.
+    Other(String),
+}
+
+/// The fewest replicas of any partition of a topic.
+pub fn replication(topic: &TopicDescription) -> usize {
+    topic.partitions.iter().map(|partition| partition.replicas.len()).min().unwrap_or(0)
+}

@@ -1,0 +1,228 @@
+//! The first record of each log: what it must say, what differs, reading it and writing it once.
+
+use std::time::{Duration, Instant};
+
+use prost::Message;
+
+use super::facts::GenesisFact;
+use crate::broker::{Broker, Fault, LogReader, LogWriter, Outgoing, Output};
+use crate::kafka::admin::TopicDescription;
+use crate::wire::link::{self, CONTENT_HASH, DIGEST_HASH, LINK_HASH, LOG_VERSION};
+use crate::wire::proto::log_record::Kind;
+use crate::wire::proto::{Genesis, LogRecord};
+
+/// How long the first record of a log that is not empty may take to arrive. A cold consumer needs half a second.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a producer may take to start and to commit. A coordinator that is being elected takes seconds.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Times that a genesis is tried: its log is looked at before each.
+const ATTEMPTS: u32 = 3;
+
+/// The topics of a log as they are now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Topics {
+    /// Partitions of `orders`.
+    pub(super) partitions: u32,
+    /// Topic ids of `orders`, `stock` and `decisions`.
+    pub(super) ids: [[u8; 16]; 3],
+}
+
+impl Topics {
+    pub(super) fn of(orders: &TopicDescription, stock: &TopicDescription, decisions: &TopicDescription) -> Self {
+        let partitions = u32::try_from(orders.partitions.len()).expect("Kafka counts partitions in 31 bits");
+        Self { partitions, ids: [orders.id, stock.id, decisions.id] }
+    }
+
+    /// The genesis of one shard of these topics.
+    pub(super) fn genesis(&self, shard: u32, window: Duration, skew: Duration) -> Genesis {
+        let ms =
+            |d: Duration| u64::try_from(d.as_millis()).expect("the flags give durations in 64 bits of milliseconds");
+        link::genesis(shard, self.partitions, self.ids, ms(window), ms(skew))
+    }
+}
+
+/// One way in which a genesis does not fit its topics.
+#[derive(Debug)]
+pub(super) struct Difference {
+    /// What differs.
+    pub(super) found: String,
+    /// What to do.
+    pub(super) remedy: String,
+    /// It means that records are gone, which an operator may accept.
+    pub(super) loss: bool,
+}
+
+/// In which ways `genesis`, found in partition `shard`, does not fit the topics as they are now.
+pub(super) fn differences(genesis: &Genesis, shard: u32, now: &Topics) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let mut add =
+        |found: String, remedy: &str, loss| differences.push(Difference { found, remedy: remedy.to_owned(), loss });
+    if genesis.version != LOG_VERSION {
+        add(
+            format!("follows version {} of the log's rules, this engine version {LOG_VERSION}", genesis.version),
+            "run the engine that made it, or a newer one",
+            false,
+        );
+    }
+    let hashes =
+        [(&genesis.link_hash, LINK_HASH), (&genesis.digest_hash, DIGEST_HASH), (&genesis.content_hash, CONTENT_HASH)];
+    for (named, known) in hashes.into_iter().filter(|(named, known)| named != known) {
+        add(format!("names the hash {named:?}, this engine knows {known:?}"), "run a newer engine", false);
+    }
+    if genesis.shard != shard {
+        add(
+            format!("is the genesis of shard {}", genesis.shard),
+            "recreate the topics: they were copied wrongly",
+            false,
+        );
+    }
+    if genesis.partitions != now.partitions {
+        add(
+            format!(
+                "was made for {} partitions, there are {} now: pools are routed elsewhere",
+                genesis.partitions, now.partitions
+            ),
+            "partitions cannot be taken away: begin with new topics",
+            false,
+        );
+    }
+    let ids = [
+        ("orders", &genesis.orders_topic_id, now.ids[0]),
+        ("stock", &genesis.stock_topic_id, now.ids[1]),
+        ("decisions", &genesis.decisions_topic_id, now.ids[2]),
+    ];
+    for (topic, noted, id) in ids.into_iter().filter(|(_, noted, id)| noted.as_slice() != id) {
+        add(
+            format!(
+                "is the log of another {topic} topic (id {}, now {}): that topic was deleted and created again",
+                hex(noted),
+                hex(&id)
+            ),
+            "restore the topics, or begin with new ones; --accept-loss goes on without what is gone",
+            true,
+        );
+    }
+    differences
+}
+
+/// Bytes as people compare them.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What `value`, the first record of a log, is.
+fn classify(value: &[u8]) -> GenesisFact {
+    match LogRecord::decode(value).map(|record| record.kind) {
+        Ok(Some(Kind::Genesis(genesis))) => GenesisFact::Found(genesis),
+        Ok(Some(Kind::Fence(fence))) => GenesisFact::Other(format!("it begins with a fence of {}", fence.owner)),
+        Ok(Some(Kind::Link(_))) => GenesisFact::Other("it begins with a link".to_owned()),
+        Ok(None) => GenesisFact::Other("it begins with a record of no known kind".to_owned()),
+        Err(error) => GenesisFact::Other(format!("its first record is not of the log: {error}")),
+    }
+}
+
+/// What the log of `shard` begins with; `bounds` are its first offset and the offset after its last.
+///
+/// # Errors
+/// The brokers cannot be reached, or refuse.
+pub(super) fn read<B: Broker>(broker: &B, shard: u32, bounds: (i64, i64)) -> Result<GenesisFact, Fault> {
+    match bounds {
+        (0, 0) => return Ok(GenesisFact::Empty),
+        (begin, _) if begin > 0 => return Ok(GenesisFact::Trimmed(begin)),
+        _ => {}
+    }
+    let mut reader = broker.reader(shard, 0)?;
+    let deadline = Instant::now() + READ_TIMEOUT;
+    let mut first = None;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        reader.read(left, &mut |_, value| {
+            first.get_or_insert_with(|| classify(value));
+        })?;
+        match first.take() {
+            Some(fact) => return Ok(fact),
+            // Whoever wrote here did not commit: markers and aborted records alone are an empty log.
+            None if reader.position() >= bounds.1 => return Ok(GenesisFact::Empty),
+            None if left.is_zero() => {
+                let what = format!("of its {} offsets no committed record arrived within {READ_TIMEOUT:?}", bounds.1);
+                return Ok(GenesisFact::Other(what));
+            }
+            None => {}
+        }
+    }
+}
+
+/// What [`write`] did.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Written {
+    /// The genesis was written.
+    Now,
+    /// The log had begun before, so; nothing was written.
+    Before(GenesisFact),
+}
+
+/// Writes the genesis of a shard if its log is empty. Initialising the shard's producer ends what anybody else was
+/// writing, so that an end asked for afterwards says whether the log is empty: there is never a second genesis.
+///
+/// # Errors
+/// The brokers cannot be reached, or refuse.
+pub(super) fn write<B: Broker>(
+    broker: &B,
+    genesis: &Genesis,
+    bounds: &dyn Fn() -> Result<(i64, i64), Fault>,
+) -> Result<Written, Fault> {
+    let value = link::genesis_value(genesis.clone());
+    let mut sent = false;
+    let mut attempt = 1;
+    loop {
+        let tried = (|| {
+            let mut writer = broker.writer(genesis.shard)?;
+            writer.init(WRITE_TIMEOUT)?;
+            let bounds = bounds()?;
+            match read(broker, genesis.shard, bounds)? {
+                GenesisFact::Empty => {}
+                begun => return Ok(Written::Before(begun)),
+            }
+            writer.begin()?;
+            sent = true;
+            writer.send(Outgoing { output: Output::Decisions, key: None, value: Some(&value), headers: &[] })?;
+            writer.commit(WRITE_TIMEOUT).map(|_| Written::Now)
+        })();
+        match tried {
+            // Ours, if what was sent before a failure turns out to have been committed.
+            Ok(Written::Before(GenesisFact::Found(found))) if sent && found == *genesis => return Ok(Written::Now),
+            Err(Fault::Transient(_) | Fault::Fenced(_)) if attempt < ATTEMPTS => attempt += 1,
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::memory::{Cluster, Layout, Topic};
+
+    #[test]
+    fn a_log_in_which_nobody_committed_anything_still_gets_its_genesis() {
+        let cluster = Cluster::new(Layout::new(1), 0);
+        let node = cluster.node();
+        let mut writer = node.writer(0).expect("a writer is made");
+        writer.init(WRITE_TIMEOUT).expect("it is the first");
+        writer.begin().expect("begun");
+        let cut_short = Outgoing { output: Output::Decisions, key: None, value: Some(b"genesis"), headers: &[] };
+        writer.send(cut_short).expect("sent");
+        drop(writer);
+
+        let topics = node.topics(READ_TIMEOUT).expect("they are there");
+        let topics = Topics { partitions: 1, ids: topics.ids };
+        let genesis = topics.genesis(0, Duration::from_secs(60), Duration::from_secs(1));
+        let bounds = || cluster.end(Topic::Decisions, 0).map(|end| (0, end.high));
+        let written = write(&node, &genesis, &bounds).expect("the broker is well");
+        assert_eq!(written, Written::Now);
+        assert_eq!(read(&node, 0, bounds().expect("asked")), Ok(GenesisFact::Found(genesis.clone())));
+        let again = write(&node, &genesis, &bounds).expect("the broker is well");
+        assert_eq!(again, Written::Before(GenesisFact::Found(genesis)));
+    }
+}

@@ -1,0 +1,61 @@
+//! The topics as they must be, and whether a cluster is what the engine relies on.
+//!
+//! [`required`] says what must be; [`fetch`] asks the cluster and only that; [`findings()`] judges what it said and asks
+//! nobody, so that every finding is tested without a cluster; [`create()`] makes what is missing.
+
+use std::fmt;
+
+mod create;
+pub mod describe;
+pub mod facts;
+mod fetch;
+mod findings;
+mod genesis;
+mod required;
+
+pub use create::{CreateError, Plan, create};
+pub use facts::Facts;
+pub use fetch::fetch;
+pub use findings::findings;
+pub use required::Role;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The engine does not run with it.
+    Error,
+    /// Works, and will hurt one day.
+    Warning,
+}
+
+/// Something that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about: a topic, a broker, the cluster, a key of the configuration.
+    pub subject: String,
+    /// What was found, and why it matters.
+    pub found: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}: {}: {}\n    do: {}", self.subject, self.found, self.remedy)
+    }
+}
+
+/// What a cluster is measured by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// A cluster for development: no replication, and brokers that do not tell about themselves, are warned of only.
+    pub dev: bool,
+    /// The operator knows that topics were recreated or logs cut, and goes on: warned of only.
+    pub accept_loss: bool,
+}

@@ -1,0 +1,236 @@
+//! The seam between the engine and Kafka: what a shard needs of a broker, and nothing more.
+//!
+//! Two implementations: `kafka` on librdkafka, and [`memory`], which has the semantics of the real one and runs under
+//! a seeded scheduler. One conformance suite (`tests/conformance`) holds both to the same promises.
+//!
+//! A call blocks for as long as its time-out says and no longer; in memory it never blocks. After any [`Fault`] of a
+//! [`LogWriter`] the writer is dropped and the log is looked at: no fault, definite or not, says what became of the
+//! transaction.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+pub use crate::wire::proto::Input;
+
+pub mod memory;
+
+/// Why a call on the broker failed. Its text is for people and names topic, partition and the broker's own words.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Fault {
+    /// May pass: a lost broker, a time-out, a full disk, an election. Try again later.
+    #[error("{0}")]
+    Transient(String),
+    /// Another producer with this shard's transactional.id was initialised after this one.
+    #[error("fenced: {0}")]
+    Fenced(String),
+    /// The offset asked for is not there: before the partition's start (trimmed by retention or deletion) or beyond
+    /// its end (records were lost).
+    #[error("offset {asked} is outside of the partition, which holds {begin}..{end}: {what}")]
+    OutOfRange {
+        /// The offset asked for.
+        asked: i64,
+        /// First offset there.
+        begin: i64,
+        /// Offset after the last.
+        end: i64,
+        /// Topic and partition.
+        what: String,
+    },
+    /// Will not pass without a person: no such topic, not authorised, wrong configuration.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// How a record got its timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampKind {
+    /// By the broker when it appended the record. The only kind an input may have.
+    LogAppend,
+    /// By the client, or not at all.
+    Other,
+}
+
+/// A record of an input, borrowed from its batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// The broker's timestamp, milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// How it got the timestamp.
+    pub timestamp_kind: TimestampKind,
+    /// Leader epoch, -1 if the broker gave none.
+    pub leader_epoch: i32,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; none for a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// One header of a record: name and value.
+pub type Header = (String, Option<Vec<u8>>);
+
+/// Consecutive records of one input, owned until dropped.
+pub trait Records: Send {
+    /// How many; at least one.
+    fn len(&self) -> usize;
+    /// Always false; clippy wants it beside `len`.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Record `i`, in order of offset.
+    fn get(&self, i: usize) -> Record<'_>;
+    /// The headers of record `i`, copied; for dead letters only.
+    fn headers(&self, i: usize) -> Vec<Header>;
+}
+
+/// Where an input's partition ended when it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The last stable offset: everything below it is decided by its producers and readable.
+    pub stable: i64,
+    /// The high watermark: offset after the last record, of open transactions too. Above `stable` while a
+    /// producer's transaction is open.
+    pub high: i64,
+}
+
+/// The ends of both inputs, all asked for after the ticket was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The ticket given to [`Inputs::ask_ends`].
+    pub ticket: u64,
+    /// Of `orders`.
+    pub orders: End,
+    /// Of `stock`.
+    pub stock: End,
+}
+
+/// Wakes a lane's apply thread out of [`Inputs::wait`].
+pub trait Wake: Send + Sync {
+    /// Lets the present or the next wait return at once.
+    fn wake(&self);
+}
+
+/// A shard's two inputs, read_committed, from where it resumes. Owned by the apply thread.
+pub trait Inputs: Send {
+    /// A batch of records.
+    type Records: Records;
+
+    /// The next records of `input`, `most` at the most; `None` if none has arrived. Does not wait. Once it failed, it
+    /// fails ever after: to read on is to open the inputs anew.
+    fn poll(&mut self, input: Input, most: usize) -> Result<Option<Self::Records>, Fault>;
+
+    /// Every readable record of `input` below this offset has been handed out. Also counts what is never handed out:
+    /// control markers and aborted data.
+    fn position(&self, input: Input) -> i64;
+
+    /// Waits until a record, an answer or a wake-up may be there, `timeout` at the most. May return early.
+    fn wait(&mut self, timeout: Duration);
+
+    /// A handle that ends a wait from another thread.
+    fn waker(&self) -> std::sync::Arc<dyn Wake>;
+
+    /// Asks the brokers where the inputs end now. Does not wait. A later call replaces an unanswered one.
+    fn ask_ends(&mut self, ticket: u64);
+
+    /// The newest answer not yet taken. While the brokers cannot be asked there is none.
+    fn ends(&mut self) -> Option<Ends>;
+
+    /// Publishes a Tick to the shard's own partition of `stock`. Does not wait for it to arrive; it may be lost.
+    fn tick(&mut self) -> Result<(), Fault>;
+}
+
+/// Where a record of a transaction goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Output {
+    /// The shard's partition of the log.
+    Decisions,
+    /// This partition of `replies`.
+    Replies(u32),
+    /// The shard's partition of `dead-letters`.
+    DeadLetters,
+    /// The optional topic with one record a decision; partitioned by the record's key.
+    PerDecision,
+}
+
+/// A record to be written. The writer copies what it needs before it returns.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub output: Output,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; none only for a dead letter whose original had none.
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: &'a [Header],
+}
+
+/// What a commit that succeeded went through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// A broker error, a time-out or a slow answer was seen meanwhile: a duplicate of the EndTxn request may still be
+    /// under way and strike the next transaction, so the writer must be replaced before it.
+    pub suspicious: bool,
+}
+
+/// The shard's transactional producer. Owned by the commit thread.
+///
+/// Dropping it ends nothing at the broker: an open transaction is ended by the next writer's [`LogWriter::init`], as
+/// aborted or, if its commit had been prepared, as committed.
+pub trait LogWriter: Send {
+    /// Fences every earlier writer of this shard and ends its transaction, one way or the other.
+    fn init(&mut self, timeout: Duration) -> Result<(), Fault>;
+    /// Begins a transaction.
+    fn begin(&mut self) -> Result<(), Fault>;
+    /// Hands a record over; it may still fail until [`LogWriter::commit`].
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Fault>;
+    /// Waits until every record sent has been acknowledged (counted), then commits. Readers may see the records only
+    /// a little later, and those of one output before those of another.
+    fn commit(&mut self, timeout: Duration) -> Result<Committed, Fault>;
+}
+
+/// Reads a shard's partition of `decisions`, read_committed, in order. Owned by whoever looks.
+pub trait LogReader: Send {
+    /// Hands each record that can be read now to `each`, with its offset; waits `timeout` at the most for a first one.
+    /// Returns how many; 0 proves nothing about the log's end.
+    fn read(&mut self, timeout: Duration, each: &mut dyn FnMut(i64, &[u8])) -> Result<usize, Fault>;
+
+    /// Every readable record below this offset has been handed out; counts what is never handed out, as
+    /// [`Inputs::position`] does.
+    fn position(&self) -> i64;
+}
+
+/// What the topics are at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicFacts {
+    /// Partitions of `orders`, `stock` and `decisions`, in this order.
+    pub partitions: [u32; 3],
+    /// Kafka topic ids, in the same order.
+    pub ids: [[u8; 16]; 3],
+}
+
+/// A broker, as a node sees it: opens what its shards need.
+pub trait Broker: Send + Sync + 'static {
+    /// See [`Inputs`].
+    type Inputs: Inputs;
+    /// See [`LogWriter`].
+    type Writer: LogWriter;
+    /// See [`LogReader`].
+    type Reader: LogReader;
+
+    /// Partition counts and topic ids, asked for now.
+    fn topics(&self, timeout: Duration) -> Result<TopicFacts, Fault>;
+    /// Opens both inputs of `shard`, each from the given offset.
+    fn inputs(&self, shard: u32, orders_from: i64, stock_from: i64) -> Result<Self::Inputs, Fault>;
+    /// Makes a producer with the shard's transactional.id (decisions topic + partition). Does not initialise it.
+    fn writer(&self, shard: u32) -> Result<Self::Writer, Fault>;
+    /// Opens the log of `shard` from an offset; 0 is its start, and a log that no longer begins there is a fault of
+    /// the first read.
+    fn reader(&self, shard: u32, from_offset: i64) -> Result<Self::Reader, Fault>;
+    /// Where the log of `shard` ends now, if that can be told. For showing progress, never for deciding anything.
+    fn log_end(&self, _shard: u32, _timeout: Duration) -> Option<i64> {
+        None
+    }
+}

@@ -1,0 +1,214 @@
+//! The flags, with their help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// `sluice`
+#[derive(Debug, Parser)]
+#[command(
+    name = "sluice",
+    version,
+    about = "Order ingestion for shopping-festival peaks",
+    long_about = "Reads orders from Kafka, reserves stock for each one in memory, refuses duplicates, and writes the \
+                  decisions back exactly once, in batched transactional commits.",
+    after_help = "Exit codes: 0 done, 1 failed or a check found a fault, 2 wrong flag or configuration, 3 Kafka out \
+                  of reach.\n\nExamples:\n  sluice demo --for 30s\n  sluice topics create --config sluice.toml \
+                  --partitions 12\n  sluice check --config sluice.toml\n  sluice run --config sluice.toml",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows all of it at work on this machine, against an embedded broker, and verifies what it decided.
+    Demo(DemoArgs),
+    /// Runs the service until it is told to stop (SIGTERM or Ctrl-C).
+    Run(RunArgs),
+    /// Makes the topics as they must be, or shows how they are.
+    #[command(subcommand)]
+    Topics(TopicsCommand),
+    /// Verifies the configuration and everything that the engine relies on in the cluster; `run` does so first.
+    Check(CheckArgs),
+    /// Prints the configuration in force and where each setting comes from; secrets are not shown.
+    Config(ConfigCommand),
+}
+
+/// Where the configuration comes from; the same for every command that has one.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Configuration")]
+pub struct ConfigArgs {
+    /// TOML file with what differs from the defaults.
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Sets one key, over file and environment; may be repeated.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Brokers to ask first (kafka.bootstrap_servers).
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub bootstrap_servers: Option<String>,
+    /// Consumer group (kafka.group_id).
+    #[arg(long, value_name = "NAME")]
+    pub group_id: Option<String>,
+    /// Where to serve metrics and health (http.listen).
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http_listen: Option<String>,
+    /// text or json (log.format).
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// What is logged (log.level).
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// `sluice demo`
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Stop after this long, for example 30s or 2m. Without it and --orders: until Ctrl-C.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub run_for: Option<Duration>,
+    /// Stop after this many orders.
+    #[arg(long, value_name = "N")]
+    pub orders: Option<u64>,
+    /// Orders a second that arrive.
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=200_000))]
+    pub rate: u64,
+    /// The same seed gives the same orders. Without it one is drawn and printed.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The broker to run against.
+    #[arg(long, value_enum, default_value_t = DemoBroker::Mock)]
+    pub broker: DemoBroker,
+}
+
+/// What `sluice demo` runs against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DemoBroker {
+    /// librdkafka's mock cluster, in this process; keeps nothing.
+    Mock,
+    /// An Apache Kafka, fetched through Maven and started on free ports of this machine; needs Java 17.
+    Kafka,
+}
+
+/// `sluice run`
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// See `ConfigArgs`.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Accept a cluster without replication, for development: nothing survives the loss of a broker.
+    #[arg(long)]
+    pub dev: bool,
+    /// Go on where the log and the topics contradict each other (topics recreated, input trimmed): what is missing
+    /// is lost, and orders may be decided a second time.
+    #[arg(long)]
+    pub accept_loss: bool,
+}
+
+/// `sluice check`
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// See `ConfigArgs`.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Accept a cluster without replication, for development.
+    #[arg(long)]
+    pub dev: bool,
+}
+
+/// `sluice config`
+#[derive(Clone, Debug, Args)]
+pub struct ConfigCommand {
+    /// See `ConfigArgs`.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print the default configuration instead, with the description of every key.
+    #[arg(long)]
+    pub default: bool,
+}
+
+/// `sluice topics …`
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Creates what is missing and writes the first record of each log. Changes nothing that is there.
+    Create(CreateArgs),
+    /// Shows each topic and what differs from how it must be; exits with 1 if something does.
+    Describe(CheckArgs),
+}
+
+/// `sluice topics create`
+#[derive(Clone, Debug, Args)]
+pub struct CreateArgs {
+    /// See `ConfigArgs`.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Partitions of orders, stock, decisions and dead-letters: one shard each. Cannot be changed afterwards.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub partitions: u32,
+    /// Partitions of replies: about one for each checkout instance that waits for answers.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub reply_partitions: u32,
+    /// Copies of each partition.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=15), conflicts_with = "dev")]
+    pub replication: u16,
+    /// Copies that must have a record before it is acknowledged.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=15), conflicts_with = "dev")]
+    pub min_insync: u16,
+    /// How long an order id is remembered, for example 1h: a retry later than this is refused, never decided twice.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    pub window: Duration,
+    /// By how much a client's clock may be ahead of the broker's.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
+    pub skew: Duration,
+    /// For development on one broker: one copy of everything.
+    #[arg(long)]
+    pub dev: bool,
+}
+
+/// A duration with its unit: ms, s, m, h or d.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("a whole number and a unit, for example 500ms, 30s, 5m, 1h or 7d".to_owned()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(unit_ms))
+        .map(Duration::from_millis)
+        .ok_or_else(|| "a whole number and a unit, for example 30s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        for wrong in ["", "5", "h", "1.5h", "-1s", "99999999999999999999d"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

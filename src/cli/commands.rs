@@ -1,0 +1,180 @@
+//! Each command, from its flags to its exit code.
+
+use std::env;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+
+use super::args::{CheckArgs, Command, ConfigArgs, ConfigCommand, CreateArgs, DemoArgs, RunArgs, TopicsCommand};
+use super::exit::{Exit, Failure};
+use crate::admin::facts::Answer;
+use crate::admin::{self, Demands, Facts, Finding, Plan, Severity};
+use crate::broker::Fault;
+use crate::config::{self, Config, DEFAULTS, FlagSetting, Loaded, Log, LogFormat, Sources};
+use crate::kafka::KafkaBroker;
+use crate::kafka::admin::Admin;
+use crate::node::{logging, signals, start};
+
+/// How long a question to the cluster may take: a cold connection over TLS, and an election under way.
+const ASK_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What the demo logs: its screen is for what happens, its log for what should not.
+const DEMO_LOG_LEVEL: &str = "warn";
+
+pub(super) fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(args) => demo(&args),
+        Command::Run(args) => serve(&args),
+        Command::Topics(TopicsCommand::Create(args)) => create(&args),
+        Command::Topics(TopicsCommand::Describe(args)) => describe(&args),
+        Command::Check(args) => check(&args),
+        Command::Config(args) => print_config(&args),
+    }
+}
+
+/// The configuration that flags, environment and file give.
+fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
+    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+    let environment = env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+    let dedicated = [
+        ("--bootstrap-servers", "kafka.bootstrap_servers", &args.bootstrap_servers),
+        ("--group-id", "kafka.group_id", &args.group_id),
+        ("--http-listen", "http.listen", &args.http_listen),
+        ("--log-format", "log.format", &args.log_format),
+        ("--log-level", "log.level", &args.log_level),
+    ];
+    let mut flags: Vec<_> = dedicated
+        .into_iter()
+        .filter_map(|(flag, key, value)| Some(FlagSetting { flag, key: key.to_owned(), value: value.clone()? }))
+        .collect();
+    for written in &args.set {
+        flags.push(Sources::parse_set(written)?);
+    }
+    Ok(config::load(&Sources { file: args.config.clone(), environment, flags })?)
+}
+
+/// A cluster that can be asked and written to.
+struct Cluster {
+    admin: Admin,
+    broker: KafkaBroker,
+    bootstrap_servers: String,
+}
+
+impl Cluster {
+    fn of(config: &Config) -> Result<Self, Failure> {
+        let settings = config.kafka_settings();
+        let bootstrap_servers = settings.bootstrap_servers.clone();
+        let failed = |fault| Failure::Kafka { bootstrap_servers: bootstrap_servers.clone(), fault };
+        let admin = Admin::new(&settings, ASK_TIMEOUT).map_err(failed)?;
+        let broker = KafkaBroker::new(settings).map_err(failed)?;
+        Ok(Self { admin, broker, bootstrap_servers })
+    }
+
+    fn facts(&self, config: &Config) -> Result<Facts, Failure> {
+        admin::fetch(&self.admin, &self.broker, config).map_err(|fault| self.failed(fault))
+    }
+
+    fn failed(&self, fault: Fault) -> Failure {
+        Failure::Kafka { bootstrap_servers: self.bootstrap_servers.clone(), fault }
+    }
+}
+
+/// Its orders and its end are its own; logs say what the engine says of it.
+fn demo(args: &DemoArgs) -> Result<Exit, Failure> {
+    logging::init(&Log { format: LogFormat::Text, level: DEMO_LOG_LEVEL.to_owned() })?;
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let stop = signals::listen(&runtime)?;
+    Ok(if crate::demo::run(args, &stop)? { Exit::Success } else { Exit::Failure })
+}
+
+fn serve(args: &RunArgs) -> Result<Exit, Failure> {
+    let config = load(&args.config)?.config;
+    logging::init(&config.log)?;
+    let cluster = Cluster::of(&config)?;
+    let facts = cluster.facts(&config)?;
+    let findings = admin::findings(&facts, &config, Demands { dev: args.dev, accept_loss: args.accept_loss });
+    for finding in &findings {
+        let Finding { severity, subject, found, remedy } = finding;
+        match severity {
+            Severity::Error => tracing::error!(subject, remedy, "{found}"),
+            Severity::Warning => tracing::warn!(subject, remedy, "{found}"),
+        }
+    }
+    if worst(&findings) == Some(Severity::Error) {
+        tracing::error!("not started; `sluice check` repeats these checks");
+        return Ok(Exit::Failure);
+    }
+    let replies = facts.topics.get(&config.topics.replies).and_then(Answer::found);
+    let reply_partitions = replies.map_or(0, |topic| topic.partitions.len() as u32);
+    start::serve(&config, cluster.broker, reply_partitions, args.accept_loss)?;
+    Ok(Exit::Success)
+}
+
+fn create(args: &CreateArgs) -> Result<Exit, Failure> {
+    let config = load(&args.config)?.config;
+    logging::init(&config.log)?;
+    let plan = Plan {
+        partitions: args.partitions,
+        reply_partitions: args.reply_partitions,
+        replication: if args.dev { 1 } else { args.replication },
+        min_insync: if args.dev { 1 } else { args.min_insync },
+        window: args.window,
+        skew: args.skew,
+    };
+    let cluster = Cluster::of(&config)?;
+    // A closed standard output must not stop the work half way.
+    let mut say = |line: &str| drop(writeln!(io::stdout(), "{line}"));
+    admin::create(&cluster.admin, &cluster.broker, &config, &plan, &mut say)?;
+    Ok(Exit::Success)
+}
+
+fn describe(args: &CheckArgs) -> Result<Exit, Failure> {
+    let config = load(&args.config)?.config;
+    logging::init(&config.log)?;
+    let facts = Cluster::of(&config)?.facts(&config)?;
+    let mut out = io::stdout().lock();
+    write!(out, "{}", admin::describe::table(&facts, &config))?;
+    let findings = admin::findings(&facts, &config, Demands { dev: args.dev, accept_loss: false });
+    if !findings.is_empty() {
+        writeln!(out)?;
+    }
+    print_findings(&mut out, &findings)?;
+    Ok(if worst(&findings) == Some(Severity::Error) { Exit::Failure } else { Exit::Success })
+}
+
+fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    let config = load(&args.config)?.config;
+    logging::init(&config.log)?;
+    let facts = Cluster::of(&config)?.facts(&config)?;
+    let findings = admin::findings(&facts, &config, Demands { dev: args.dev, accept_loss: false });
+    let mut out = io::stdout().lock();
+    print_findings(&mut out, &findings)?;
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if errors == 0 {
+        writeln!(out, "ready to run: {} shards, {warnings} warnings", facts.genesis.len())?;
+        return Ok(Exit::Success);
+    }
+    writeln!(out, "not ready to run: {errors} errors, {warnings} warnings")?;
+    Ok(Exit::Failure)
+}
+
+fn print_findings(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {
+    findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))
+}
+
+/// The worst severity there is.
+fn worst(findings: &[Finding]) -> Option<Severity> {
+    findings.iter().map(|finding| finding.severity).min()
+}
+
+fn print_config(args: &ConfigCommand) -> Result<Exit, Failure> {
+    let mut out = io::stdout().lock();
+    if args.default {
+        write!(out, "{DEFAULTS}")?;
+    } else {
+        write!(out, "{}", load(&args.config)?)?;
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,234 @@
+//! The librdkafka configuration of each client that a node runs. Order of precedence: what correctness needs, over what
+//! the configuration passes through, over what is tuned here.
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+
+use super::settings::{Delivery, Properties, Settings};
+use crate::wire::limits::LOG_MESSAGE_BYTES;
+
+/// Largest request that a producer makes, bytes: no topic accepts more than the log.
+pub const MESSAGE_MAX_BYTES: usize = LOG_MESSAGE_BYTES;
+
+/// Bytes asked for at once from a partition. Larger: fewer requests at peak; smaller: less overshoot of the bounded
+/// receive queue, which may exceed its bound by this much.
+const FETCH_PARTITION_BYTES: usize = 4 << 20;
+
+/// Bytes of one answer to a fetch.
+const FETCH_BYTES: usize = 32 << 20;
+
+/// How long a broker holds a fetch open that finds nothing, ms. While it does, a partition whose receive queue was
+/// full cannot be fetched (one fetch a broker at a time), so it is far below what the receive queue lasts.
+const FETCH_WAIT_MS: u32 = 25;
+
+/// How long a partition is left alone whose receive queue is full, ms. The default of a second would drain the queue.
+const FETCH_QUEUE_BACKOFF_MS: u32 = 2;
+
+/// Bound on the memory of records handed to a transactional producer and not acknowledged, KiB.
+const SEND_QUEUE_KIB: usize = 256 << 10;
+
+/// First pause before a transactional producer repeats a request, ms. The default of 100 stalls the first request
+/// after a commit whose markers the broker is still writing.
+const RETRY_BACKOFF_MS: u32 = 2;
+
+/// Longest such pause, ms.
+const RETRY_BACKOFF_MAX_MS: u32 = 100;
+
+/// Heartbeats in a session time-out: so many may be lost but one.
+const HEARTBEATS_PER_SESSION: u128 = 6;
+
+/// After this a Tick is given up, ms: the lane asks for another.
+const TICK_TIMEOUT_MS: u32 = 5_000;
+
+fn base(settings: &Settings, tuned: &[(&str, String)], passed: &Properties) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config.set("socket.keepalive.enable", "true");
+    for (key, value) in tuned {
+        config.set(*key, value);
+    }
+    for (key, value) in settings.common.iter().chain(passed) {
+        config.set(key, value);
+    }
+    config
+        .set("bootstrap.servers", &settings.bootstrap_servers)
+        .set("client.id", &settings.client_id)
+        .set("log.connection.close", "true")
+        .set("allow.auto.create.topics", "false");
+    config
+}
+
+fn reading(settings: &Settings) -> ClientConfig {
+    let tuned = [
+        ("fetch.min.bytes", "1".to_owned()),
+        ("fetch.wait.max.ms", FETCH_WAIT_MS.to_string()),
+        ("fetch.queue.backoff.ms", FETCH_QUEUE_BACKOFF_MS.to_string()),
+        // The bound in bytes is the one that counts.
+        ("queued.min.messages", "10000000".to_owned()),
+    ];
+    let mut config = base(settings, &tuned, &settings.consumer);
+    config
+        .set("auto.offset.reset", "error")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("isolation.level", "read_committed")
+        .set("check.crcs", "true")
+        .set("enable.partition.eof", "true")
+        .set("queued.max.messages.kbytes", (settings.receive_queue_bytes >> 10).max(1).to_string())
+        .set("fetch.message.max.bytes", FETCH_PARTITION_BYTES.to_string())
+        .set("fetch.max.bytes", FETCH_BYTES.to_string())
+        .set("receive.message.max.bytes", (FETCH_BYTES + MESSAGE_MAX_BYTES).to_string());
+    config
+}
+
+fn writing(settings: &Settings, tuned: &[(&str, String)]) -> ClientConfig {
+    let mut config = base(settings, tuned, &settings.producer);
+    config
+        .set("acks", "all")
+        .set("linger.ms", "0")
+        .set("partitioner", "murmur2_random")
+        .set("message.max.bytes", MESSAGE_MAX_BYTES.to_string());
+    config
+}
+
+/// For a shard's two inputs.
+pub(super) fn inputs(settings: &Settings) -> ClientConfig {
+    reading(settings)
+}
+
+/// For a shard's log.
+pub(super) fn log_reader(settings: &Settings) -> ClientConfig {
+    reading(settings)
+}
+
+/// For a shard's outputs.
+pub(super) fn writer(settings: &Settings, shard: u32) -> ClientConfig {
+    let transaction_ms = settings.transaction_timeout.as_millis().to_string();
+    let tuned = [
+        ("retry.backoff.ms", RETRY_BACKOFF_MS.to_string()),
+        ("retry.backoff.max.ms", RETRY_BACKOFF_MAX_MS.to_string()),
+        ("queue.buffering.max.kbytes", SEND_QUEUE_KIB.to_string()),
+    ];
+    let mut config = writing(settings, &tuned);
+    config
+        .set("enable.idempotence", "true")
+        .set("message.timeout.ms", &transaction_ms)
+        // Above the commit time-out, so that within a commit no request is repeated because it was slow.
+        .set("socket.timeout.ms", &transaction_ms);
+    if settings.delivery == Delivery::Transactional {
+        config.set("transactional.id", transactional_id(settings, shard)).set("transaction.timeout.ms", transaction_ms);
+    }
+    config
+}
+
+/// What names a shard's writers to the brokers: the log, never the group, so that any two engines on the same topics
+/// fence each other.
+pub(super) fn transactional_id(settings: &Settings, shard: u32) -> String {
+    format!("{}-{shard}", settings.topics.decisions)
+}
+
+/// For Ticks and questions, shared by all shards of a node: a consumer's own connection is held up by its fetches.
+pub(super) fn control(settings: &Settings) -> ClientConfig {
+    let tuned = [("queue.buffering.max.messages", "10000".to_owned())];
+    let mut config = writing(settings, &tuned);
+    config.set("message.timeout.ms", TICK_TIMEOUT_MS.to_string()).set("delivery.report.only.error", "true");
+    config
+}
+
+/// For an upstream of the engine's own: the demo.
+pub(super) fn publisher(settings: &Settings) -> ClientConfig {
+    let mut config = writing(settings, &[]);
+    // One record after the other, in order, whatever is sent again.
+    config.set("enable.idempotence", "true");
+    config
+}
+
+/// For the membership of the group.
+pub(super) fn membership(settings: &Settings) -> ClientConfig {
+    let session_ms = settings.session_timeout.as_millis();
+    // Its partitions are paused and never read.
+    let tuned = [("queued.min.messages", "1".to_owned())];
+    let mut config = base(settings, &tuned, &settings.consumer);
+    config
+        .set("group.id", &settings.group_id)
+        .set("group.protocol", "classic")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", session_ms.to_string())
+        .set("heartbeat.interval.ms", (session_ms / HEARTBEATS_PER_SESSION).max(1).to_string())
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "latest")
+        .set("isolation.level", "read_committed")
+        .set("queued.max.messages.kbytes", "1");
+    config
+}
+
+/// For an operator's questions.
+pub(super) fn admin(settings: &Settings) -> ClientConfig {
+    base(settings, &[], &Properties::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::RESERVED_PROPERTIES;
+    use crate::kafka::settings::tests::settings;
+
+    fn all(settings: &Settings) -> Vec<ClientConfig> {
+        vec![inputs(settings), log_reader(settings), writer(settings, 3), control(settings), membership(settings)]
+    }
+
+    #[test]
+    fn librdkafka_accepts_every_configuration() {
+        let mut settings = settings();
+        for delivery in [Delivery::Transactional, Delivery::AtLeastOnce] {
+            settings.delivery = delivery;
+            for config in all(&settings) {
+                config.create_native_config().expect("each property is known and in range");
+            }
+        }
+    }
+
+    #[test]
+    fn defaults_that_lose_or_double_data_are_overridden() {
+        let config = inputs(&settings());
+        for (key, value) in [
+            ("auto.offset.reset", "error"),
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_committed"),
+            ("check.crcs", "true"),
+            ("enable.partition.eof", "true"),
+        ] {
+            assert_eq!(config.get(key), Some(value));
+        }
+        assert_eq!(config.get("group.id"), None, "a group's offsets could be resumed from");
+        let config = writer(&settings(), 3);
+        assert_eq!(config.get("acks"), Some("all"));
+        assert_eq!(config.get("linger.ms"), Some("0"));
+        assert_eq!(config.get("transactional.id"), Some("decisions-3"));
+    }
+
+    #[test]
+    fn what_is_passed_through_beats_what_is_tuned_and_not_what_is_needed() {
+        let mut settings = settings();
+        settings.consumer.insert("fetch.wait.max.ms".to_owned(), "77".to_owned());
+        settings.consumer.insert("check.crcs".to_owned(), "false".to_owned());
+        let config = inputs(&settings);
+        assert_eq!(config.get("fetch.wait.max.ms"), Some("77"));
+        assert_eq!(config.get("check.crcs"), Some("true"));
+    }
+
+    #[test]
+    fn no_property_is_ignored_in_silence() {
+        for plain in all(&settings()) {
+            for key in plain.config_map().into_keys() {
+                if RESERVED_PROPERTIES.iter().any(|(reserved, _)| *reserved == key) {
+                    continue;
+                }
+                let mut settings = settings();
+                settings.common.insert(key.to_owned(), "mine".to_owned());
+                let mine = |config: &ClientConfig| config.get(key).is_none_or(|value| value == "mine");
+                assert!(all(&settings).iter().all(mine), "{key} is neither refused nor passed on");
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The client for Ticks and questions, shared by all shards of a node. A shard's consumer cannot ask for itself: the
+//! broker answers one request of a connection after the other, and a fetch is held open.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::client::Client;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use super::clients;
+use super::context::Context;
+use super::fault::{Problem, fault};
+use super::ffi::{Answer, Owner, Queue, TopicFound};
+use super::graveyard::Buried;
+use super::settings::Settings;
+use crate::broker::Fault;
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Control {
+    producer: Arc<Buried<BaseProducer<Context>>>,
+}
+
+impl Control {
+    pub(super) fn new(settings: &Settings) -> Result<Self, Fault> {
+        let producer = clients::control(settings).create_with_context(Context::default());
+        let producer = producer.map_err(|error| fault(&error, "make the client for ticks and questions"))?;
+        Ok(Self { producer: Arc::new(Buried::new(producer)) })
+    }
+
+    /// Handle for queues.
+    pub(super) fn owner(&self) -> Owner {
+        Arc::clone(&self.producer) as Owner
+    }
+
+    /// Hands a record over without waiting for it to arrive.
+    pub(super) fn publish(&self, topic: &str, partition: u32, value: &[u8]) -> Result<(), Fault> {
+        self.serve();
+        let record = BaseRecord::<(), [u8]>::to(topic).partition(partition as i32).payload(value);
+        self.producer.send(record).map_err(|(error, _)| fault(&error, &format!("publish to {topic}[{partition}]")))
+    }
+
+    /// Handles what waits in the client's own queue, so that it does not grow.
+    pub(super) fn serve(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// The client, for questions that wait.
+    pub(super) fn client(&self) -> &Client<Context> {
+        self.producer.client()
+    }
+}
+
+/// First offset of a partition and the offset after its last, open transactions included. Waits.
+pub(super) fn watermarks(
+    client: &Client<Context>,
+    owner: &Owner,
+    (topic, partition): (&str, u32),
+    timeout: Duration,
+) -> Result<(i64, i64), Fault> {
+    let what = format!("ask for the watermarks of {topic}[{partition}]");
+    // Its end is the last stable offset.
+    let (begin, _) = client.fetch_watermarks(topic, partition as i32, timeout).map_err(|error| fault(&error, &what))?;
+    let queue = Queue::new(Arc::clone(owner));
+    let ask = || {
+        queue.ask_ends(&[(topic, partition)], false, 0, timeout)?;
+        match queue.await_answer(timeout) {
+            Some(Answer::Ends(_, ends)) => ends,
+            _ => Err(no_answer()),
+        }
+    };
+    let ends = ask().map_err(|problem| problem.fault(&what))?;
+    ends.first().map(|end| (begin, *end)).ok_or_else(|| no_answer().fault(&what))
+}
+
+fn no_answer() -> Problem {
+    Problem::new(RDKafkaErrorCode::OperationTimedOut, "no answer")
+}
+
+/// Ids and partitions of topics, in the order asked. Waits.
+pub(super) fn describe_topics(
+    owner: &Owner,
+    topics: &[&str],
+    timeout: Duration,
+) -> Result<Vec<Result<TopicFound, Problem>>, Problem> {
+    let queue = Queue::new(Arc::clone(owner));
+    queue.ask_topics(topics, timeout)?;
+    match queue.await_answer(timeout) {
+        Some(Answer::Topics(found)) => found,
+        _ => Err(no_answer()),
+    }
+}
+
+impl Queue {
+    /// The next answer, past whatever else comes to the queue.
+    fn await_answer(&self, timeout: Duration) -> Option<Answer> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.answer(left) {
+                None if !left.is_zero() => {}
+                answer => return answer,
+            }
+        }
+    }
+}

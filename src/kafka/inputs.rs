@@ -1,0 +1,220 @@
+//! A shard's two inputs: one client, a queue for each partition, positions that follow records and ends of partition.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::sync::{Parker, Unparker};
+use prost::Message;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use super::clients;
+use super::context::Context;
+use super::control::{Control, describe_topics, watermarks};
+use super::ends::Asking;
+use super::fault::{Problem, fault};
+use super::ffi::{Batch, Found, Owner, Partition};
+use super::graveyard::Buried;
+use super::settings::Settings;
+use crate::broker::{Ends, Fault, Header, Input, Inputs, Record, Records, Wake};
+use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
+
+/// Most records taken at once: bounds the list of pointers to them.
+const TAKE_RECORDS: usize = 8_192;
+
+/// Longest sleep: a wake-up may be lost (rust-rdkafka #840), and the client's own events must be handled.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// How long the brokers are asked what is there, to say so in a fault.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Consecutive records of one input as librdkafka holds them.
+pub struct KafkaRecords(Batch);
+
+impl Records for KafkaRecords {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, i: usize) -> Record<'_> {
+        self.0.record(i)
+    }
+
+    fn headers(&self, i: usize) -> Vec<Header> {
+        self.0.headers(i)
+    }
+}
+
+/// A partition being read, and how far.
+pub(super) struct Reading {
+    partition: Buried<Partition>,
+    topic: String,
+    shard: u32,
+    control: Control,
+    pub(super) position: i64,
+    failed: Option<Fault>,
+    /// Somebody was woken for what waits and has not taken it: who does not want it now must not be woken over and over.
+    noticed: bool,
+}
+
+impl Reading {
+    pub(super) fn start(
+        owner: Owner,
+        control: Control,
+        (topic, shard): (&str, u32),
+        from: i64,
+        waker: Unparker,
+    ) -> Result<Self, Fault> {
+        let partition = Partition::start(owner, topic, shard, from, waker)
+            .map_err(|problem| problem.fault(&format!("read {topic}[{shard}] from {from}")))?;
+        let partition = Buried::new(partition);
+        Ok(Self { partition, topic: topic.to_owned(), shard, control, position: from, failed: None, noticed: false })
+    }
+
+    /// Whether something waits that nobody was told of since the last [`Reading::take`].
+    pub(super) fn has_news(&mut self) -> bool {
+        let news = !self.noticed && (self.failed.is_some() || !self.partition.is_empty());
+        self.noticed |= news;
+        news
+    }
+
+    /// What has arrived. A fault is reported after the records before it, and again ever after.
+    pub(super) fn take(&mut self, most: usize) -> Result<Option<Batch>, Fault> {
+        self.noticed = false;
+        if let Some(fault) = &self.failed {
+            return Err(fault.clone());
+        }
+        let (position, mut problem) = (&mut self.position, None);
+        let batch = self.partition.take(most.clamp(1, TAKE_RECORDS), &mut |found| match found {
+            Found::Record(offset) if offset >= *position => *position = offset + 1,
+            Found::Record(offset) => {
+                let text = format!("offset {offset} came after {}", *position - 1);
+                problem = Some(Problem::new(Code::Inconsistent, &text));
+            }
+            Found::End(offset) => *position = offset.max(*position),
+            Found::Error(error) => {
+                problem.get_or_insert(error);
+            }
+        });
+        let Some(problem) = problem else { return Ok(batch) };
+        let repeated = problem.code == Code::Inconsistent;
+        let fault = self.fault(&problem);
+        self.failed = Some(fault.clone());
+        // A batch with a repeated record in it must not be handed out at all.
+        if repeated { Err(fault) } else { batch.map(Some).map(Ok).unwrap_or(Err(fault)) }
+    }
+
+    fn fault(&self, problem: &Problem) -> Fault {
+        let what = format!("{}[{}]", self.topic, self.shard);
+        let passes = || Fault::Transient(format!("read {what} at {}: {}", self.position, problem.text));
+        let owner = self.control.owner();
+        match problem.code {
+            Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
+                let place = (self.topic.as_str(), self.shard);
+                match watermarks(self.control.client(), &owner, place, QUESTION_TIMEOUT) {
+                    Ok((begin, end)) if self.position < begin || self.position > end => {
+                        Fault::OutOfRange { asked: self.position, begin, end, what }
+                    }
+                    // In range after all: an election, or the broker that was asked did not know the end yet.
+                    Ok(_) | Err(_) => passes(),
+                }
+            }
+            Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicOrPartition => {
+                match describe_topics(&owner, &[&self.topic], QUESTION_TIMEOUT).as_deref() {
+                    // A broker that has just started may not have heard of a topic that is there.
+                    Ok([Ok(found)]) if found.partitions.len() > self.shard as usize => passes(),
+                    Ok([Ok(_)] | [Err(_)]) => problem.fault(&format!("read {what}")),
+                    _ => passes(),
+                }
+            }
+            _ => problem.fault(&format!("read {what}")),
+        }
+    }
+}
+
+/// See [`Wake`].
+struct Waker(Unparker);
+
+impl Wake for Waker {
+    fn wake(&self) {
+        self.0.unpark();
+    }
+}
+
+/// A shard's two inputs.
+pub struct KafkaInputs {
+    consumer: Arc<Buried<BaseConsumer<Context>>>,
+    orders: Reading,
+    stock: Reading,
+    asking: Asking,
+    control: Control,
+    parker: Parker,
+    tick: Vec<u8>,
+}
+
+impl KafkaInputs {
+    pub(super) fn open(
+        settings: &Settings,
+        control: &Control,
+        shard: u32,
+        orders_from: i64,
+        stock_from: i64,
+    ) -> Result<Self, Fault> {
+        let what = format!("make a consumer for shard {shard}");
+        let consumer = clients::inputs(settings).create_with_context(Context::default());
+        let consumer = Arc::new(Buried::new(consumer.map_err(|error| fault(&error, &what))?));
+        let parker = Parker::new();
+        let reading = |topic: &str, from| {
+            let owner = Arc::clone(&consumer) as Owner;
+            Reading::start(owner, control.clone(), (topic, shard), from, parker.unparker().clone())
+        };
+        let orders = reading(&settings.topics.orders, orders_from)?;
+        let stock = reading(&settings.topics.stock, stock_from)?;
+        let asking = Asking::new(control.clone(), &settings.topics, shard, parker.unparker().clone());
+        let tick = StockCommand { kind: Some(stock_command::Kind::Tick(Tick { shard })), ..Default::default() };
+        let tick = StockCommands { commands: vec![tick] }.encode_to_vec();
+        Ok(Self { consumer, orders, stock, asking, control: control.clone(), parker, tick })
+    }
+
+    fn reading(&mut self, input: Input) -> &mut Reading {
+        if input == Input::Stock { &mut self.stock } else { &mut self.orders }
+    }
+}
+
+impl Inputs for KafkaInputs {
+    type Records = KafkaRecords;
+
+    fn poll(&mut self, input: Input, most: usize) -> Result<Option<KafkaRecords>, Fault> {
+        Ok(self.reading(input).take(most)?.map(KafkaRecords))
+    }
+
+    fn position(&self, input: Input) -> i64 {
+        if input == Input::Stock { self.stock.position } else { self.orders.position }
+    }
+
+    fn wait(&mut self, timeout: Duration) {
+        let _ = self.consumer.poll(Duration::ZERO);
+        // Both are asked: each remembers that it was.
+        let news = self.orders.has_news() | self.stock.has_news();
+        if !news && !self.asking.answered() {
+            self.parker.park_timeout(timeout.min(LONGEST_WAIT));
+        }
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::new(Waker(self.parker.unparker().clone()))
+    }
+
+    fn ask_ends(&mut self, ticket: u64) {
+        self.control.serve();
+        self.asking.ask(ticket, Instant::now());
+    }
+
+    fn ends(&mut self) -> Option<Ends> {
+        self.asking.take(Instant::now())
+    }
+
+    fn tick(&mut self) -> Result<(), Fault> {
+        self.control.publish(&self.stock.topic, self.stock.shard, &self.tick)
+    }
+}

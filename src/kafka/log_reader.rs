@@ -1,0 +1,70 @@
+//! A shard's log, read in order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::sync::Parker;
+use rdkafka::consumer::BaseConsumer;
+
+use super::clients;
+use super::context::Context;
+use super::control::Control;
+use super::fault::fault;
+use super::ffi::Owner;
+use super::graveyard::Buried;
+use super::inputs::Reading;
+use super::settings::Settings;
+use crate::broker::{Fault, LogReader};
+
+/// Most records handed out by one call.
+const READ_RECORDS: usize = 1_024;
+
+/// Longest sleep: a wake-up may be lost (rust-rdkafka #840).
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
+/// Reads a shard's partition of `decisions`.
+pub struct KafkaLogReader {
+    consumer: Arc<Buried<BaseConsumer<Context>>>,
+    reading: Reading,
+    parker: Parker,
+}
+
+impl KafkaLogReader {
+    pub(super) fn open(settings: &Settings, control: &Control, shard: u32, from_offset: i64) -> Result<Self, Fault> {
+        let what = format!("make a consumer for the log of shard {shard}");
+        let consumer = clients::log_reader(settings).create_with_context(Context::default());
+        let consumer = Arc::new(Buried::new(consumer.map_err(|error| fault(&error, &what))?));
+        let parker = Parker::new();
+        let owner = Arc::clone(&consumer) as Owner;
+        let place = (settings.topics.decisions.as_str(), shard);
+        let reading = Reading::start(owner, control.clone(), place, from_offset, parker.unparker().clone())?;
+        Ok(Self { consumer, reading, parker })
+    }
+}
+
+impl LogReader for KafkaLogReader {
+    fn read(&mut self, timeout: Duration, each: &mut dyn FnMut(i64, &[u8])) -> Result<usize, Fault> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(batch) = self.reading.take(READ_RECORDS)? {
+                for i in 0..batch.len() {
+                    let record = batch.record(i);
+                    each(record.offset, record.value.unwrap_or_default());
+                }
+                return Ok(batch.len());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(0);
+            }
+            let _ = self.consumer.poll(Duration::ZERO);
+            if !self.reading.has_news() {
+                self.parker.park_timeout(left.min(LONGEST_WAIT));
+            }
+        }
+    }
+
+    fn position(&self) -> i64 {
+        self.reading.position
+    }
+}

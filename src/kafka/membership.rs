@@ -1,0 +1,192 @@
+//! Which shards this node has: a consumer that subscribes to `orders`, keeps its partitions paused and never fetches.
+//!
+//! The group only assigns; positions come from the log. What the group decides becomes an [`Event`]; shards that are
+//! revoked are held until the node has let go of them, or its time is up.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+
+use super::clients;
+use super::fault::fault;
+use super::settings::{Settings, TopicNames};
+use crate::broker::{Fault, Input};
+
+/// Events not yet taken. The membership waits when it is full, except with [`Event::Trouble`], which is then dropped.
+const EVENT_CAPACITY: usize = 1_024;
+
+/// Reports of positions not yet sent; more are dropped, the next one says more.
+const REPORT_CAPACITY: usize = 4;
+
+/// How long the group is polled before the node is listened to.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What the group decided.
+#[derive(Debug)]
+pub enum Event {
+    /// These shards are this node's from now on, besides those that it has. There may be none.
+    Assigned(Vec<u32>),
+    /// These shards go to another node once the acknowledgement is given, or its time is up.
+    Revoked(Vec<u32>, Ack),
+    /// These shards were taken away: others may have them already. Nothing may be committed for them.
+    Lost(Vec<u32>),
+    /// The group cannot be reached or refused; membership goes on trying unless it is [`Fault::Fatal`].
+    Trouble(Fault),
+}
+
+/// Lets go of revoked shards: given when dropped.
+#[derive(Debug)]
+pub struct Ack {
+    /// Its end is the message.
+    _held: Sender<()>,
+}
+
+/// A node's membership of the group. Left when dropped, without waiting for it.
+pub struct Membership {
+    events: Receiver<Event>,
+    reports: Sender<Vec<(Input, u32, i64)>>,
+    left: mpsc::Receiver<()>,
+}
+
+impl Membership {
+    /// Joins the group, on a thread of its own. `release_timeout`: how long shards that are revoked may take to be let
+    /// go.
+    ///
+    /// # Errors
+    /// The client could not be made, or its thread not started.
+    pub fn join(settings: &Settings, release_timeout: Duration) -> Result<Self, Fault> {
+        let (tell, events) = bounded(EVENT_CAPACITY);
+        let (reports, reported) = bounded(REPORT_CAPACITY);
+        let (leave, left) = mpsc::channel();
+        let context = GroupContext { events: tell, release_timeout };
+        let consumer: KafkaResult<BaseConsumer<_>> = clients::membership(settings).create_with_context(context);
+        let consumer = consumer.map_err(|error| fault(&error, "make the group's consumer"))?;
+        let what = format!("subscribe to {}", settings.topics.orders);
+        consumer.subscribe(&[&settings.topics.orders]).map_err(|error| fault(&error, &what))?;
+        let topics = settings.topics.clone();
+        let run = move || {
+            stay(&consumer, &topics, &reported);
+            drop(consumer);
+            drop(leave);
+        };
+        thread::Builder::new()
+            .name("membership".to_owned())
+            .spawn(run)
+            .map_err(|error| Fault::Transient(format!("start the membership thread: {error}")))?;
+        Ok(Self { events, reports, left })
+    }
+
+    /// Events, in order.
+    pub fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+
+    /// Writes how far the shards have read (next offset), for lag tools only. Does not wait.
+    pub fn report_positions(&self, positions: &[(Input, u32, i64)]) {
+        // Full or gone: the next report says more, and nothing depends on it.
+        let _ = self.reports.try_send(positions.to_vec());
+    }
+
+    /// Leaves the group; returns whether that was done within the time. Shards still held are revoked first: whoever
+    /// takes the events on another thread (clone the receiver) acknowledges them, or each waits for its release
+    /// time-out.
+    pub fn leave(self, timeout: Duration) -> bool {
+        let Self { events, reports, left } = self;
+        drop((events, reports));
+        left.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Disconnected)
+    }
+}
+
+/// Polls the group until nobody listens.
+fn stay(consumer: &BaseConsumer<GroupContext>, topics: &TopicNames, reported: &Receiver<Vec<(Input, u32, i64)>>) {
+    loop {
+        if let Some(Err(error)) = consumer.poll(POLL) {
+            let fault = fault(&error, "stay in the group");
+            tracing::warn!(%fault, "group membership");
+            let _ = consumer.context().events.try_send(Event::Trouble(fault));
+        }
+        match reported.try_recv() {
+            Ok(positions) => report(consumer, topics, &positions),
+            Err(crossbeam::channel::TryRecvError::Empty) => {}
+            Err(crossbeam::channel::TryRecvError::Disconnected) => return,
+        }
+    }
+}
+
+fn report(consumer: &BaseConsumer<GroupContext>, topics: &TopicNames, positions: &[(Input, u32, i64)]) {
+    let mut list = TopicPartitionList::new();
+    for (input, shard, next) in positions {
+        let topic = if *input == Input::Stock { &topics.stock } else { &topics.orders };
+        if let Err(error) = list.add_partition_offset(topic, *shard as i32, Offset::Offset(*next)) {
+            tracing::debug!(%error, topic, shard, next, "a position was not reported");
+        }
+    }
+    if let Err(error) = consumer.commit(&list, CommitMode::Async) {
+        tracing::debug!(%error, "positions were not reported");
+    }
+}
+
+/// Turns the group's callbacks into events.
+struct GroupContext {
+    events: Sender<Event>,
+    release_timeout: Duration,
+}
+
+impl GroupContext {
+    fn tell(&self, event: Event) {
+        // Nobody listens once the node leaves; what is revoked then is let go at once.
+        let _ = self.events.send(event);
+    }
+
+    fn release(&self, shards: Vec<u32>) {
+        let (held, released) = bounded(0);
+        self.tell(Event::Revoked(shards, Ack { _held: held }));
+        if released.recv_timeout(self.release_timeout) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!(timeout = ?self.release_timeout, "revoked shards were not let go in time");
+        }
+    }
+}
+
+impl ClientContext for GroupContext {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", ?level, fac, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(target: "librdkafka", code = ?error.rdkafka_error_code(), "{reason}");
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let shards: Vec<u32> = list.elements().iter().filter_map(|e| u32::try_from(e.partition()).ok()).collect();
+        let done = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            // From the end, so that a first fetch that beats the pause finds nothing.
+            let placed = list.set_all_offsets(Offset::End);
+            let done = placed.and_then(|()| consumer.incremental_assign(list)).and_then(|()| consumer.pause(list));
+            // None is an answer too: this node is a spare.
+            self.tell(Event::Assigned(shards));
+            done
+        } else {
+            match shards.is_empty() {
+                true => {}
+                false if consumer.assignment_lost() => self.tell(Event::Lost(shards)),
+                false => self.release(shards),
+            }
+            consumer.incremental_unassign(list)
+        };
+        if let Err(error) = done {
+            let fault = fault(&error, "take part in a rebalance");
+            tracing::warn!(%fault, "group membership");
+            let _ = self.events.try_send(Event::Trouble(fault));
+        }
+    }
+}

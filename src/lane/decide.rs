@@ -1,0 +1,338 @@
+//! One record after the other, in merged order: time moves on, holds that ran out expire, the record is checked whole,
+//! each of its commands is decided, and what was decided stands in the open batch.
+
+use std::sync::Arc;
+
+use super::exchange::Start;
+use super::outbox::Outbox;
+use super::place;
+use super::settings::LaneSettings;
+use super::work::Work;
+use crate::broker::{Input, Record, Records};
+use crate::ledger::{Foresight, Ledger, Moment, Pressure};
+use crate::wire::command::Command;
+use crate::wire::decision::Source;
+use crate::wire::decode::{Poison, Scratch, Validated, validate};
+
+/// Commands, of one record or of as many, that are read ahead of the one being decided, so that what the ledger needs
+/// for them is on its way from memory by then. As many as there are misses that a core can have under way.
+const READ_AHEAD: usize = 8;
+
+/// A record read ahead.
+struct Ahead<'a> {
+    record: Record<'a>,
+    commands: Result<Commands<'a>, Poison>,
+}
+
+/// Most records hold one command, which is then read once. One that holds many is read ahead command by command.
+enum Commands<'a> {
+    One(Command<'a>, Foresight),
+    Many(Validated<'a>),
+}
+
+/// The ledger of a shard at work, and the batch that it fills.
+#[derive(Debug)]
+pub(super) struct Decider {
+    ledger: Ledger,
+    outbox: Outbox,
+    scratch: [Scratch; READ_AHEAD],
+    /// Offsets of the last records decided, of `orders` and of `stock`.
+    last: [i64; 2],
+}
+
+impl Decider {
+    pub(super) fn new(shard: u32, settings: Arc<LaneSettings>, start: Start, work: Box<Work>) -> Self {
+        Decider {
+            ledger: start.ledger,
+            outbox: Outbox::new(shard, settings, work),
+            scratch: Default::default(),
+            last: [start.orders_from - 1, start.stock_from - 1],
+        }
+    }
+
+    pub(super) fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    pub(super) fn next_due_ms(&self) -> Option<i64> {
+        self.ledger.next_due_ms()
+    }
+
+    pub(super) fn pressure(&self) -> Pressure {
+        self.ledger.pressure()
+    }
+
+    /// First offset of `input` that is not decided.
+    pub(super) fn next_offset(&self, input: Input) -> i64 {
+        self.last[place(input)] + 1
+    }
+
+    /// Moves time to that of the next record, without deciding it, and ends the holds that ran out by then. The record
+    /// would do the same: this is for a ledger that is full, which forgets as time moves on.
+    pub(super) fn advance(&mut self, time_ms: i64) {
+        let (ledger, outbox) = (&mut self.ledger, &mut self.outbox);
+        let time_ms = time_ms.max(ledger.shard_time_ms());
+        // No link is opened for nothing, or a paused shard would fill its log with empty ones.
+        if ledger.next_due_ms().is_some_and(|due_ms| due_ms <= time_ms) {
+            outbox.make_room(ledger);
+            // What does not fit into this batch ends with the next step.
+            let _all = expire(ledger, outbox, time_ms);
+        } else {
+            ledger.advance(time_ms);
+        }
+    }
+
+    /// Decides records `from..to` of a batch of one input, until the batch is full. Returns how many; none if holds
+    /// that end before the first of them fill the batch.
+    pub(super) fn decide<R: Records>(&mut self, input: Input, records: &R, from: usize, to: usize) -> usize {
+        let mut at = from;
+        while at < to && !self.outbox.is_full() {
+            at += self.decide_some(input, records, at, to.min(at + READ_AHEAD));
+        }
+        at - from
+    }
+
+    fn decide_some<R: Records>(&mut self, input: Input, records: &R, from: usize, to: usize) -> usize {
+        let Decider { ledger, outbox, scratch, last } = self;
+        let mut ahead: [Option<Ahead<'_>>; READ_AHEAD] = [const { None }; READ_AHEAD];
+        for ((slot, scratch), i) in ahead.iter_mut().zip(scratch).zip(from..to) {
+            *slot = Some(read(ledger, input, records.get(i), scratch));
+        }
+        for (Ahead { record, commands }, i) in ahead.into_iter().flatten().zip(from..) {
+            if outbox.is_full() {
+                return i - from;
+            }
+            outbox.make_room(ledger);
+            if !expire(ledger, outbox, record.timestamp_ms) {
+                return i - from;
+            }
+            outbox.make_room(ledger);
+            match commands {
+                Ok(Commands::One(command, foresight)) => {
+                    apply(ledger, outbox, (input, &record, 0), &command, &foresight);
+                }
+                Ok(Commands::Many(commands)) => apply_many(ledger, outbox, (input, &record), &commands),
+                Err(poison) => outbox.bury(input, &record, records.headers(i), &poison),
+            }
+            let last = &mut last[place(input)];
+            outbox.cover(input, *last, &record);
+            *last = record.offset;
+        }
+        to - from
+    }
+
+    /// The buffers of the open batch; what stands in them is void.
+    pub(super) fn into_work(self) -> Box<Work> {
+        self.outbox.into_work()
+    }
+
+    /// Closes the open batch and swaps it for an empty one.
+    pub(super) fn close_batch(&mut self, life: u64, empty: Box<Work>) -> Box<Work> {
+        let next = self.last.map(|last| last + 1);
+        self.outbox.close(&mut self.ledger, life, next);
+        self.outbox.swap(empty)
+    }
+}
+
+fn read<'a>(ledger: &Ledger, input: Input, record: Record<'a>, scratch: &'a mut Scratch) -> Ahead<'a> {
+    let commands = validate(record.value, input, scratch).map(|validated| match validated.commands().next() {
+        Some(command) if validated.count() == 1 => Commands::One(command, ledger.foresee(&command)),
+        _ => Commands::Many(validated),
+    });
+    Ahead { record, commands }
+}
+
+fn apply_many(
+    ledger: &mut Ledger,
+    outbox: &mut Outbox,
+    (input, record): (Input, &Record<'_>),
+    commands: &Validated<'_>,
+) {
+    let mut commands = (0..).zip(commands.commands());
+    loop {
+        let mut ahead: [Option<(u32, Command<'_>, Foresight)>; READ_AHEAD] = [None; READ_AHEAD];
+        for (slot, (index, command)) in ahead.iter_mut().zip(commands.by_ref()) {
+            *slot = Some((index, command, ledger.foresee(&command)));
+        }
+        if ahead[0].is_none() {
+            return;
+        }
+        for (index, command, foresight) in ahead.iter().flatten() {
+            apply(ledger, outbox, (input, record, *index), command, foresight);
+        }
+    }
+}
+
+/// Moves the shard's time on and ends every hold that ran out, until the batch is full; true if none is left. A mass
+/// expiry may fill links of its own, which then have no input, and batches of its own: after an outage all holds there
+/// are run out before the first record, and one transaction could neither hold nor commit them.
+fn expire(ledger: &mut Ledger, outbox: &mut Outbox, time_ms: i64) -> bool {
+    ledger.advance(time_ms.max(ledger.shard_time_ms()));
+    let at = moment(ledger, outbox);
+    let source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
+    while let Some(decision) = ledger.expire_one(at) {
+        outbox.push(&decision, &source);
+        if outbox.is_full() {
+            return ledger.next_due_ms().is_none_or(|due_ms| due_ms > at.shard_time_ms);
+        }
+        outbox.make_room(ledger);
+    }
+    true
+}
+
+fn apply(
+    ledger: &mut Ledger,
+    outbox: &mut Outbox,
+    (input, record, index): (Input, &Record<'_>, u32),
+    command: &Command<'_>,
+    foresight: &Foresight,
+) {
+    let at = moment(ledger, outbox);
+    let source = Source { input, offset: record.offset, index, reply_partition: command.reply_partition };
+    outbox.push(&ledger.apply_foreseen(command, foresight, at), &source);
+}
+
+fn moment(ledger: &Ledger, outbox: &Outbox) -> Moment {
+    Moment { shard_time_ms: ledger.shard_time_ms(), engine_time_ms: outbox.engine_time_ms() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use prost::Message as _;
+
+    use super::*;
+    use crate::broker::{Header, TimestampKind};
+    use crate::lane::{BatchLimits, LedgerSettings};
+    use crate::ledger::{FingerprintKey, Rules};
+    use crate::wire::command::LinesBuf;
+    use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
+    use crate::wire::{Kind, StockChange};
+
+    const HOLDS: u32 = 1_000;
+    const MAX_DECISIONS: u32 = 40;
+    /// Every hold has run out by then.
+    const LATE_MS: i64 = 2_000;
+
+    /// One record: its value and time.
+    struct One(Vec<u8>, i64);
+
+    impl Records for One {
+        fn len(&self) -> usize {
+            1
+        }
+
+        fn get(&self, _: usize) -> Record<'_> {
+            let (timestamp_kind, leader_epoch) = (TimestampKind::LogAppend, 0);
+            let value = Some(&self.0[..]);
+            Record { offset: 0, timestamp_ms: self.1, timestamp_kind, leader_epoch, key: None, value }
+        }
+
+        fn headers(&self, _: usize) -> Vec<Header> {
+            Vec::new()
+        }
+    }
+
+    fn tick() -> One {
+        let tick = StockCommand { kind: Some(stock_command::Kind::Tick(Tick { shard: 0 })), ..Default::default() };
+        One(StockCommands { commands: vec![tick] }.encode_to_vec(), LATE_MS)
+    }
+
+    /// A shard with many holds that run out at once.
+    fn decider() -> Decider {
+        let rules = Rules {
+            shard: 0,
+            partitions: 1,
+            window_ms: 1_000,
+            skew_ms: 100,
+            default_hold_ms: 500,
+            max_hold_ms: 1_000,
+            expected_ids: 0,
+            max_ids: 100,
+        };
+        let ids: Vec<String> = (0..HOLDS).map(|order| order.to_string()).collect();
+        let mut ledger = Ledger::new(rules, FingerprintKey([1; 16]));
+        let at = Moment { shard_time_ms: 1_000, engine_time_ms: 0 };
+        let mut apply =
+            |kind| _ = ledger.apply(&Command { pool: "p", reply_partition: None, unsupported: None, kind }, at);
+        let change = StockChange::Receive { sku: "sku", quantity: HOLDS.into() };
+        apply(Kind::Stock { id: "in", issued_at_ms: 1_000, change });
+        let lines: LinesBuf = [("sku", 1)].into_iter().collect();
+        for order_id in &ids {
+            apply(Kind::Place {
+                order_id,
+                attempt: 0,
+                customer: "ann",
+                channel: "",
+                placed_at_ms: 1_000,
+                lines: lines.lines(),
+                hold_ms: 0,
+                answer_by_ms: 0,
+            });
+        }
+        let settings = LaneSettings {
+            orders_topic: String::new(),
+            stock_topic: String::new(),
+            reply_partitions: 0,
+            per_decision: false,
+            batch: BatchLimits { max_decisions: MAX_DECISIONS, ..BatchLimits::default() },
+            ledger: LedgerSettings {
+                default_hold_ms: rules.default_hold_ms,
+                max_hold_ms: rules.max_hold_ms,
+                expected_ids: 0,
+                max_ids: rules.max_ids,
+                key: FingerprintKey([1; 16]),
+            },
+            commit_timeout: Duration::ZERO,
+            owner: String::new(),
+            accept_loss: false,
+        };
+        let start = Start { life: 1, ledger, orders_from: 0, stock_from: 0 };
+        Decider::new(0, Arc::new(settings), start, Box::default())
+    }
+
+    #[test]
+    fn a_mass_expiry_is_cut_into_batches_and_the_record_decided_in_the_last() {
+        let (mut decider, record, mut decisions) = (decider(), tick(), 0);
+        loop {
+            let decided = decider.decide(Input::Stock, &record, 0, 1);
+            let work = decider.close_batch(1, Box::default());
+            // A record is never parted from its decisions, so that the last batch may have one more.
+            assert!(work.decisions <= MAX_DECISIONS + 1);
+            decisions += work.decisions;
+            assert_eq!(work.next[1], i64::try_from(decided).expect("one at the most"));
+            if decided == 1 {
+                break;
+            }
+            assert!(work.decisions > 0, "the shard stalls");
+        }
+        assert_eq!(decisions, HOLDS + 1);
+    }
+
+    #[test]
+    fn a_full_ledger_writes_no_link_that_says_nothing() {
+        let mut decider = decider();
+        while decider.next_due_ms().is_some() {
+            decider.advance(LATE_MS);
+            drop(decider.close_batch(1, Box::default()));
+        }
+        decider.advance(LATE_MS);
+        assert!(decider.outbox().is_empty());
+    }
+
+    #[test]
+    fn poison_that_no_broker_would_take_back_is_named_and_left_out() {
+        use crate::wire::limits::MAX_DEAD_LETTER_BYTES;
+
+        let mut decider = decider();
+        for (length, goes_along) in [(MAX_DEAD_LETTER_BYTES, true), (MAX_DEAD_LETTER_BYTES + 1, false)] {
+            assert_eq!(decider.decide(Input::Stock, &One(vec![0; length], 1_000), 0, 1), 1);
+            let work = decider.close_batch(1, Box::default());
+            let [letter] = &work.batch.dead_letters[..] else { panic!("one record was poison") };
+            assert_eq!(letter.value.is_some(), goes_along);
+            assert_eq!(letter.headers.iter().any(|(name, _)| name == "sluice.omitted.bytes"), !goes_along);
+            decider.last = [-1; 2];
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Where the halves of a lane meet: bounded queues both ways, and a few flags. Neither half ever waits in here.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+
+use crossbeam::queue::ArrayQueue;
+use thiserror::Error;
+
+use super::work::Work;
+use crate::broker::{Fault, Wake};
+use crate::ledger::Ledger;
+
+/// Batches handed over and not yet taken: one, and only while the commit half is idle, so that a batch grows until
+/// somebody has time for it.
+const FULL_BATCHES: usize = 1;
+
+/// Batches that go round: one is filled while the other is committed.
+const BATCHES: usize = 2;
+
+/// A ledger that has been recovered, and where to go on.
+#[derive(Debug)]
+pub struct Start {
+    /// The ownership that begins.
+    pub life: u64,
+    /// The recovered ledger.
+    pub ledger: Ledger,
+    /// First offset of `orders` that is not decided.
+    pub orders_from: i64,
+    /// First offset of `stock` that is not decided.
+    pub stock_from: i64,
+}
+
+/// Why the apply half cannot go on with its life.
+#[derive(Debug, Error)]
+pub enum ApplyFault {
+    /// The inputs cannot be read on, and waiting does not help.
+    #[error("the inputs cannot be read: {0}")]
+    Inputs(Fault),
+    /// The record to be read next is gone.
+    #[error(transparent)]
+    Lost(crate::log::refusal::Refusal),
+    /// What was read cannot be merged.
+    #[error(transparent)]
+    Merge(#[from] super::merge::MergeError),
+}
+
+/// How a lane is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Stop {
+    /// It is not.
+    No = 0,
+    /// Take no more input, commit what is open, end.
+    Graceful = 1,
+    /// The shard is somebody else's: end, leave everything as it is.
+    AtOnce = 2,
+}
+
+/// Ends a half's sleep from another thread.
+#[derive(Default)]
+pub(super) struct Bell {
+    thread: Mutex<Option<Thread>>,
+    wake: Mutex<Option<Arc<dyn Wake>>>,
+}
+
+impl Bell {
+    /// The half sleeps by parking this thread.
+    pub(super) fn answers(&self, thread: Thread) {
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    }
+
+    /// The half sleeps in its inputs, from now on.
+    pub(super) fn wakes(&self, wake: Option<Arc<dyn Wake>>) {
+        *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = wake;
+    }
+
+    /// Ends the present sleep, or the next.
+    pub(super) fn ring(&self) {
+        if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
+            thread.unpark();
+        }
+        if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
+            wake.wake();
+        }
+    }
+}
+
+/// What passes between the halves of one lane.
+pub struct Exchange {
+    full: ArrayQueue<Box<Work>>,
+    empty: ArrayQueue<Box<Work>>,
+    start: ArrayQueue<Start>,
+    fault: ArrayQueue<(u64, ApplyFault)>,
+    /// The present ownership; everything of an earlier one is to be dropped.
+    life: AtomicU64,
+    /// The commit half has nothing to do and waits for a batch.
+    idle: AtomicBool,
+    /// The apply half was stopped gracefully and has handed over all it had.
+    drained: AtomicBool,
+    stop: AtomicU8,
+    pub(super) apply_bell: Bell,
+    pub(super) commit_bell: Bell,
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        let empty = ArrayQueue::new(BATCHES);
+        for _ in 0..BATCHES {
+            let pushed = empty.push(Box::default());
+            debug_assert!(pushed.is_ok());
+        }
+        Exchange {
+            full: ArrayQueue::new(FULL_BATCHES),
+            empty,
+            start: ArrayQueue::new(1),
+            fault: ArrayQueue::new(1),
+            life: AtomicU64::new(0),
+            idle: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
+            stop: AtomicU8::new(Stop::No as u8),
+            apply_bell: Bell::default(),
+            commit_bell: Bell::default(),
+        }
+    }
+}
+
+impl Exchange {
+    /// How the lane was asked to end, if it was.
+    pub fn stopping(&self) -> Stop {
+        match self.stop.load(Ordering::Acquire) {
+            0 => Stop::No,
+            1 => Stop::Graceful,
+            _ => Stop::AtOnce,
+        }
+    }
+
+    /// Asks the lane to end. A stronger wish stands.
+    pub fn stop(&self, how: Stop) {
+        self.stop.fetch_max(how as u8, Ordering::AcqRel);
+        self.apply_bell.ring();
+        self.commit_bell.ring();
+    }
+
+    pub(super) fn life(&self) -> u64 {
+        self.life.load(Ordering::Acquire)
+    }
+
+    // Commit's side.
+
+    /// Ends the present life; whatever is left of it is dropped here and by apply.
+    pub(super) fn next_life(&self) -> u64 {
+        self.set_idle(false);
+        let life = self.life.fetch_add(1, Ordering::AcqRel) + 1;
+        drop(self.start.pop());
+        drop(self.fault.pop());
+        self.apply_bell.ring();
+        life
+    }
+
+    pub(super) fn begin(&self, start: Start) {
+        drop(self.start.force_push(start));
+        self.apply_bell.ring();
+    }
+
+    pub(super) fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::Release);
+        if idle {
+            self.apply_bell.ring();
+        }
+    }
+
+    pub(super) fn take_full(&self) -> Option<Box<Work>> {
+        self.full.pop()
+    }
+
+    pub(super) fn give_back(&self, mut work: Box<Work>) {
+        work.recycle();
+        drop(self.empty.push(work));
+        self.apply_bell.ring();
+    }
+
+    pub(super) fn take_fault(&self) -> Option<ApplyFault> {
+        let (life, fault) = self.fault.pop()?;
+        (life == self.life()).then_some(fault)
+    }
+
+    pub(super) fn has_full(&self) -> bool {
+        !self.full.is_empty()
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.drained.load(Ordering::Acquire)
+    }
+
+    // Apply's side.
+
+    pub(super) fn take_start(&self) -> Option<Start> {
+        let start = self.start.pop()?;
+        (start.life == self.life()).then_some(start)
+    }
+
+    pub(super) fn take_empty(&self) -> Option<Box<Work>> {
+        self.empty.pop()
+    }
+
+    /// Whether a batch would be taken at once.
+    pub(super) fn wants_work(&self) -> bool {
+        self.idle.load(Ordering::Acquire) && self.full.is_empty()
+    }
+
+    pub(super) fn hand_over(&self, work: Box<Work>) {
+        self.idle.store(false, Ordering::Release);
+        let pushed = self.full.push(work);
+        debug_assert!(pushed.is_ok(), "apply hands over only when the commit half wants work");
+        self.commit_bell.ring();
+    }
+
+    pub(super) fn report(&self, life: u64, fault: ApplyFault) {
+        drop(self.fault.force_push((life, fault)));
+        self.commit_bell.ring();
+    }
+
+    pub(super) fn set_drained(&self) {
+        self.drained.store(true, Ordering::Release);
+        self.commit_bell.ring();
+    }
+}

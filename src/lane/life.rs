@@ -1,0 +1,324 @@
+//! What the apply half does during one ownership of the shard: poll, merge, decide, tick, hand over.
+
+use std::time::Duration;
+
+use super::Step;
+use super::apply::Common;
+use super::decide::Decider;
+use super::exchange::{ApplyFault, Start};
+use super::merge::{Merge, Next};
+use super::pending::Pending;
+use super::place;
+use super::settings::{
+    ASK_AGAIN_AFTER_MS, ASK_ENDS_EVERY_MS, FETCH_RETRY_MS, LONGEST_WAIT, MAX_POLL_RECORDS, MAX_RUN_RECORDS,
+};
+use super::status::Phase;
+use super::tick::{Situation, Ticker};
+use super::work::Work;
+use crate::broker::{Broker, End, Ends, Fault, Input, Inputs, Records};
+use crate::log::refusal::resume_after_loss;
+use crate::log::step::Now;
+
+/// Both inputs, in the order in which they are polled: what is equal in time is applied stock first.
+const INPUTS: [Input; 2] = [Input::Stock, Input::Orders];
+
+/// What is held during one ownership of the shard.
+pub(super) struct Life<I: Inputs> {
+    number: u64,
+    inputs: I,
+    merge: Merge,
+    ticker: Ticker,
+    decider: Decider,
+    /// Records received and not yet applied, of `orders` and of `stock`.
+    pending: [Pending<I::Records>; 2],
+    /// When the ends were last asked for.
+    asked_ms: u64,
+    /// When a batch was last handed over.
+    handed_ms: u64,
+    /// No fetch before then: the last one failed.
+    fetch_from_ms: u64,
+    /// The inputs failed, and are to be opened anew: what failed once fails ever after.
+    broken: bool,
+    /// The ends that were first answered: once they are reached, the shard has caught up.
+    catching_up: CatchUp,
+    /// Something was left unpolled in the last step, so that waiting for the inputs would not wait at all.
+    unpolled: bool,
+    paused: bool,
+}
+
+#[derive(Clone, Copy)]
+enum CatchUp {
+    EndsUnknown,
+    Until { orders: i64, stock: i64 },
+    Done,
+}
+
+impl<I: Inputs> Life<I> {
+    /// Begins where the recovered ledger ends. `work` is the batch to be filled first.
+    pub(super) fn new<B: Broker<Inputs = I>>(common: &Common<B>, start: Start, inputs: I, work: Box<Work>) -> Self {
+        Life {
+            number: start.life,
+            inputs,
+            merge: Merge::new(start.orders_from, start.stock_from),
+            ticker: Ticker::default(),
+            decider: Decider::new(common.shard, common.settings.clone(), start, work),
+            pending: Default::default(),
+            asked_ms: 0,
+            handed_ms: 0,
+            fetch_from_ms: 0,
+            broken: false,
+            catching_up: CatchUp::EndsUnknown,
+            unpolled: false,
+            paused: false,
+        }
+    }
+
+    /// Which ownership it is.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Sleeps until something may be there, `most` at the most.
+    pub(super) fn wait(&mut self, most: Duration) {
+        if self.unpolled {
+            // The inputs would not wait while they hold what is not polled.
+            std::thread::park_timeout(most);
+        } else {
+            self.inputs.wait(most);
+        }
+    }
+
+    /// The buffers of the open batch; everything else is dropped.
+    pub(super) fn into_work(self) -> Box<Work> {
+        self.decider.into_work()
+    }
+
+    /// Does what there is to do now.
+    pub(super) fn step<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Result<Step, ApplyFault> {
+        self.decider.outbox().set_engine_time(now.unix_ms);
+        if let Some(ends) = self.inputs.ends() {
+            self.answered(common, ends, now);
+        }
+        let mut progress = self.poll(common, now)?;
+        progress |= self.apply_next(common, now);
+        self.ask_for_status(now);
+        self.tick(common, now);
+        progress |= self.hand_over(common, now);
+        self.note_caught_up(common);
+        Ok(if progress { Step::Again } else { Step::Wait(self.longest_wait(common, now)) })
+    }
+
+    /// Hands over what is open and takes nothing more.
+    pub(super) fn drain<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Step {
+        self.unpolled = true;
+        if self.decider.outbox().is_empty() {
+            return Step::Ended;
+        }
+        self.handed_ms = 0;
+        if self.hand_over(common, now) { Step::Again } else { Step::Wait(LONGEST_WAIT) }
+    }
+
+    fn answered<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, ends: Ends, now: Now) {
+        self.merge.answered(ends);
+        common.status.set_ends(ends, now.steady_ms);
+        if let CatchUp::EndsUnknown = self.catching_up {
+            let (End { stable: orders, .. }, End { stable: stock, .. }) = (ends.orders, ends.stock);
+            self.catching_up = CatchUp::Until { orders, stock };
+        }
+    }
+
+    fn poll<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Result<bool, ApplyFault> {
+        self.unpolled = self.decider.outbox().is_full() || self.paused || now.steady_ms < self.fetch_from_ms;
+        if self.unpolled {
+            return Ok(false);
+        }
+        if self.broken {
+            let (orders, stock) = (self.decider.next_offset(Input::Orders), self.decider.next_offset(Input::Stock));
+            match self.reopen(common, orders, stock) {
+                Ok(()) => {}
+                Err(Fault::Transient(_) | Fault::Fenced(_)) => {
+                    self.fetch_from_ms = now.steady_ms + FETCH_RETRY_MS;
+                    return Ok(false);
+                }
+                Err(fault) => return Err(ApplyFault::Inputs(fault)),
+            }
+        }
+        let mut any = false;
+        for input in INPUTS {
+            if self.pending[place(input)].is_full() {
+                self.unpolled = true;
+                continue;
+            }
+            match self.inputs.poll(input, MAX_POLL_RECORDS) {
+                Ok(Some(records)) => {
+                    any = true;
+                    self.received(input, records)?;
+                }
+                Ok(None) => {}
+                Err(fault @ (Fault::Transient(_) | Fault::Fenced(_))) => {
+                    common.status.set_reason(Some(fault.to_string()));
+                    self.broken = true;
+                    self.fetch_from_ms = now.steady_ms + FETCH_RETRY_MS;
+                    return Ok(any);
+                }
+                Err(Fault::OutOfRange { asked, begin, end, .. }) => {
+                    self.give_up_lost(common, input, asked, begin, end)?;
+                    return Ok(true);
+                }
+                Err(fault @ Fault::Fatal(_)) => return Err(ApplyFault::Inputs(fault)),
+            }
+            self.merge.position(input, self.inputs.position(input));
+        }
+        if std::mem::take(&mut self.fetch_from_ms) > 0 {
+            common.status.set_reason(None);
+        }
+        Ok(any)
+    }
+
+    fn received(&mut self, input: Input, records: I::Records) -> Result<(), ApplyFault> {
+        let mut bytes = 0;
+        let all = (0..records.len()).map(|i| records.get(i));
+        self.merge.received(input, all.inspect(|record| bytes += record.value.map_or(0, <[u8]>::len)))?;
+        self.pending[place(input)].push(records, bytes);
+        Ok(())
+    }
+
+    /// Records that were to come next are gone. If the operator accepts it, both inputs are opened anew, this one
+    /// behind the gap; the other one loses only what was received and not applied, and reads it again.
+    fn give_up_lost<B: Broker<Inputs = I>>(
+        &mut self,
+        common: &Common<B>,
+        input: Input,
+        asked: i64,
+        begin: i64,
+        end: i64,
+    ) -> Result<(), ApplyFault> {
+        let name = if input == Input::Stock { "stock" } else { "orders" };
+        let accept = common.settings.accept_loss;
+        let from = resume_after_loss(common.shard, name, asked, begin, end, accept).map_err(ApplyFault::Lost)?;
+        let next = |of| if of == input { from } else { self.decider.next_offset(of) };
+        let (orders, stock) = (next(Input::Orders), next(Input::Stock));
+        self.reopen(common, orders, stock).map_err(ApplyFault::Inputs)
+    }
+
+    /// Opens both inputs anew. What was received and not applied is dropped, and read again if it stands behind the
+    /// offsets given.
+    fn reopen<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, orders: i64, stock: i64) -> Result<(), Fault> {
+        self.inputs = common.broker.inputs(common.shard, orders, stock)?;
+        common.exchange.apply_bell.wakes(Some(self.inputs.waker()));
+        self.merge = Merge::new(orders, stock);
+        self.pending = Default::default();
+        self.broken = false;
+        Ok(())
+    }
+
+    /// Applies one run, if the merge lets one through and there is room for it.
+    fn apply_next<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> bool {
+        if self.decider.outbox().is_full() {
+            return false;
+        }
+        let (input, count) = match self.merge.what_next() {
+            Next::Apply { input, count } => (input, count),
+            Next::AskEnds { ticket } => {
+                self.inputs.ask_ends(ticket);
+                self.asked_ms = now.steady_ms;
+                return true;
+            }
+            Next::Wait => return false,
+        };
+        if self.pause_if_full(common, input) {
+            return false;
+        }
+        let pending = &mut self.pending[place(input)];
+        let (records, from) = pending.first();
+        let to = records.len().min(from + count.min(MAX_RUN_RECORDS));
+        let applied = self.decider.decide(input, records, from, to);
+        pending.applied(applied);
+        self.merge.applied(input, applied);
+        true
+    }
+
+    /// A ledger that is full forgets as time moves on, so time is moved to the next record before giving up on it.
+    fn pause_if_full<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, input: Input) -> bool {
+        let mut pressure = self.decider.pressure();
+        if pressure.full {
+            let (records, head) = self.pending[place(input)].first();
+            self.decider.advance(records.get(head).timestamp_ms);
+            pressure = self.decider.pressure();
+        }
+        if pressure.full != self.paused {
+            self.paused = pressure.full;
+            common.status.set_pressure(pressure);
+            let (phase, reason) = match (self.paused, self.catching_up) {
+                (true, _) => (Phase::Paused, Some(FULL.to_owned())),
+                (false, CatchUp::Done) => (Phase::Running, None),
+                (false, _) => (Phase::CatchingUp, None),
+            };
+            common.status.set_phase(phase, reason);
+        }
+        self.paused
+    }
+
+    /// Asks for the ends when nobody has for a while, and again when an answer is overdue.
+    fn ask_for_status(&mut self, now: Now) {
+        let since_ms = now.steady_ms.saturating_sub(self.asked_ms);
+        let ticket = match self.merge.unanswered() {
+            Some(ticket) if since_ms >= ASK_AGAIN_AFTER_MS => ticket,
+            None if since_ms >= ASK_ENDS_EVERY_MS || matches!(self.catching_up, CatchUp::EndsUnknown) => {
+                self.merge.ask()
+            }
+            _ => return,
+        };
+        self.inputs.ask_ends(ticket);
+        self.asked_ms = now.steady_ms;
+    }
+
+    fn tick<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) {
+        // One that cannot be published is as one that is lost: another follows.
+        if self.ticker.step(self.situation(now)) && self.inputs.tick().is_ok() {
+            common.status.add_tick();
+        }
+    }
+
+    fn situation(&self, now: Now) -> Situation {
+        Situation { now, due_ms: self.decider.next_due_ms(), pending_ms: self.merge.latest_pending_ms() }
+    }
+
+    /// Hands the open batch over if the commit half waits for one and the last was not just now.
+    fn hand_over<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> bool {
+        let outbox = self.decider.outbox();
+        let due_ms = self.handed_ms + common.settings.batch.min_interval_ms;
+        if outbox.is_empty() || !common.exchange.wants_work() || (now.steady_ms < due_ms && !outbox.is_full()) {
+            return false;
+        }
+        let Some(empty) = common.exchange.take_empty() else { return false };
+        let full = self.decider.close_batch(self.number, empty);
+        common.status.set_pressure(self.decider.pressure());
+        common.exchange.hand_over(full);
+        self.handed_ms = now.steady_ms;
+        true
+    }
+
+    fn note_caught_up<B: Broker<Inputs = I>>(&mut self, common: &Common<B>) {
+        let CatchUp::Until { orders, stock } = self.catching_up else { return };
+        let read = self.inputs.position(Input::Orders) >= orders && self.inputs.position(Input::Stock) >= stock;
+        if read && self.pending.iter().all(Pending::is_empty) {
+            self.catching_up = CatchUp::Done;
+            common.status.set_phase(Phase::Running, None);
+        }
+    }
+
+    fn longest_wait<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Duration {
+        let mut wait_ms = self.ticker.wait_ms(self.situation(now)).unwrap_or(u64::MAX);
+        if !self.decider.outbox().is_empty() && common.exchange.wants_work() {
+            let due_ms = self.handed_ms + common.settings.batch.min_interval_ms;
+            wait_ms = wait_ms.min(due_ms.saturating_sub(now.steady_ms));
+        }
+        // Not less than 1 ms: a Tick that is due while its record is pending would make this a spin.
+        Duration::from_millis(wait_ms.max(1)).min(LONGEST_WAIT)
+    }
+}
+
+/// Said of a shard whose ledger is full.
+const FULL: &str = "the ids of the window fill ledger.max_remembered_bytes; the shard takes nothing more, because one \
+                    forgotten early could be sold twice. Raise it and start the node again";

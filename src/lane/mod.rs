@@ -1,0 +1,54 @@
+//! A shard at work. Two halves, each a machine that is stepped, each with a thread of its own in the service:
+//!
+//! - **apply** ([`apply`]) polls both inputs, merges them by time ([`merge`]), asks the broker for its time when a hold
+//!   is due ([`tick`]), decides each command and fills a batch;
+//! - **commit** ([`commit`]) takes the shard, recovers its ledger, hands it to apply, and commits one batch after the
+//!   other through [`crate::log`].
+//!
+//! They meet in the [`exchange`]: full batches one way, empty ones back. A batch is what arrived while the previous
+//! commit was under way, within [`settings::BatchLimits`]. When it is full and the commit half is still busy, apply
+//! stops polling and the consumer's bounded queue fills: back-pressure, never growth.
+//!
+//! A **life** is one ownership of the shard. When the commit half loses the shard it begins a new life; all that apply
+//! holds of the former one (ledger, inputs, open batch) is dropped, unseen by anybody.
+//!
+//! [`Lane`] runs both halves on threads; the simulation steps them itself.
+
+pub mod apply; // the apply half: poll, merge, decide, hand over
+pub mod clock;
+pub mod commit; // the commit half: take, recover, commit, look, retake
+mod decide; // one record after the other: advance time, expire, validate, apply, encode
+pub mod exchange; // what passes between the halves
+mod life; // what apply does during one ownership of the shard
+pub mod merge; // which input's next record may be applied
+mod outbox; // the open batch
+mod pending; // records received and not yet applied
+pub mod recover; // brings a ledger to where its log ends
+pub mod settings;
+pub mod status;
+pub mod tally; // decisions counted by outcome and reason
+#[cfg(test)]
+mod tests;
+mod threads;
+pub mod tick; // when to ask the broker for its time
+pub mod work; // a batch, its counts, and its recycled buffers
+
+pub use settings::{BatchLimits, LaneSettings, LedgerSettings};
+pub use status::{LaneSnapshot, LaneStatus, Phase};
+pub use threads::{Lane, LaneEvent};
+
+/// What a half wants after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There may be more to do at once.
+    Again,
+    /// Nothing to do until something arrives, or this much time has passed.
+    Wait(std::time::Duration),
+    /// The half has ended and must not be stepped again.
+    Ended,
+}
+
+/// Where what is kept for each input has that of `input`: `orders` first, `stock` second.
+fn place(input: crate::broker::Input) -> usize {
+    usize::from(input == crate::broker::Input::Stock)
+}

@@ -1,0 +1,57 @@
+//! Records of one input that were received and are not yet applied.
+
+use std::collections::VecDeque;
+
+use super::settings::{MAX_PENDING_BYTES, MAX_PENDING_RECORDS};
+use crate::broker::Records;
+
+/// Batches of records of one input.
+pub(super) struct Pending<R> {
+    batches: VecDeque<R>,
+    /// Records of the first batch that are applied.
+    applied: usize,
+    records: usize,
+    bytes: usize,
+}
+
+impl<R> Default for Pending<R> {
+    fn default() -> Self {
+        Pending { batches: VecDeque::new(), applied: 0, records: 0, bytes: 0 }
+    }
+}
+
+impl<R: Records> Pending<R> {
+    /// No more of this input is to be polled.
+    pub(super) fn is_full(&self) -> bool {
+        self.records >= MAX_PENDING_RECORDS || self.bytes >= MAX_PENDING_BYTES
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// The first batch that is not applied whole, and how many of its records are.
+    pub(super) fn first(&self) -> (&R, usize) {
+        (self.batches.front().expect("the merge counts what is pending"), self.applied)
+    }
+
+    /// These arrived; `bytes` are those of their values.
+    pub(super) fn push(&mut self, batch: R, bytes: usize) {
+        self.records += batch.len();
+        self.bytes += bytes;
+        self.batches.push_back(batch);
+    }
+
+    /// `count` more of the first batch are applied.
+    pub(super) fn applied(&mut self, count: usize) {
+        self.applied += count;
+        self.records -= count;
+        if self.batches.front().is_some_and(|first| first.len() == self.applied) {
+            self.batches.pop_front();
+            self.applied = 0;
+        }
+        if self.batches.is_empty() {
+            self.bytes = 0;
+        }
+    }
+}

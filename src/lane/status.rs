@@ -1,0 +1,403 @@
+//! What a lane tells about itself: figures that its two threads keep with plain stores, once a batch, and that anybody
+//! may read without making them wait.
+
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::tally::{CELLS, Tally, pair};
+use crate::broker::{Ends, Input};
+use crate::ledger::Pressure;
+use crate::log::Counts;
+use crate::log::take::{Progress, Tail};
+use crate::wire::proto::{Outcome, Reason};
+
+/// Where a shard is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Fencing its predecessor and finding the end of its log.
+    #[default]
+    Taking,
+    /// Replaying its log.
+    Recovering,
+    /// Works, and has yet to reach the end that its inputs had when it began.
+    CatchingUp,
+    /// Works, and has caught up since it was taken.
+    Running,
+    /// Takes no orders for a while; the reason says why.
+    Paused,
+    /// Failed or was fenced, and tries again after a pause; the reason says why.
+    BackingOff,
+    /// Ended, because it was told to.
+    Stopped,
+    /// Stays down until a person does something; the reason says what.
+    Failed,
+}
+
+const PHASES: [Phase; 8] = [
+    Phase::Taking,
+    Phase::Recovering,
+    Phase::CatchingUp,
+    Phase::Running,
+    Phase::Paused,
+    Phase::BackingOff,
+    Phase::Stopped,
+    Phase::Failed,
+];
+
+/// Upper bounds of the commit latency's buckets, in ms; the last bucket has none. From well below the 5 ms that a quiet
+/// broker takes to the longest time-out.
+pub const COMMIT_BUCKETS_MS: [u64; 14] = [1, 2, 4, 6, 8, 12, 20, 35, 60, 100, 250, 1_000, 5_000, 30_000];
+
+/// The halves of a lane, as the watchdog tells them apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Half {
+    Apply,
+    Commit,
+}
+
+/// One committed batch, as the commit half reports it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchFigures {
+    /// Sequence of the last decision that is committed now.
+    pub sequence: u64,
+    /// Decisions in it.
+    pub decisions: u64,
+    /// Links it was cut into.
+    pub links: u64,
+    /// Bytes of all its records.
+    pub bytes: u64,
+    /// Dead letters in it.
+    pub dead_letters: u64,
+    /// Replies beyond the partitions of `replies`, which nobody can read.
+    pub lost_replies: u64,
+    /// From the hand-over to the end of the commit.
+    pub commit_ms: u64,
+    /// First offsets that are not decided and committed, of `orders` and of `stock`.
+    pub next: [i64; 2],
+    /// The shard's time after it.
+    pub shard_time_ms: i64,
+}
+
+/// Figures of one input.
+#[derive(Debug)]
+struct InputFigures {
+    position: AtomicI64,
+    stable: AtomicI64,
+    high: AtomicI64,
+    /// Local monotonic ms at which the stable offset last moved or had nothing above it.
+    stable_moved_ms: AtomicU64,
+    blocked: AtomicU8,
+}
+
+impl Default for InputFigures {
+    fn default() -> Self {
+        InputFigures {
+            position: AtomicI64::new(0),
+            stable: AtomicI64::new(-1),
+            high: AtomicI64::new(-1),
+            stable_moved_ms: AtomicU64::new(0),
+            blocked: AtomicU8::new(0),
+        }
+    }
+}
+
+/// What a lane tells about itself. Shared; every figure on its own is true, two of them may be a batch apart.
+#[derive(Debug)]
+pub struct LaneStatus {
+    phase: AtomicU8,
+    reason: Mutex<Option<String>>,
+    epoch: AtomicU64,
+    sequence: AtomicU64,
+    shard_time_ms: AtomicI64,
+    inputs: [InputFigures; 2],
+    /// Steady ms at which each half was last about to step; 0 once it has ended.
+    stepped_ms: [AtomicU64; 2],
+    recovery_decisions: AtomicU64,
+    recovery_offset: AtomicI64,
+    recovery_end: AtomicI64,
+    batches: AtomicU64,
+    last_decisions: AtomicU64,
+    last_links: AtomicU64,
+    last_bytes: AtomicU64,
+    dead_letters: AtomicU64,
+    lost_replies: AtomicU64,
+    looks: AtomicU64,
+    resends: AtomicU64,
+    ticks: AtomicU64,
+    commit_ms: AtomicU64,
+    commit_buckets: [AtomicU64; COMMIT_BUCKETS_MS.len() + 1],
+    cells: Box<[AtomicU64; CELLS]>,
+    open_orders: AtomicU64,
+    remembered: AtomicU64,
+    rows: AtomicU64,
+    ledger_bytes: AtomicU64,
+}
+
+/// A copy of one input's figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputSnapshot {
+    /// Every record below this offset is decided and committed.
+    pub position: i64,
+    /// The last stable offset when it was last asked for; below 0: never.
+    pub stable: i64,
+    /// The high watermark when it was last asked for; below 0: never.
+    pub high: i64,
+    /// How long some upstream transaction has kept the stable offset from moving; 0 while none does.
+    pub stable_age_ms: u64,
+}
+
+/// How far a recovery is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecoverySnapshot {
+    /// Decisions replayed.
+    pub decisions: u64,
+    /// Offset in the log that was read last.
+    pub offset: i64,
+    /// Where the log ended when it was begun to be read; below 0: not known.
+    pub end: i64,
+}
+
+/// A copy of all figures.
+#[derive(Clone, Debug, Default)]
+pub struct LaneSnapshot {
+    /// Where the shard is in its life.
+    pub phase: Phase,
+    /// Why, if that is not the normal course.
+    pub reason: Option<String>,
+    /// How often the shard has changed owner.
+    pub epoch: u64,
+    /// Sequence of the last decision that is committed.
+    pub sequence: u64,
+    /// The shard's time, ms since the Unix epoch.
+    pub shard_time_ms: i64,
+    /// `orders`.
+    pub orders: InputSnapshot,
+    /// `stock`.
+    pub stock: InputSnapshot,
+    /// The last recovery.
+    pub recovery: RecoverySnapshot,
+    /// Batches committed.
+    pub batches: u64,
+    /// Decisions of the last batch.
+    pub last_decisions: u64,
+    /// Links of the last batch.
+    pub last_links: u64,
+    /// Bytes of the last batch.
+    pub last_bytes: u64,
+    /// Decisions committed, by outcome and reason; those that occurred.
+    pub decisions: Vec<(Outcome, Reason, u64)>,
+    /// Records that went to `dead-letters`.
+    pub dead_letters: u64,
+    /// Replies that asked for a partition that `replies` does not have, and were not written.
+    pub lost_replies: u64,
+    /// Times the log was looked at because a commit failed or looked odd.
+    pub looks: u64,
+    /// Batches whose remaining links had to be sent again.
+    pub resends: u64,
+    /// Ticks published.
+    pub ticks: u64,
+    /// Sum of all commits' times.
+    pub commit_ms: u64,
+    /// Commits in each bucket of [`COMMIT_BUCKETS_MS`], and above the last.
+    pub commit_buckets: [u64; COMMIT_BUCKETS_MS.len() + 1],
+    /// Orders held or committed.
+    pub open_orders: u64,
+    /// Closed identities remembered.
+    pub remembered: u64,
+    /// Stock rows.
+    pub rows: u64,
+    /// Bytes set aside for the ledger.
+    pub ledger_bytes: u64,
+}
+
+impl Default for LaneStatus {
+    fn default() -> Self {
+        LaneStatus {
+            phase: AtomicU8::new(0),
+            reason: Mutex::new(None),
+            epoch: AtomicU64::new(0),
+            sequence: AtomicU64::new(0),
+            shard_time_ms: AtomicI64::new(0),
+            inputs: Default::default(),
+            stepped_ms: Default::default(),
+            recovery_decisions: AtomicU64::new(0),
+            recovery_offset: AtomicI64::new(0),
+            recovery_end: AtomicI64::new(-1),
+            batches: AtomicU64::new(0),
+            last_decisions: AtomicU64::new(0),
+            last_links: AtomicU64::new(0),
+            last_bytes: AtomicU64::new(0),
+            dead_letters: AtomicU64::new(0),
+            lost_replies: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+            resends: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
+            commit_ms: AtomicU64::new(0),
+            commit_buckets: Default::default(),
+            cells: Box::new([const { AtomicU64::new(0) }; CELLS]),
+            open_orders: AtomicU64::new(0),
+            remembered: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+            ledger_bytes: AtomicU64::new(0),
+        }
+    }
+}
+
+impl LaneStatus {
+    /// Where the shard is in its life.
+    pub fn phase(&self) -> Phase {
+        PHASES[usize::from(self.phase.load(Relaxed))]
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase, reason: Option<String>) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// What keeps it from its work at the moment, without changing its phase.
+    pub(super) fn set_reason(&self, reason: Option<String>) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// Both threads are ending; a bug that was told stays told.
+    pub(super) fn end(&self) {
+        if self.phase() != Phase::Failed {
+            self.set_phase(Phase::Stopped, None);
+        }
+    }
+
+    pub(super) fn stepped(&self, half: Half, now_ms: u64) {
+        self.stepped_ms[half as usize].store(now_ms, Relaxed);
+    }
+
+    /// How long the slower of the two halves has been in its present step; `now_ms` as for [`LaneStatus::snapshot`].
+    pub fn since_step(&self, now_ms: u64) -> Duration {
+        let halves = self.stepped_ms.iter().map(|stepped| stepped.load(Relaxed)).filter(|&stepped_ms| stepped_ms > 0);
+        halves.min().map_or(Duration::ZERO, |stepped_ms| Duration::from_millis(now_ms.saturating_sub(stepped_ms)))
+    }
+
+    pub(super) fn set_recovery_end(&self, end: Option<i64>) {
+        self.recovery_end.store(end.unwrap_or(-1), Relaxed);
+    }
+
+    pub(super) fn set_recovery(&self, progress: Progress) {
+        self.recovery_decisions.store(progress.decisions, Relaxed);
+        self.recovery_offset.store(progress.next_offset, Relaxed);
+    }
+
+    pub(super) fn set_recovered(&self, tail: &Tail) {
+        self.epoch.store(tail.epoch, Relaxed);
+        self.set_decided(tail.next_sequence - 1, tail.shard_time_ms, [tail.orders_next, tail.stock_next]);
+    }
+
+    fn set_decided(&self, sequence: u64, shard_time_ms: i64, next: [i64; 2]) {
+        self.sequence.store(sequence, Relaxed);
+        self.shard_time_ms.store(shard_time_ms, Relaxed);
+        for (figures, next) in self.inputs.iter().zip(next) {
+            figures.position.store(next, Relaxed);
+        }
+    }
+
+    pub(super) fn set_counts(&self, counts: Counts) {
+        self.looks.store(counts.retakes, Relaxed);
+        self.resends.store(counts.resent, Relaxed);
+    }
+
+    pub(super) fn set_pressure(&self, pressure: Pressure) {
+        self.open_orders.store(pressure.open as u64, Relaxed);
+        self.remembered.store(pressure.remembered as u64, Relaxed);
+        self.rows.store(pressure.rows as u64, Relaxed);
+        self.ledger_bytes.store(pressure.bytes as u64, Relaxed);
+    }
+
+    pub(super) fn add_tick(&self) {
+        self.ticks.fetch_add(1, Relaxed);
+    }
+
+    /// The brokers answered; `now_ms` is [`crate::log::step::Now::steady_ms`].
+    pub(super) fn set_ends(&self, ends: Ends, now_ms: u64) {
+        for (figures, end) in self.inputs.iter().zip([ends.orders, ends.stock]) {
+            let blocked = end.stable < end.high && figures.stable.load(Relaxed) == end.stable;
+            if !blocked {
+                figures.stable_moved_ms.store(now_ms, Relaxed);
+            }
+            figures.blocked.store(blocked.into(), Relaxed);
+            figures.stable.store(end.stable, Relaxed);
+            figures.high.store(end.high, Relaxed);
+        }
+    }
+
+    pub(super) fn committed(&self, batch: &BatchFigures, tally: &Tally) {
+        self.set_decided(batch.sequence, batch.shard_time_ms, batch.next);
+        self.batches.fetch_add(1, Relaxed);
+        self.last_decisions.store(batch.decisions, Relaxed);
+        self.last_links.store(batch.links, Relaxed);
+        self.last_bytes.store(batch.bytes, Relaxed);
+        self.dead_letters.fetch_add(batch.dead_letters, Relaxed);
+        self.lost_replies.fetch_add(batch.lost_replies, Relaxed);
+        self.commit_ms.fetch_add(batch.commit_ms, Relaxed);
+        let bucket = COMMIT_BUCKETS_MS.partition_point(|&bound| bound < batch.commit_ms);
+        self.commit_buckets[bucket].fetch_add(1, Relaxed);
+        for (total, count) in self.cells.iter().zip(tally.cells()) {
+            if count > 0 {
+                total.fetch_add(count.into(), Relaxed);
+            }
+        }
+    }
+
+    fn input(&self, input: Input) -> &InputFigures {
+        &self.inputs[usize::from(input == Input::Stock)]
+    }
+
+    /// A copy of all figures. `now_ms` is the lane's own clock, [`super::clock::steady_ms`].
+    #[must_use]
+    pub fn snapshot(&self, now_ms: u64) -> LaneSnapshot {
+        let input = |input| {
+            let figures = self.input(input);
+            let blocked = figures.blocked.load(Relaxed) == 1;
+            let age_ms = now_ms.saturating_sub(figures.stable_moved_ms.load(Relaxed));
+            InputSnapshot {
+                position: figures.position.load(Relaxed),
+                stable: figures.stable.load(Relaxed),
+                high: figures.high.load(Relaxed),
+                stable_age_ms: if blocked { age_ms } else { 0 },
+            }
+        };
+        let decisions = self.cells.iter().enumerate().filter_map(|(i, cell)| {
+            let count = cell.load(Relaxed);
+            (count > 0).then(|| (pair(i).0, pair(i).1, count))
+        });
+        LaneSnapshot {
+            phase: self.phase(),
+            reason: self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            epoch: self.epoch.load(Relaxed),
+            sequence: self.sequence.load(Relaxed),
+            shard_time_ms: self.shard_time_ms.load(Relaxed),
+            orders: input(Input::Orders),
+            stock: input(Input::Stock),
+            recovery: RecoverySnapshot {
+                decisions: self.recovery_decisions.load(Relaxed),
+                offset: self.recovery_offset.load(Relaxed),
+                end: self.recovery_end.load(Relaxed),
+            },
+            batches: self.batches.load(Relaxed),
+            last_decisions: self.last_decisions.load(Relaxed),
+            last_links: self.last_links.load(Relaxed),
+            last_bytes: self.last_bytes.load(Relaxed),
+            decisions: decisions.collect(),
+            dead_letters: self.dead_letters.load(Relaxed),
+            lost_replies: self.lost_replies.load(Relaxed),
+            looks: self.looks.load(Relaxed),
+            resends: self.resends.load(Relaxed),
+            ticks: self.ticks.load(Relaxed),
+            commit_ms: self.commit_ms.load(Relaxed),
+            commit_buckets: std::array::from_fn(|i| self.commit_buckets[i].load(Relaxed)),
+            open_orders: self.open_orders.load(Relaxed),
+            remembered: self.remembered.load(Relaxed),
+            rows: self.rows.load(Relaxed),
+            ledger_bytes: self.ledger_bytes.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! A lane on its own threads, against the memory broker; and the apply half stepped by hand where only that shows a
+//! promise. What many lanes do to each other is the simulation's business (`tests/simulation`).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, unbounded};
+use prost::Message as _;
+
+use super::settings::{BatchLimits, LaneSettings, LedgerSettings};
+use super::{Lane, LaneEvent, Phase, clock};
+use crate::broker::memory::{Cluster, Layout, MemoryBroker, Message, Topic};
+use crate::broker::{Broker, TimestampKind};
+use crate::ledger::FingerprintKey;
+use crate::wire::link::{genesis, genesis_value};
+use crate::wire::proto::{
+    Command, Commands, Link, LogRecord, OrderLine, Outcome, Place, Receive, Replies, StockCommand, StockCommands,
+    command, log_record, stock_command,
+};
+
+/// Far beyond what a loaded machine needs; nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A cluster whose clock agrees with the local one, or every hold would be due.
+fn cluster() -> Cluster {
+    let cluster = Cluster::new(Layout::new(1), clock::now().unix_ms);
+    let ids = cluster.node().topics(Duration::ZERO).unwrap().ids;
+    let genesis = genesis(0, 1, ids, 3_600_000, 60_000);
+    cluster.publish(Topic::Decisions, 0, Message::value(genesis_value(genesis))).unwrap();
+    cluster
+}
+
+fn settings() -> LaneSettings {
+    LaneSettings {
+        orders_topic: "orders".into(),
+        stock_topic: "stock".into(),
+        reply_partitions: 1,
+        per_decision: false,
+        batch: BatchLimits::default(),
+        ledger: LedgerSettings {
+            default_hold_ms: 600_000,
+            max_hold_ms: 600_000,
+            expected_ids: 1_000,
+            max_ids: 1_000_000,
+            key: FingerprintKey([1; 16]),
+        },
+        owner: "test".into(),
+        accept_loss: false,
+        commit_timeout: crate::log::settings::COMMIT_TIMEOUT,
+    }
+}
+
+fn place(cluster: &Cluster, number: u32) -> Message {
+    places(cluster, number..number + 1)
+}
+
+fn places(cluster: &Cluster, numbers: std::ops::Range<u32>) -> Message {
+    let commands = numbers.map(|number| place_command(cluster, number)).collect();
+    Message::keyed("pool", Commands { commands }.encode_to_vec())
+}
+
+fn place_command(cluster: &Cluster, number: u32) -> Command {
+    let place = Place {
+        pool: "pool".into(),
+        order_id: format!("order-{number}"),
+        customer: "customer".into(),
+        placed_at_ms: cluster.now_ms(),
+        lines: vec![OrderLine { sku: "sku".into(), quantity: 1 }],
+        ..Place::default()
+    };
+    Command { kind: Some(command::Kind::Place(place)), reply_partition: Some(0) }
+}
+
+fn receive(cluster: &Cluster, units: u64) -> Message {
+    let kind = stock_command::Kind::Receive(Receive { sku: "sku".into(), quantity: units });
+    let (pool, id) = ("pool".into(), format!("receive-{units}"));
+    let command = StockCommand { pool, id, issued_at_ms: cluster.now_ms(), kind: Some(kind), reply_partition: None };
+    Message::keyed("pool", StockCommands { commands: vec![command] }.encode_to_vec())
+}
+
+fn spawn(cluster: &Cluster) -> (Lane, Receiver<LaneEvent>) {
+    spawn_with(cluster, settings())
+}
+
+fn spawn_with(cluster: &Cluster, settings: LaneSettings) -> (Lane, Receiver<LaneEvent>) {
+    let (events, told) = unbounded();
+    (Lane::spawn(Arc::new(cluster.node()), 0, Arc::new(settings), events).unwrap(), told)
+}
+
+/// Waits until `lane` has come to where `reached` says.
+fn until(lane: &Lane, reached: impl Fn(&super::LaneSnapshot) -> bool) {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let state = lane.status().snapshot(clock::steady_ms());
+        if reached(&state) {
+            return;
+        }
+        assert!(Instant::now() < patience, "the lane got no further than {state:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn links(cluster: &Cluster) -> Vec<Link> {
+    let records = cluster.read(Topic::Decisions, 0, 0).unwrap();
+    let values = records.iter().filter_map(|record| record.message.value.as_deref());
+    let kinds = values.filter_map(|value| LogRecord::decode(value).unwrap().kind);
+    kinds.filter_map(|kind| if let log_record::Kind::Link(link) = kind { Some(link) } else { None }).collect()
+}
+
+fn outcomes(cluster: &Cluster) -> Vec<Outcome> {
+    links(cluster).into_iter().flat_map(|link| link.decisions).map(|decision| decision.outcome()).collect()
+}
+
+#[test]
+fn orders_become_decisions_and_replies_in_one_log() {
+    let cluster = cluster();
+    cluster.publish(Topic::Stock, 0, receive(&cluster, 2)).unwrap();
+    cluster.advance_ms(1);
+    let (lane, told) = spawn(&cluster);
+    for number in [1, 2, 3, 1] {
+        cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
+    }
+    until(&lane, |state| state.sequence == 5 && state.phase == Phase::Running);
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(LaneEvent::Running { shard: 0, epoch: 1 }));
+    lane.begin_stop();
+    assert!(lane.join(PATIENCE));
+    use Outcome::{Applied, Duplicate, Rejected, Reserved};
+    assert_eq!(outcomes(&cluster), [Applied, Reserved, Reserved, Rejected, Duplicate]);
+    let replies = cluster.read(Topic::Replies, 0, 0).unwrap();
+    let values = replies.iter().filter_map(|record| record.message.value.as_deref());
+    let answers: usize = values.map(|value| Replies::decode(value).unwrap().decisions.len()).sum();
+    assert_eq!(answers, 4);
+}
+
+#[test]
+fn a_lane_that_is_stopped_commits_what_is_open_and_its_successor_goes_on() {
+    let cluster = cluster();
+    cluster.publish(Topic::Stock, 0, receive(&cluster, 1_000)).unwrap();
+    cluster.advance_ms(1);
+    for round in 0..5 {
+        let (lane, _told) = spawn(&cluster);
+        for number in 100 * round..100 * (round + 1) {
+            cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
+        }
+        // Stopped in the midst of it, whatever it has done by then.
+        until(&lane, |state| state.sequence > u64::from(100 * round));
+        lane.begin_stop();
+        let status = lane.status().clone();
+        assert!(lane.join(PATIENCE));
+        let state = status.snapshot(0);
+        assert_eq!(state.phase, Phase::Stopped);
+        assert_eq!(outcomes(&cluster).len() as u64, state.sequence, "what it says it decided stands in the log");
+    }
+    let (lane, _told) = spawn(&cluster);
+    until(&lane, |state| state.sequence == 501);
+    assert_eq!(outcomes(&cluster).len(), 501);
+}
+
+#[test]
+fn timestamps_that_are_not_the_brokers_take_the_shard_down_and_say_so() {
+    let cluster = cluster();
+    cluster.set_timestamps(Topic::Orders, TimestampKind::Other).unwrap();
+    cluster.publish(Topic::Orders, 0, place(&cluster, 1)).unwrap();
+    let (lane, told) = spawn(&cluster);
+    until(&lane, |state| state.phase == Phase::Failed);
+    let failed = told.iter().find(|event| matches!(event, LaneEvent::Failed { .. }));
+    let Some(LaneEvent::Failed { shard: 0, reason }) = failed else { panic!("{failed:?}") };
+    assert!(reason.contains("LogAppendTime"), "{reason}");
+    assert_eq!(outcomes(&cluster), []);
+    lane.discard();
+    assert!(lane.join(PATIENCE));
+}
+
+#[test]
+fn a_mass_expiry_is_cut_into_links_and_ends_every_hold_once() {
+    const HOLDS: u32 = 12_000;
+    let cluster = cluster();
+    cluster.publish(Topic::Stock, 0, receive(&cluster, u64::from(HOLDS))).unwrap();
+    cluster.advance_ms(1);
+    for from in (0..HOLDS).step_by(1_000) {
+        cluster.publish(Topic::Orders, 0, places(&cluster, from..from + 1_000)).unwrap();
+    }
+    // The last hold ends, and one more record moves time beyond it.
+    cluster.advance_ms(700_000);
+    cluster.publish(Topic::Stock, 0, receive(&cluster, 1)).unwrap();
+    let (lane, _told) = spawn(&cluster);
+    until(&lane, |state| state.sequence == u64::from(2 * HOLDS + 2));
+    lane.begin_stop();
+    assert!(lane.join(PATIENCE));
+    let expired = outcomes(&cluster).into_iter().filter(|&outcome| outcome == Outcome::Expired).count();
+    assert_eq!(expired, HOLDS as usize);
+    let without_input = |link: &&Link| link.header.as_ref().is_some_and(|header| header.segments.is_empty());
+    assert!(links(&cluster).iter().filter(without_input).count() > 0, "one link took all of it");
+}
+
+#[test]
+fn a_full_ledger_pauses_the_shard_and_one_with_more_room_goes_on() {
+    let cluster = cluster();
+    let mut small = settings();
+    small.ledger.max_ids = 3;
+    for number in 0..3 {
+        cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
+    }
+    let (lane, _told) = spawn_with(&cluster, small);
+    until(&lane, |state| state.sequence == 3);
+    for number in 3..6 {
+        cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
+    }
+    until(&lane, |state| state.phase == Phase::Paused);
+    lane.begin_stop();
+    assert!(lane.join(PATIENCE));
+    assert_eq!(outcomes(&cluster).len(), 3);
+    assert!(links(&cluster).iter().all(|link| !link.decisions.is_empty()), "a paused shard writes nothing");
+    let (lane, _told) = spawn(&cluster);
+    until(&lane, |state| state.sequence == 6);
+}
+
+/// A broker whose inputs cannot be opened because of a bug.
+struct Buggy(MemoryBroker);
+
+impl Broker for Buggy {
+    type Inputs = <MemoryBroker as Broker>::Inputs;
+    type Writer = <MemoryBroker as Broker>::Writer;
+    type Reader = <MemoryBroker as Broker>::Reader;
+
+    fn topics(&self, timeout: Duration) -> Result<crate::broker::TopicFacts, crate::broker::Fault> {
+        self.0.topics(timeout)
+    }
+
+    fn inputs(&self, _: u32, _: i64, _: i64) -> Result<Self::Inputs, crate::broker::Fault> {
+        panic!("planted")
+    }
+
+    fn writer(&self, shard: u32) -> Result<Self::Writer, crate::broker::Fault> {
+        self.0.writer(shard)
+    }
+
+    fn reader(&self, shard: u32, from_offset: i64) -> Result<Self::Reader, crate::broker::Fault> {
+        self.0.reader(shard, from_offset)
+    }
+}
+
+#[test]
+fn a_panic_ends_the_lane_and_is_told() {
+    let (events, told) = unbounded();
+    let lane = Lane::spawn(Arc::new(Buggy(cluster().node())), 0, Arc::new(settings()), events).unwrap();
+    let panicked = told.iter().find(|event| matches!(event, LaneEvent::Panicked { .. }));
+    let Some(LaneEvent::Panicked { reason, .. }) = panicked else { panic!("{panicked:?}") };
+    assert!(reason.contains("planted"), "{reason}");
+    let status = lane.status().clone();
+    assert!(lane.join(PATIENCE), "the other half ends too");
+    assert_eq!(status.phase(), Phase::Failed);
+}

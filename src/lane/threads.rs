@@ -1,0 +1,194 @@
+//! The threads of a lane: one for each half, which steps it until it ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{fmt, io, thread};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::apply::ApplyHalf;
+use super::commit::CommitHalf;
+use super::exchange::{Exchange, Stop};
+use super::settings::LaneSettings;
+use super::status::{Half, LaneStatus, Phase};
+use super::{Step, clock};
+use crate::broker::Broker;
+
+/// What a lane tells its node when it happens; everything else stands in [`LaneStatus`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaneEvent {
+    /// It has recovered and decides.
+    Running {
+        /// Which.
+        shard: u32,
+        /// How often the shard has changed owner.
+        epoch: u64,
+    },
+    /// Another owner was here: it takes the shard again after a pause.
+    Lost {
+        /// Which.
+        shard: u32,
+        /// In words.
+        reason: String,
+    },
+    /// It needs a person; it looks again after [`super::settings::FAILED_RETRY_MS`].
+    Failed {
+        /// Which.
+        shard: u32,
+        /// In words.
+        reason: String,
+    },
+    /// A bug in the engine ended it, and this lane only; nothing it decided is in doubt, because
+    /// whoever takes the shard next begins with its log.
+    Panicked {
+        /// Which.
+        shard: u32,
+        /// The panic's words.
+        reason: String,
+    },
+}
+
+/// A shard at work, on two threads. Dropped, it is told to stop at once and nobody waits for it.
+pub struct Lane {
+    shard: u32,
+    exchange: Arc<Exchange>,
+    status: Arc<LaneStatus>,
+    threads: Vec<JoinHandle<()>>,
+    /// Closed once both threads have ended.
+    ended: Receiver<()>,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("shard", &self.shard).field("phase", &self.status.phase()).finish_non_exhaustive()
+    }
+}
+
+/// How one half sleeps.
+type Sleep<'a, H> = &'a mut dyn FnMut(&mut H, Duration);
+
+impl Lane {
+    /// Takes `shard` and works on it until stopped. Returns at once; fails only if the system gives no threads.
+    pub fn spawn<B: Broker>(
+        broker: Arc<B>,
+        shard: u32,
+        settings: Arc<LaneSettings>,
+        events: Sender<LaneEvent>,
+    ) -> io::Result<Lane> {
+        let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(LaneStatus::default()));
+        let (ending, ended) = bounded::<()>(0);
+        let rng = StdRng::from_os_rng();
+        let mut apply = ApplyHalf::new(broker.clone(), shard, settings.clone(), exchange.clone(), status.clone());
+        let mut commit =
+            CommitHalf::new(broker, shard, settings, exchange.clone(), status.clone(), events.clone(), rng);
+        let guard = Guard { shard, exchange: exchange.clone(), status: status.clone(), events, _ending: ending };
+        let apply_guard = guard.clone();
+        let apply = thread::Builder::new().name(format!("apply-{shard}")).spawn(move || {
+            apply_guard.exchange.apply_bell.answers(thread::current());
+            apply_guard.run(Half::Apply, &mut apply, ApplyHalf::step, &mut ApplyHalf::wait);
+        })?;
+        let commit = thread::Builder::new().name(format!("commit-{shard}")).spawn(move || {
+            guard.exchange.commit_bell.answers(thread::current());
+            guard.run(Half::Commit, &mut commit, CommitHalf::step, &mut |_, most| thread::park_timeout(most));
+            guard.status.end();
+        });
+        let commit = commit.inspect_err(|_| exchange.stop(Stop::AtOnce))?;
+        Ok(Lane { shard, exchange, status, threads: vec![apply, commit], ended })
+    }
+
+    /// The shard.
+    #[must_use]
+    pub fn shard(&self) -> u32 {
+        self.shard
+    }
+
+    /// What it tells about itself.
+    #[must_use]
+    pub fn status(&self) -> &Arc<LaneStatus> {
+        &self.status
+    }
+
+    /// Asks it to take no more input and commit what is open. Returns at once; [`Lane::join`] waits for it.
+    pub fn begin_stop(&self) {
+        self.exchange.stop(Stop::Graceful);
+    }
+
+    /// The shard is somebody else's: asks it to end and leave everything as it is. Returns at once.
+    pub fn discard(&self) {
+        self.exchange.stop(Stop::AtOnce);
+    }
+
+    /// Whether both threads have ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits for both threads, `bound` at the most; past it, the lane is told to end at once and its threads are left
+    /// to themselves, because a call into the Kafka client may hang. True if they ended in time.
+    pub fn join(mut self, bound: Duration) -> bool {
+        let until = Instant::now() + bound;
+        // Nothing is ever sent: the channel closes when the last thread drops its end.
+        let in_time = self.ended.recv_deadline(until).is_err_and(|_| Instant::now() < until || self.has_ended());
+        if in_time {
+            for thread in self.threads.drain(..) {
+                // A panic was caught in the thread and reported from there.
+                drop(thread.join());
+            }
+        }
+        in_time
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.exchange.stop(Stop::AtOnce);
+    }
+}
+
+/// What each of the two threads holds while it runs.
+#[derive(Clone)]
+struct Guard {
+    shard: u32,
+    exchange: Arc<Exchange>,
+    status: Arc<LaneStatus>,
+    events: Sender<LaneEvent>,
+    _ending: Sender<()>,
+}
+
+impl Guard {
+    /// Steps a half until it ends. A panic is a bug: it ends this lane, both halves, and is told.
+    fn run<H>(
+        &self,
+        which: Half,
+        half: &mut H,
+        step: impl Fn(&mut H, crate::log::step::Now) -> Step,
+        sleep: Sleep<'_, H>,
+    ) {
+        let run = AssertUnwindSafe(|| {
+            loop {
+                let now = clock::now();
+                self.status.stepped(which, now.steady_ms.max(1));
+                match step(half, now) {
+                    Step::Again => {}
+                    Step::Wait(most) => sleep(half, most),
+                    Step::Ended => return,
+                }
+            }
+        });
+        let ended = catch_unwind(run);
+        self.status.stepped(which, 0);
+        if let Err(panic) = ended {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
+            let reason = format!("a bug in the engine: {words}");
+            self.status.set_phase(Phase::Failed, Some(reason.clone()));
+            self.exchange.stop(Stop::AtOnce);
+            drop(self.events.try_send(LaneEvent::Panicked { shard: self.shard, reason }));
+        }
+    }
+}

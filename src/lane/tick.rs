@@ -1,0 +1,118 @@
+//! When to publish a Tick: a hold is due by the local clock and no record moves the shard's time past it.
+//!
+//! The local clock only asks. It may be ahead of the broker's, so that the Tick comes back too early, or the Tick may
+//! be lost: either way another is published after a pause that doubles, and the broker's stamp decides.
+
+use crate::log::step::Now;
+
+/// Pause after the first Tick for a due hold, ms. Longer than a Tick usually takes to come back, short for a customer.
+pub const FIRST_PAUSE_MS: u64 = 200;
+
+/// Longest pause, ms: while fetches fail or an upstream transaction is open Ticks are of no use, and should not fill the
+/// topic.
+pub const LONGEST_PAUSE_MS: u64 = 30_000;
+
+/// What the tick machine is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Situation {
+    /// The local clocks.
+    pub now: Now,
+    /// When the ledger's next hold runs out, if it has one.
+    pub due_ms: Option<i64>,
+    /// Highest time of a record that was received and is not yet applied: it will move the shard's time by itself.
+    pub pending_ms: Option<i64>,
+}
+
+/// Publishes Ticks, one at a time.
+#[derive(Debug, Default)]
+pub struct Ticker {
+    /// When the last Tick was published, and when the next may follow.
+    asked: Option<Asked>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// By the wall clock: it serves every hold that was due by then, whichever comes to be the next one.
+    at_ms: i64,
+    again_ms: u64,
+    pause_ms: u64,
+}
+
+impl Ticker {
+    /// Whether to publish a Tick now.
+    pub fn step(&mut self, at: Situation) -> bool {
+        let Some(due_ms) = at.due_ms else {
+            self.asked = None;
+            return false;
+        };
+        if self.asked.is_some_and(|asked| asked.at_ms < due_ms) {
+            self.asked = None;
+        }
+        if due_ms > at.now.unix_ms || at.pending_ms.is_some_and(|pending| pending >= due_ms) {
+            return false;
+        }
+        let now_ms = at.now.steady_ms;
+        let pause_ms = match self.asked {
+            Some(asked) if now_ms < asked.again_ms => return false,
+            Some(asked) => (asked.pause_ms * 2).min(LONGEST_PAUSE_MS),
+            None => FIRST_PAUSE_MS,
+        };
+        self.asked = Some(Asked { at_ms: at.now.unix_ms, again_ms: now_ms + pause_ms, pause_ms });
+        true
+    }
+
+    /// How long, in ms, until [`Ticker::step`] may have something to say if nothing arrives before; none if never.
+    #[must_use]
+    pub fn wait_ms(&self, at: Situation) -> Option<u64> {
+        let until_due = at.due_ms?.saturating_sub(at.now.unix_ms).max(0).unsigned_abs();
+        let until_again = self.asked.map_or(0, |asked| asked.again_ms.saturating_sub(at.now.steady_ms));
+        Some(until_due.max(until_again))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(now_ms: u64, due_ms: i64, pending_ms: Option<i64>) -> Situation {
+        let now = Now { steady_ms: now_ms, unix_ms: 1_000 + now_ms.cast_signed() };
+        Situation { now, due_ms: Some(due_ms), pending_ms }
+    }
+
+    #[test]
+    fn asks_once_the_hold_is_due_and_again_only_after_a_pause_that_doubles() {
+        let mut ticker = Ticker::default();
+        let asked: Vec<u64> = (0..1_700).filter(|&now| ticker.step(at(now, 1_100, None))).collect();
+        assert_eq!(asked, [100, 300, 700, 1_500]);
+    }
+
+    #[test]
+    fn keeps_quiet_while_a_record_that_moves_time_past_the_hold_is_at_hand() {
+        let mut ticker = Ticker::default();
+        assert!(!ticker.step(at(500, 1_100, Some(1_100))));
+        assert!(ticker.step(at(500, 1_100, Some(1_099))));
+    }
+
+    #[test]
+    fn a_hold_that_falls_due_later_starts_without_the_pause_of_the_one_before() {
+        let mut ticker = Ticker::default();
+        assert!(ticker.step(at(100, 1_100, None)));
+        assert!(!ticker.step(at(101, 1_100, None)));
+        assert!(ticker.step(at(102, 1_101, None)));
+    }
+
+    #[test]
+    fn a_shard_that_is_behind_does_not_publish_a_tick_for_every_hold_that_it_comes_by() {
+        let mut ticker = Ticker::default();
+        let asked = (0..10_000).filter(|&now| ticker.step(at(100_000 + now, 1_100 + now.cast_signed(), None))).count();
+        assert!(asked < 10, "{asked} Ticks in 10 s");
+    }
+
+    #[test]
+    fn says_when_to_look_again() {
+        let mut ticker = Ticker::default();
+        assert_eq!(ticker.wait_ms(at(0, 1_100, None)), Some(100));
+        assert!(ticker.step(at(100, 1_100, None)));
+        assert_eq!(ticker.wait_ms(at(150, 1_100, None)), Some(150));
+    }
+}

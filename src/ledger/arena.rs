@@ -1,0 +1,114 @@
+//! Runs of small values in recycled memory: ids and lines of open orders come and go without the allocator.
+//!
+//! A run lives in a place of its size class, a power of two. Places stand in chunks that are never moved or freed, so
+//! growing copies nothing.
+
+/// Places in a chunk: large enough that chunks are rare, small enough that an idle shard stays small.
+const CHUNK_PLACES: usize = 1024;
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Run {
+    place: u32,
+    len: u16,
+    class: u8,
+}
+
+#[derive(Debug)]
+struct Class<T> {
+    chunks: Vec<Box<[T]>>,
+    free: Vec<u32>,
+    used: u32,
+}
+
+/// Runs of `T`, each of up to 2^15 values.
+#[derive(Debug)]
+pub(super) struct Arena<T> {
+    classes: Vec<Class<T>>,
+    smallest: usize,
+    blank: T,
+    chunks: usize,
+}
+
+impl<T: Copy> Arena<T> {
+    /// An arena whose smallest class holds `smallest` values, a power of two, and the largest `largest` or more.
+    /// `blank` fills what was never used.
+    pub(super) fn new(smallest: usize, largest: usize, blank: T) -> Arena<T> {
+        let classes = (largest.div_ceil(smallest)).next_power_of_two().trailing_zeros() + 1;
+        Arena {
+            classes: (0..classes).map(|_| Class { chunks: Vec::new(), free: Vec::new(), used: 0 }).collect(),
+            smallest,
+            blank,
+            chunks: 0,
+        }
+    }
+
+    /// Keeps `values` until [`Arena::free`].
+    pub(super) fn keep(&mut self, values: &[T]) -> Run {
+        let class = (values.len().div_ceil(self.smallest)).next_power_of_two().trailing_zeros() as usize;
+        let size = self.smallest << class;
+        let store = &mut self.classes[class];
+        let place = store.free.pop().unwrap_or_else(|| {
+            if store.used as usize == store.chunks.len() * CHUNK_PLACES {
+                store.chunks.push(vec![self.blank; size * CHUNK_PLACES].into_boxed_slice());
+                self.chunks += size * CHUNK_PLACES * size_of::<T>();
+            }
+            store.used += 1;
+            store.used - 1
+        });
+        let start = (place as usize % CHUNK_PLACES) * size;
+        store.chunks[place as usize / CHUNK_PLACES][start..start + values.len()].copy_from_slice(values);
+        Run { place, len: values.len() as u16, class: class as u8 }
+    }
+
+    /// The values of a run. After [`Arena::free`] they stand until the next [`Arena::keep`].
+    pub(super) fn get(&self, run: Run) -> &[T] {
+        let size = self.smallest << run.class;
+        let start = (run.place as usize % CHUNK_PLACES) * size;
+        let chunk = &self.classes[run.class as usize].chunks[run.place as usize / CHUNK_PLACES];
+        &chunk[start..start + run.len as usize]
+    }
+
+    /// Gives the place of a run back.
+    pub(super) fn free(&mut self, run: Run) {
+        self.classes[run.class as usize].free.push(run.place);
+    }
+
+    /// Bytes set aside.
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks + self.classes.iter().map(|class| class.free.capacity() * size_of::<u32>()).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_keep_their_values_while_others_come_and_go() {
+        let mut arena: Arena<u8> = Arena::new(16, 128, 0);
+        let mut runs = Vec::new();
+        for n in 0..5_000usize {
+            let values = vec![n as u8; n % 129];
+            runs.push((arena.keep(&values), values));
+            if n % 3 == 0 {
+                let (run, values) = runs.swap_remove(n / 2 % runs.len());
+                assert_eq!(arena.get(run), values);
+                arena.free(run);
+            }
+        }
+        for (run, values) in &runs {
+            assert_eq!(arena.get(*run), values);
+        }
+    }
+
+    #[test]
+    fn freed_places_are_used_again() {
+        let mut arena: Arena<u64> = Arena::new(1, 200, 0);
+        let runs: Vec<Run> = (0..3_000).map(|n| arena.keep(&vec![n; n as usize % 200])).collect();
+        runs.iter().for_each(|run| arena.free(*run));
+        let bytes = arena.bytes();
+        (0..3_000u64).for_each(|n| _ = arena.keep(&vec![n; n as usize % 200]));
+        assert_eq!(arena.bytes(), bytes);
+    }
+}

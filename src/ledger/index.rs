@@ -1,0 +1,273 @@
+//! From an identity's fingerprint to where it is remembered: a hash table that never moves more than a few thousand
+//! entries at once, and from which an entry leaves without trace.
+//!
+//! The table is cut into [`SUBTABLES`] parts, each of which grows by itself. Were the parts of one size, all would
+//! reach their limit at nearly the same moment; so they are given shares of the fingerprints that range over one
+//! factor of two, and their growth is spread evenly over each doubling of the whole. That also keeps the bytes for
+//! each entry nearly constant at any count.
+//!
+//! A part is a list of buckets of one cache line each: 12 one-byte tags, a count of the entries that found no room
+//! here, and 12 positions. A lookup reads one line where that count is 0; entries that moved on are in the lines that
+//! follow. Removing an entry lowers the counts along its way, so nothing like a tombstone piles up.
+
+use super::identity::Fingerprint;
+
+/// Parts of the table: at 10 million entries each holds about 5,000, and growing one takes well below a millisecond.
+const SUBTABLES: usize = 2048;
+/// Entries in a bucket: what fits in a cache line of 64 bytes at 5 bytes each, with room for the count.
+const BUCKET_ENTRIES: usize = 12;
+/// Entries for each hundred places beyond which a part grows. Above it lookups begin to walk.
+const MAX_LOAD_PERCENT: usize = 85;
+/// By how much a part grows, in quarters: half as much again wastes less than doubling.
+const GROWTH_QUARTERS: usize = 6;
+
+/// 12 tags, 2 unused bytes, and how many entries passed this bucket because it was full (u16); then the positions.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+struct Bucket {
+    tags: [u8; BUCKET_ENTRIES],
+    spare: u16,
+    passed: u16,
+    places: [u32; BUCKET_ENTRIES],
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// A tag that no entry has: the place is free.
+const FREE: u8 = 0;
+
+impl Bucket {
+    fn free(&self) -> Option<usize> {
+        self.tags.iter().position(|tag| *tag == FREE)
+    }
+
+    /// Bit i is set where tag i is `tag`.
+    fn matches(&self, tag: u8) -> u32 {
+        let mut found = 0;
+        for (i, own) in self.tags.iter().enumerate() {
+            found |= u32::from(*own == tag) << i;
+        }
+        found
+    }
+}
+
+#[derive(Debug, Default)]
+struct Subtable {
+    buckets: Vec<Bucket>,
+    entries: usize,
+}
+
+/// The table. What a place (u32) stands for is the caller's business.
+#[derive(Debug)]
+pub(super) struct Index {
+    parts: Vec<Subtable>,
+}
+
+impl Index {
+    /// A table with room for `expected` entries.
+    pub(super) fn new(expected: usize) -> Index {
+        let mut parts: Vec<Subtable> = (0..SUBTABLES).map(|_| Subtable::default()).collect();
+        for (i, part) in parts.iter_mut().enumerate() {
+            // The share of part i is that of fingerprints between the two inverses; a margin of a tenth makes up for
+            // the approximation and for chance.
+            let share = (2f64.powf((i + 1) as f64 / SUBTABLES as f64)) - (2f64.powf(i as f64 / SUBTABLES as f64));
+            let entries = (expected as f64 * share * 1.1) as usize;
+            let buckets = (entries * 100).div_ceil(MAX_LOAD_PERCENT * BUCKET_ENTRIES).max(1);
+            part.buckets = vec![Bucket::default(); buckets];
+        }
+        Index { parts }
+    }
+
+    /// Bytes set aside.
+    pub(super) fn bytes(&self) -> usize {
+        let buckets: usize = self.parts.iter().map(|part| part.buckets.capacity()).sum();
+        buckets * size_of::<Bucket>() + self.parts.capacity() * size_of::<Subtable>()
+    }
+
+    /// The place of the entry with this fingerprint for which `is_it` holds.
+    pub(super) fn find(&self, fingerprint: Fingerprint, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let part = &self.parts[part_of(fingerprint)];
+        let (mut at, tag) = part.home(fingerprint);
+        for _ in 0..part.buckets.len() {
+            let bucket = &part.buckets[at];
+            let mut matches = bucket.matches(tag);
+            while matches != 0 {
+                let place = bucket.places[matches.trailing_zeros() as usize];
+                if is_it(place) {
+                    return Some(place);
+                }
+                matches &= matches - 1;
+            }
+            if bucket.passed == 0 {
+                return None;
+            }
+            at = part.after(at);
+        }
+        None
+    }
+
+    /// Reads the bucket where a lookup begins, so that it is in the cache by then.
+    pub(super) fn touch(&self, fingerprint: Fingerprint) {
+        let part = &self.parts[part_of(fingerprint)];
+        std::hint::black_box(part.buckets[part.home(fingerprint).0].passed);
+    }
+
+    /// Adds an entry, which must not be there. `fingerprint_of` tells the fingerprint of any entry, for growing.
+    pub(super) fn insert(&mut self, fingerprint: Fingerprint, place: u32, fingerprint_of: impl Fn(u32) -> Fingerprint) {
+        let part = &mut self.parts[part_of(fingerprint)];
+        if (part.entries + 1) * 100 > part.buckets.len() * BUCKET_ENTRIES * MAX_LOAD_PERCENT {
+            part.grow(fingerprint_of);
+        }
+        part.place(fingerprint, place);
+    }
+
+    /// Lets the entry of `fingerprint` at `from` stand for `to` from here on. False if there is no such entry.
+    pub(super) fn replace(&mut self, fingerprint: Fingerprint, from: u32, to: u32) -> bool {
+        let part = &mut self.parts[part_of(fingerprint)];
+        match part.locate(fingerprint, from) {
+            Some((bucket, entry)) => {
+                part.buckets[bucket].places[entry] = to;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Removes the entry of `fingerprint` at `place`. False if there is no such entry.
+    pub(super) fn remove(&mut self, fingerprint: Fingerprint, place: u32) -> bool {
+        let part = &mut self.parts[part_of(fingerprint)];
+        let Some((bucket, entry)) = part.locate(fingerprint, place) else { return false };
+        part.buckets[bucket].tags[entry] = FREE;
+        part.entries -= 1;
+        let (mut at, _) = part.home(fingerprint);
+        while at != bucket {
+            part.buckets[at].passed -= 1;
+            at = part.after(at);
+        }
+        true
+    }
+}
+
+impl Subtable {
+    /// The bucket where the search for a fingerprint begins, and its tag.
+    fn home(&self, fingerprint: Fingerprint) -> (usize, u8) {
+        let spread = fingerprint.0[0];
+        let bucket = (u64::from(spread) * self.buckets.len() as u64) >> 32;
+        (bucket as usize, ((fingerprint.0[1] & 0xff) as u8).max(1))
+    }
+
+    fn after(&self, bucket: usize) -> usize {
+        if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 }
+    }
+
+    fn locate(&self, fingerprint: Fingerprint, place: u32) -> Option<(usize, usize)> {
+        let (mut at, tag) = self.home(fingerprint);
+        for _ in 0..self.buckets.len() {
+            let bucket = &self.buckets[at];
+            let mut matches = bucket.matches(tag);
+            while matches != 0 {
+                let entry = matches.trailing_zeros() as usize;
+                if bucket.places[entry] == place {
+                    return Some((at, entry));
+                }
+                matches &= matches - 1;
+            }
+            if bucket.passed == 0 {
+                return None;
+            }
+            at = self.after(at);
+        }
+        None
+    }
+
+    fn place(&mut self, fingerprint: Fingerprint, place: u32) {
+        let (mut at, tag) = self.home(fingerprint);
+        loop {
+            let bucket = &mut self.buckets[at];
+            if let Some(entry) = bucket.free() {
+                bucket.tags[entry] = tag;
+                bucket.places[entry] = place;
+                self.entries += 1;
+                return;
+            }
+            // A part of 65,536 entries that all pass one bucket would need tens of billions of ids.
+            bucket.passed = bucket.passed.checked_add(1).expect("fewer than 65,536 entries pass a bucket");
+            at = self.after(at);
+        }
+    }
+
+    fn grow(&mut self, fingerprint_of: impl Fn(u32) -> Fingerprint) {
+        let buckets = (self.buckets.len() * GROWTH_QUARTERS).div_ceil(4);
+        let old = std::mem::replace(&mut self.buckets, vec![Bucket::default(); buckets]);
+        self.entries = 0;
+        for bucket in &old {
+            for (tag, place) in bucket.tags.iter().zip(bucket.places) {
+                if *tag != FREE {
+                    self.place(fingerprint_of(place), place);
+                }
+            }
+        }
+    }
+}
+
+/// The part that a fingerprint belongs to: an approximation of `SUBTABLES * log2(1 + u)` for u in 0..1, in integers, so
+/// that shares grow from the first part to the last by a factor of two.
+fn part_of(fingerprint: Fingerprint) -> usize {
+    /// 0.3433 of 65,536: makes u + 0.3433 u (1 - u) follow log2(1 + u) to within 1%.
+    const BEND: u64 = 22_500;
+    let u = u64::from(fingerprint.0[2] >> 16);
+    let bent = u * (65_536 + ((BEND * (65_536 - u)) >> 16));
+    ((bent * SUBTABLES as u64) >> 32) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Few homes and few tags, so that buckets overflow and entries pass each other.
+    fn crowded(n: u32) -> Fingerprint {
+        Fingerprint([(n % 5) << 29, n % 3, 7])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn finds_exactly_what_is_in_it(steps in prop::collection::vec((0u32..120, any::<bool>()), 1..600)) {
+            let mut index = Index::new(0);
+            let mut model: HashMap<u32, u32> = HashMap::new();
+            for (n, insert) in steps {
+                if insert && !model.contains_key(&n) {
+                    index.insert(crowded(n), n, crowded);
+                    model.insert(n, n);
+                } else if !insert {
+                    prop_assert_eq!(index.remove(crowded(n), n), model.remove(&n).is_some());
+                }
+                for m in 0..120 {
+                    prop_assert_eq!(index.find(crowded(m), |place| place == m), model.get(&m).copied());
+                }
+            }
+            for n in 0..120 {
+                prop_assert_eq!(index.remove(crowded(n), n), model.contains_key(&n));
+            }
+            let left = index.parts.iter().flat_map(|part| &part.buckets).map(|b| u32::from(b.passed)).sum::<u32>();
+            prop_assert_eq!(left, 0, "an empty table still sends lookups on");
+        }
+    }
+
+    #[test]
+    fn shares_double_from_the_first_part_to_the_last() {
+        let mut counts = vec![0usize; SUBTABLES];
+        for u in 0..65_536u32 {
+            counts[part_of(Fingerprint([0, 0, u << 16]))] += 1;
+        }
+        let eighth = SUBTABLES / 8;
+        let first: usize = counts[..eighth].iter().sum();
+        let last: usize = counts[SUBTABLES - eighth..].iter().sum();
+        assert!(counts.iter().all(|n| *n > 0));
+        assert!((1.6..2.1).contains(&(last as f64 / first as f64)), "{first} {last}");
+    }
+}

@@ -1,0 +1,321 @@
+//! The pure core: commands in, decisions out, time as an argument. It knows no Kafka, clock, disk or thread, so that
+//! live work, recovery, audit, simulation and benchmarks all run the same ledger.
+//!
+//! - [`Ledger::apply`] climbs a flat ladder of guards, one file for each family of commands; a rejection is a value.
+//! - [`Ledger::foresee`] does ahead what does not depend on the commands in between.
+//! - [`Ledger::replay`] takes a decision from the log and comes to the state in which it left the ledger that made it.
+//! - What is kept: `rows` (stock), `orders` (held and committed), `records` (identities of what is closed), and one
+//!   `index` by fingerprint over the identities of both.
+//!
+//! Once warm, no command allocates but the stock commands that make a pool or SKU known. Nothing is moved or forgotten
+//! in large steps: slots and records stand in chunks that stay where they are, the index grows in small parts, and
+//! what a generation leaves behind is cleared out a few entries at a time. The exceptions, both for lists of numbers
+//! only: dropping the empty rows of a generation, and sweeping holds that no longer count out of their queue.
+
+mod arena;
+mod digest;
+mod identity;
+mod index;
+mod known;
+mod order;
+mod orders;
+mod place;
+mod records;
+mod replay;
+mod rows;
+mod rules;
+mod slab;
+mod stock;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub use replay::ReplayError;
+pub use rules::{BYTES_PER_REMEMBERED_ID, FingerprintKey, Moment, Pressure, Rules, StockRow};
+
+use crate::wire::decision::{HeldLine, LineResult};
+use crate::wire::encode::asked_of;
+use crate::wire::limits::MAX_ID_BYTES;
+use crate::wire::proto::{Asked, OrderState, Outcome, Reason};
+use crate::wire::route::partition_of;
+use crate::wire::{Command, Decision, DecisionLines, Kind, StockLevel};
+
+use digest::Canonical;
+use identity::{Fingerprint, Fingerprinter, Identity};
+use index::Index;
+use order::OrderRef;
+use orders::Orders;
+use place::{Place, id_fault};
+use records::{Fate, MAX_RECORDS, Records};
+use rows::{Figures, Rows};
+use verdict::{Lines, Shown, Verdict};
+
+/// Share of `Rules::max_ids`, in percent, from which somebody should hear of it.
+const ALARM_PERCENT: usize = 80;
+/// Forgotten records taken out of the index whenever time moves: an idle shard gives its memory back by its Ticks.
+const CLEARED_PER_ADVANCE: usize = 8;
+
+/// Lines of an order whose stock rows are looked up ahead; few orders have more.
+const FORESEEN_LINES: usize = 4;
+
+/// What a look ahead found out about a command: hints that save work, never a part of the decision.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Foresight {
+    /// Of a Place's identity.
+    fingerprint: Option<Fingerprint>,
+    /// Where its first lines' stock stood.
+    rows: [Option<u32>; FORESEEN_LINES],
+}
+
+/// Everything that one shard knows: stock, open orders, remembered identities.
+#[derive(Debug)]
+pub struct Ledger {
+    rules: Rules,
+    sequence: u64,
+    shard_time_ms: i64,
+    fingerprints: Fingerprinter,
+    index: Index,
+    records: Records,
+    orders: Orders,
+    rows: Rows,
+    canonical: Canonical,
+    /// Lines of the order at hand, and what was found out about them.
+    held: Vec<HeldLine>,
+    results: Vec<LineResult>,
+}
+
+impl Ledger {
+    /// An empty ledger, as it is right after the genesis record.
+    pub fn new(rules: Rules, key: FingerprintKey) -> Ledger {
+        let [low, high] = [0, 8].map(|at| std::array::from_fn(|i| key.0[at + i]));
+        Ledger {
+            rules,
+            sequence: 0,
+            shard_time_ms: 0,
+            fingerprints: Fingerprinter::new(key),
+            index: Index::new(rules.expected_ids),
+            records: Records::new(rules.window_ms, rules.skew_ms),
+            orders: Orders::new(),
+            rows: Rows::new(u64::from_le_bytes(low) ^ u64::from_le_bytes(high).rotate_left(1)),
+            canonical: Canonical::default(),
+            held: Vec::new(),
+            results: Vec::new(),
+        }
+    }
+
+    /// Moves shard time on, never back, and forgets what is no longer known then. Constant time when nothing is due.
+    /// Holds that fall due are not ended here but by [`Ledger::expire_one`], which must be called until it returns
+    /// `None` before the next command is applied.
+    pub fn advance(&mut self, shard_time_ms: i64) {
+        if shard_time_ms <= self.shard_time_ms {
+            return;
+        }
+        self.shard_time_ms = shard_time_ms;
+        if self.records.advance(shard_time_ms) {
+            let records = &self.records;
+            self.rows.forget(|generation| records.knows(generation));
+        }
+        self.records.clear_out(&mut self.index, CLEARED_PER_ADVANCE);
+    }
+
+    /// The earliest end of a hold, in ms since the epoch.
+    pub fn next_due_ms(&self) -> Option<i64> {
+        self.orders.next_due_ms()
+    }
+
+    /// Ends the next hold that is due by `at`, if one is.
+    pub fn expire_one(&mut self, at: Moment) -> Option<Decision<'_>> {
+        self.advance(at.shard_time_ms);
+        let slot = self.orders.due(self.shard_time_ms)?;
+        self.sequence += 1;
+        let order = *self.orders.get(slot);
+        let lines = Lines::Held(self.release(slot, Fate::Expired));
+        let verdict = Verdict { lines, ..Verdict::order(Outcome::Expired, OrderState::Expired) };
+        Some(Decision {
+            order_id: self.orders.id(order.id),
+            attempt: order.attempt,
+            lines: self.held_lines(verdict.lines),
+            ..self.blank(Asked::Expire, self.rows.pool_name(order.pool), &verdict)
+        })
+    }
+
+    /// Decides one command. Holds that are due by `at` must have been ended.
+    pub fn apply<'a>(&'a mut self, command: &Command<'a>, at: Moment) -> Decision<'a> {
+        let foresight = self.foresee(command);
+        self.apply_foreseen(command, &foresight, at)
+    }
+
+    /// As [`Ledger::apply`], with what [`Ledger::foresee`] said of the very same command.
+    pub fn apply_foreseen<'a>(&'a mut self, command: &Command<'a>, foresight: &Foresight, at: Moment) -> Decision<'a> {
+        self.advance(at.shard_time_ms);
+        assert!(self.orders.due(self.shard_time_ms).is_none(), "holds that are due are ended before a command");
+        self.sequence += 1;
+        let verdict = self.judge(command, foresight, at.engine_time_ms);
+        self.answer(command, &verdict)
+    }
+
+    /// Hashes what [`Ledger::apply_foreseen`] will look up for `command`, and reads the memory that it will need first,
+    /// so that it is in the cache by then. For some commands of a batch, before the first of them is applied: the reads
+    /// overlap, where in `apply` each is waited for. Whatever is applied in between, the decision is the same.
+    pub fn foresee(&self, command: &Command<'_>) -> Foresight {
+        let mut foresight = Foresight::default();
+        let Kind::Place { order_id, attempt, lines, .. } = command.kind else { return foresight };
+        if id_fault(command.pool).or_else(|| id_fault(order_id)).is_some() {
+            return foresight;
+        }
+        let fingerprint = self.fingerprints.of(Identity::Order { pool: command.pool, order_id, attempt });
+        self.index.touch(fingerprint);
+        foresight.fingerprint = Some(fingerprint);
+        if let Some(pool) = self.rows.pool(command.pool) {
+            for (row, line) in foresight.rows.iter_mut().zip(lines.raw()) {
+                *row = self.rows.row(pool, line.sku);
+            }
+        }
+        foresight
+    }
+
+    /// "xxh3-128-sum": additive hash over all that the ledger knows, equal for equal knowledge, whatever the
+    /// fingerprint key and whatever the way there. Costs one hash for each row and order changed since the last call.
+    pub fn digest(&mut self) -> [u8; 16] {
+        let sum = self.rows.digest().wrapping_add(self.orders.digest(&self.rows));
+        sum.wrapping_add(self.records.digest()).to_be_bytes()
+    }
+
+    /// Sequence of the last decision; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The shard's time, in ms since the epoch; 0 before the first record.
+    pub fn shard_time_ms(&self) -> i64 {
+        self.shard_time_ms
+    }
+
+    /// How full the ledger is.
+    pub fn pressure(&self) -> Pressure {
+        let (remembered, open) = (self.records.known(), self.orders.len());
+        // Half of the records' places: the other half covers forgotten ones that are still to be cleared out.
+        let max_ids = self.rules.max_ids.min(MAX_RECORDS / 2);
+        Pressure {
+            remembered,
+            open,
+            rows: self.rows.len(),
+            bytes: self.index.bytes() + self.records.bytes() + self.orders.bytes() + self.rows.bytes(),
+            alarm: remembered + open >= max_ids * ALARM_PERCENT / 100,
+            full: remembered + open >= max_ids,
+        }
+    }
+
+    /// One stock row.
+    pub fn stock(&self, pool: &str, sku: &str) -> Option<StockRow<'_>> {
+        self.rows.row(self.rows.pool(pool)?, sku.as_bytes()).map(|row| self.rows.view(row))
+    }
+
+    /// Every stock row, in no order.
+    pub fn stock_rows(&self) -> impl Iterator<Item = StockRow<'_>> {
+        self.rows.all()
+    }
+
+    /// The guards that all commands share, then those of the command's family.
+    fn judge(&mut self, command: &Command<'_>, foresight: &Foresight, engine_time_ms: i64) -> Verdict {
+        if let Some(field) = command.unsupported {
+            return Verdict { field, ..Verdict::of(Outcome::Unsupported) };
+        }
+        match command.kind {
+            Kind::Unknown => return Verdict::invalid(Reason::NoKind),
+            Kind::Tick { shard } if shard != self.rules.shard => return Verdict::invalid(Reason::WrongShard),
+            Kind::Tick { .. } => return Verdict::of(Outcome::Applied),
+            _ => {}
+        }
+        let pool = command.pool;
+        if let Some(reason) = id_fault(pool) {
+            return Verdict::invalid(reason);
+        }
+        // A pool that has rows was found to belong here when it got them.
+        let ours = || partition_of(pool.as_bytes(), self.rules.partitions) == self.rules.shard;
+        if self.rows.pool(pool).is_none() && !ours() {
+            return Verdict::of(Outcome::Misrouted);
+        }
+        match command.kind {
+            Kind::Place { order_id, attempt, customer, channel, placed_at_ms, lines, hold_ms, answer_by_ms } => {
+                let it = Place { order_id, attempt, customer, channel, placed_at_ms, lines, hold_ms, answer_by_ms };
+                self.place(pool, &it, foresight, engine_time_ms)
+            }
+            Kind::Confirm { order_id, attempt } => self.confirm(OrderRef { pool, order_id, attempt }),
+            Kind::Extend { order_id, attempt, expires_at_ms } => {
+                self.extend(OrderRef { pool, order_id, attempt }, expires_at_ms)
+            }
+            Kind::Cancel { order_id, attempt } => self.cancel(OrderRef { pool, order_id, attempt }),
+            Kind::Ship { order_id, attempt } => self.ship(OrderRef { pool, order_id, attempt }),
+            Kind::Stock { id, issued_at_ms, change } => self.stock_command(pool, id, issued_at_ms, &change),
+            Kind::Tick { .. } | Kind::Unknown => unreachable!("answered above"),
+        }
+    }
+
+    /// A verdict, with what it echoes of the command and shows of the ledger.
+    fn answer<'a>(&'a self, command: &Command<'a>, verdict: &Verdict) -> Decision<'a> {
+        let (order_id, attempt, id) = match command.kind {
+            Kind::Place { order_id, attempt, .. }
+            | Kind::Confirm { order_id, attempt }
+            | Kind::Extend { order_id, attempt, .. }
+            | Kind::Cancel { order_id, attempt }
+            | Kind::Ship { order_id, attempt } => (order_id, attempt, ""),
+            Kind::Stock { id, .. } => ("", 0, id),
+            Kind::Tick { .. } | Kind::Unknown => ("", 0, ""),
+        };
+        let lines = match (verdict.lines, command.kind) {
+            (Lines::Asked, Kind::Place { lines, .. }) => DecisionLines::Asked(lines, &self.results),
+            (held, _) => self.held_lines(held),
+        };
+        let stock = match verdict.stock {
+            Shown::None => None,
+            Shown::Row { row, change } => Some(self.rows.figures(row).level(self.rows.view(row).sku, change)),
+            Shown::Pool { halted } => Some(StockLevel { halted, ..Figures::default().level("", 0) }),
+        };
+        let pool = if matches!(command.kind, Kind::Tick { .. }) { "" } else { command.pool };
+        Decision {
+            order_id: echo(order_id),
+            attempt,
+            id: echo(id),
+            lines,
+            stock,
+            ..self.blank(asked_of(&command.kind), echo(pool), verdict)
+        }
+    }
+
+    fn blank<'a>(&self, asked: Asked, pool: &'a str, verdict: &Verdict) -> Decision<'a> {
+        Decision {
+            sequence: self.sequence,
+            asked,
+            pool,
+            order_id: "",
+            attempt: 0,
+            id: "",
+            outcome: verdict.outcome,
+            reason: verdict.reason,
+            state: verdict.state,
+            lines: DecisionLines::None,
+            stock: None,
+            expires_at_ms: verdict.expires_at_ms,
+            decided_at_ms: self.shard_time_ms,
+            content: verdict.content,
+            original: verdict.original,
+            field: verdict.field,
+        }
+    }
+
+    fn held_lines(&self, lines: Lines) -> DecisionLines<'_> {
+        let (run, results): (_, &[LineResult]) = match lines {
+            Lines::Held(run) => (run, &[]),
+            Lines::HeldWithResults(run) => (run, &self.results),
+            Lines::None | Lines::Asked => return DecisionLines::None,
+        };
+        DecisionLines::Held { lines: self.orders.lines(run), names: &self.rows, results }
+    }
+}
+
+/// What a decision repeats of an id: nothing of one that is over-long, or the largest input might have no output.
+fn echo(id: &str) -> &str {
+    if id.len() <= MAX_ID_BYTES { id } else { "" }
+}

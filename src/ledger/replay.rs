@@ -1,0 +1,343 @@
+//! Bringing a ledger to the state that a logged decision left.
+
+use super::Ledger;
+use super::identity::Identity;
+use super::known::Found;
+use super::order::OrderRef;
+use super::orders::NewOrder;
+use super::records::{Fate, Remembered};
+use super::stock::Effect;
+use crate::wire::decision::HeldLine;
+use crate::wire::proto::{Asked, OrderState, Outcome, Reason};
+use crate::wire::{Decision, StockLevel};
+
+/// Why a logged decision cannot have been made by a ledger in this state: the log, or the ledger, is not what it is
+/// taken for. The ledger must not be used any more.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ReplayError {
+    /// A decision is missing or stands twice.
+    #[error("decision {found} stands where {expected} was due")]
+    Sequence {
+        /// The next sequence of the ledger.
+        expected: u64,
+        /// The sequence of the decision.
+        found: u64,
+    },
+    /// A decision was made before the one in front of it.
+    #[error("decision {sequence} was decided at {found_ms} ms, before shard time {shard_time_ms} ms")]
+    Time {
+        /// The decision's.
+        sequence: u64,
+        /// Its `decided_at_ms`.
+        found_ms: i64,
+        /// The ledger's shard time.
+        shard_time_ms: i64,
+    },
+    /// The decision does not follow from what the ledger knows.
+    #[error("decision {sequence} does not follow: {what}")]
+    Disagrees {
+        /// The decision's.
+        sequence: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+impl Ledger {
+    /// Brings the ledger to the state in which `decision` left the ledger that made it: same stock, same open orders,
+    /// same knowledge, same digest. Answers and refusals only move sequence and time.
+    ///
+    /// # Errors
+    /// [`ReplayError`] where the decision cannot have been made in this state. Not everything can be seen here: the
+    /// digest in the link says the rest.
+    pub fn replay(&mut self, decision: &Decision<'_>) -> Result<(), ReplayError> {
+        let sequence = decision.sequence;
+        if sequence != self.sequence + 1 {
+            return Err(ReplayError::Sequence { expected: self.sequence + 1, found: sequence });
+        }
+        if decision.decided_at_ms < self.shard_time_ms {
+            let (found_ms, shard_time_ms) = (decision.decided_at_ms, self.shard_time_ms);
+            return Err(ReplayError::Time { sequence, found_ms, shard_time_ms });
+        }
+        self.advance(decision.decided_at_ms);
+        self.sequence = sequence;
+        self.follow(decision).map_err(|what| ReplayError::Disagrees { sequence, what })
+    }
+
+    fn follow(&mut self, decision: &Decision<'_>) -> Result<(), &'static str> {
+        let overdue = self.orders.due(self.shard_time_ms);
+        if decision.asked != Asked::Expire && overdue.is_some() {
+            return Err("a hold that is due has not been ended");
+        }
+        let order = OrderRef { pool: decision.pool, order_id: decision.order_id, attempt: decision.attempt };
+        match (decision.asked, decision.outcome) {
+            (Asked::Place, Outcome::Reserved) => self.follow_reserved(order, decision),
+            (Asked::Place, Outcome::Rejected) => self.follow_rejected(order, decision),
+            (Asked::Confirm, Outcome::Confirmed) => {
+                let slot = self.slot_in(order, OrderState::Held)?;
+                self.agree_lines(slot, decision)?;
+                self.commit(slot);
+                Ok(())
+            }
+            (Asked::Extend, Outcome::Extended) => {
+                let slot = self.slot_in(order, OrderState::Held)?;
+                if decision.expires_at_ms <= self.orders.get(slot).expires_at_ms {
+                    return Err("the hold does not end later");
+                }
+                self.orders.extend(slot, decision.expires_at_ms);
+                Ok(())
+            }
+            (Asked::Cancel, Outcome::Cancelled) => {
+                match self.find(self.fingerprints.of(identity_of(order)?)) {
+                    Found::Open(slot) if decision.reason != Reason::BeforePlace => {
+                        self.agree_lines(slot, decision)?;
+                        self.release(slot, Fate::Cancelled);
+                    }
+                    Found::Unknown if decision.reason == Reason::BeforePlace => self.cancel_in_advance(order),
+                    _ => return Err("the order is not in a state to be cancelled so"),
+                }
+                Ok(())
+            }
+            (Asked::Expire, Outcome::Expired) => {
+                let slot = self.slot_in(order, OrderState::Held)?;
+                if overdue != Some(slot) {
+                    return Err("it is not this hold that falls due next");
+                }
+                self.agree_lines(slot, decision)?;
+                self.release(slot, Fate::Expired);
+                Ok(())
+            }
+            (Asked::Ship, Outcome::Shipped) => {
+                let slot = self.slot_in(order, OrderState::Committed)?;
+                self.agree_lines(slot, decision)?;
+                self.hand_over(slot);
+                Ok(())
+            }
+            (Asked::Tick, Outcome::Applied) => Ok(()),
+            (asked, Outcome::Applied) => self.follow_stock(asked, decision),
+            (Asked::Expire, _) => Err("an expiry has no other outcome"),
+            (_, outcome) if outcome >= Outcome::Duplicate => Ok(()),
+            _ => Err("what was asked has no such outcome"),
+        }
+    }
+
+    fn follow_reserved(&mut self, order: OrderRef<'_>, decision: &Decision<'_>) -> Result<(), &'static str> {
+        let fingerprint = self.fingerprints.of(identity_of(order)?);
+        if self.find(fingerprint) != Found::Unknown {
+            return Err("the order is known already");
+        }
+        let pool = self.rows.pool(order.pool).ok_or("the pool has no stock")?;
+        self.held.clear();
+        for line in decision.lines() {
+            let row = self.rows.row(pool, line.sku.as_bytes()).ok_or("the pool has no such SKU")?;
+            let units = i64::from(line.quantity);
+            if self.rows.figures(row).available() < units {
+                return Err("less is available than was reserved");
+            }
+            self.rows.change(row, self.records.now(), |figures| figures.reserved += units);
+            self.held.push(HeldLine { row, quantity: line.quantity });
+        }
+        if decision.expires_at_ms < self.shard_time_ms {
+            return Err("the hold ends before it begins");
+        }
+        let slot = self.orders.open(NewOrder {
+            fingerprint,
+            pool,
+            order_id: order.order_id,
+            attempt: order.attempt,
+            content: decision.content,
+            sequence: decision.sequence,
+            expires_at_ms: decision.expires_at_ms,
+            lines: &self.held,
+        });
+        self.enter_open(fingerprint, slot);
+        Ok(())
+    }
+
+    fn follow_rejected(&mut self, order: OrderRef<'_>, decision: &Decision<'_>) -> Result<(), &'static str> {
+        let identity = identity_of(order)?;
+        let fingerprint = self.fingerprints.of(identity);
+        let found = self.find(fingerprint);
+        if self.original(found).is_some() {
+            return Err("the order is known already");
+        }
+        let fate = Fate::rejected(decision.reason).ok_or("no order is rejected for this reason")?;
+        if (found == Found::Unknown) == (fate == Fate::RejectedCancelled) {
+            return Err("what was cancelled in advance is rejected for that, and nothing else is");
+        }
+        let what = Remembered { content: decision.content, sequence: decision.sequence, fate };
+        self.remember(identity, fingerprint, found, what);
+        Ok(())
+    }
+
+    fn follow_stock(&mut self, asked: Asked, decision: &Decision<'_>) -> Result<(), &'static str> {
+        let after = decision.stock.ok_or("a stock command shows no stock")?;
+        let effect = match asked {
+            Asked::Receive | Asked::Adjust | Asked::Count => Effect::OnHand(after.change),
+            Asked::SetSafetyStock => {
+                Effect::SafetyStock(i64::try_from(after.safety_stock).map_err(|_| "the safety stock is out of range")?)
+            }
+            Asked::Halt => Effect::Halted(true),
+            Asked::Resume => Effect::Halted(false),
+            _ => return Err("what was asked has no such outcome"),
+        };
+        if let Effect::Halted(halted) = effect
+            && after.sku.is_empty()
+        {
+            self.rows.halt_pool(decision.pool, halted);
+        } else {
+            let before = self.rows.pool(decision.pool).and_then(|pool| self.rows.row(pool, after.sku.as_bytes()));
+            let on_hand = before.map_or(0, |row| self.rows.figures(row).on_hand);
+            let change = if let Effect::OnHand(change) = effect { change } else { 0 };
+            if on_hand.checked_add(change) != Some(after.on_hand) {
+                return Err("the stock is not what it was");
+            }
+            let row = self.apply_effect(decision.pool, after.sku, effect);
+            let shown: StockLevel<'_> = self.rows.figures(row).level(after.sku, after.change);
+            if shown != after {
+                return Err("the stock is not what it was");
+            }
+        }
+        let identity = Identity::Stock { pool: decision.pool, id: decision.id };
+        let identity = identity.checked().ok_or("an id is missing or over-long")?;
+        let fingerprint = self.fingerprints.of(identity);
+        if self.find(fingerprint) != Found::Unknown {
+            return Err("the command is known already");
+        }
+        let what = Remembered { content: decision.content, sequence: decision.sequence, fate: Fate::Applied };
+        self.remember(identity, fingerprint, Found::Unknown, what);
+        Ok(())
+    }
+
+    /// The slot of an order that must be open in `state`.
+    fn slot_in(&self, order: OrderRef<'_>, state: OrderState) -> Result<u32, &'static str> {
+        match self.find(self.fingerprints.of(identity_of(order)?)) {
+            Found::Open(slot) if self.orders.get(slot).state == state => Ok(slot),
+            Found::Unknown => Err("the order is not known"),
+            _ => Err("the order is in another state"),
+        }
+    }
+
+    /// The lines of the decision must be those that the order holds.
+    fn agree_lines(&self, slot: u32, decision: &Decision<'_>) -> Result<(), &'static str> {
+        use crate::wire::decision::SkuNames;
+
+        let held = self.orders.lines(self.orders.get(slot).lines).iter();
+        let held = held.map(|line| (self.rows.sku(line.row), line.quantity));
+        if held.eq(decision.lines().map(|line| (line.sku, line.quantity))) {
+            Ok(())
+        } else {
+            Err("the lines are not those that the order holds")
+        }
+    }
+}
+
+fn identity_of(order: OrderRef<'_>) -> Result<Identity<'_>, &'static str> {
+    order.identity().checked().ok_or("an id is missing or over-long")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{FingerprintKey, Moment, Rules};
+    use crate::wire::command::LinesBuf;
+    use crate::wire::decision::Source;
+    use crate::wire::proto::Input;
+    use crate::wire::{Command, Kind, StockChange, encode, view};
+
+    const RULES: Rules = Rules {
+        shard: 0,
+        partitions: 1,
+        window_ms: 1_000,
+        skew_ms: 100,
+        default_hold_ms: 500,
+        max_hold_ms: 1_000,
+        expected_ids: 0,
+        max_ids: 100,
+    };
+
+    /// A receipt of 5, an order of 3 and its expiry, as logged.
+    fn log() -> Vec<Vec<u8>> {
+        let mut ledger = Ledger::new(RULES, FingerprintKey([1; 16]));
+        let lines: LinesBuf = [("sku", 3)].into_iter().collect();
+        let receive = StockChange::Receive { sku: "sku", quantity: 5 };
+        let place = Kind::Place {
+            order_id: "order",
+            attempt: 0,
+            customer: "ann",
+            channel: "",
+            placed_at_ms: 1_000,
+            lines: lines.lines(),
+            hold_ms: 0,
+            answer_by_ms: 0,
+        };
+        let mut log = Vec::new();
+        let mut note = |decision: Decision<'_>| {
+            let mut bytes = Vec::new();
+            let source = Source { input: Input::Orders, offset: 0, index: 0, reply_partition: None };
+            encode::decision(&mut bytes, &decision, &source);
+            log.push(bytes);
+        };
+        let at = Moment { shard_time_ms: 1_000, engine_time_ms: 0 };
+        for kind in [Kind::Stock { id: "in", issued_at_ms: 1_000, change: receive }, place] {
+            note(ledger.apply(&Command { pool: "pool", reply_partition: None, unsupported: None, kind }, at));
+        }
+        note(ledger.expire_one(Moment { shard_time_ms: 1_500, ..at }).expect("the hold is due"));
+        log
+    }
+
+    /// What the last of `log` is answered with, after `change` was made to it.
+    fn check(log: &[Vec<u8>], change: impl FnOnce(&mut Decision<'_>)) -> Result<(), ReplayError> {
+        let mut ledger = Ledger::new(RULES, FingerprintKey([2; 16]));
+        let (last, before) = log.split_last().expect("a log of one or more");
+        for bytes in before {
+            ledger.replay(&view::decision(bytes).expect("it was encoded").0)?;
+        }
+        let mut decision = view::decision(last).expect("it was encoded").0;
+        change(&mut decision);
+        ledger.replay(&decision)
+    }
+
+    fn disagrees(outcome: Result<(), ReplayError>) -> bool {
+        matches!(outcome, Err(ReplayError::Disagrees { .. }))
+    }
+
+    #[test]
+    fn follows_a_log_as_it_was_written() {
+        assert_eq!(check(&log(), |_| {}), Ok(()));
+    }
+
+    #[test]
+    fn a_gap_or_a_repeat_is_found() {
+        for found in [0, 2, 4] {
+            let error = ReplayError::Sequence { expected: 3, found };
+            assert_eq!(check(&log(), |decision| decision.sequence = found), Err(error));
+        }
+    }
+
+    #[test]
+    fn time_that_goes_back_is_found() {
+        let outcome = check(&log(), |decision| decision.decided_at_ms = 999);
+        assert_eq!(outcome, Err(ReplayError::Time { sequence: 3, found_ms: 999, shard_time_ms: 1_000 }));
+    }
+
+    #[test]
+    fn a_decision_that_does_not_follow_is_found() {
+        let log = log();
+        assert!(disagrees(check(&log, |expiry| expiry.order_id = "other")), "an order that is not known");
+        assert!(disagrees(check(&log, |expiry| expiry.decided_at_ms = 1_499)), "a hold that is not due");
+        assert!(disagrees(check(&log, |expiry| expiry.asked = Asked::Ship)), "an outcome of something else");
+        assert!(disagrees(check(&log, |expiry| expiry.lines = crate::wire::DecisionLines::None)), "lines not held");
+        assert!(
+            disagrees(check(&log, |tick| (tick.asked, tick.outcome) = (Asked::Tick, Outcome::Applied))),
+            "a hold that is due and not ended"
+        );
+        assert!(disagrees(check(&log[..2], |place| place.pool = "other")), "a pool without stock");
+        assert!(disagrees(check(&log[..1], |receipt| receipt.stock = None)), "a receipt of nothing");
+        assert!(
+            disagrees(check(&log[..1], |receipt| receipt.stock.as_mut().expect("a level").on_hand = 6)),
+            "figures that do not add up"
+        );
+        assert!(disagrees(check(&log[..1], |receipt| receipt.id = "")), "a stock command without an id");
+    }
+}

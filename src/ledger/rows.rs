@@ -1,0 +1,332 @@
+//! Stock: pools and SKUs, each interned once, and a row for each pair that is known.
+//!
+//! A row without stock, holds, commitments, safety stock or halt is dropped by the rule for identities (ARCHITECTURE,
+//! "Memory"), so that one-off listings do not grow memory for ever. A pool lives as long as it has rows or is halted.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
+
+use super::digest::Canonical;
+use super::identity::Fingerprint;
+use super::index::Index;
+use super::rules::StockRow;
+use super::slab::Slab;
+use crate::wire::StockLevel;
+use crate::wire::decision::SkuNames;
+
+/// The figures of a row, all in units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Figures {
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub committed: i64,
+    pub safety_stock: i64,
+    pub halted: bool,
+}
+
+impl Figures {
+    /// What may still be sold; negative where more is promised or kept back than there is.
+    pub(super) fn available(&self) -> i64 {
+        self.on_hand - self.reserved - self.committed - self.safety_stock
+    }
+
+    /// Units promised that are not there.
+    pub(super) fn shortfall(&self) -> u64 {
+        (self.reserved + self.committed - self.on_hand).max(0) as u64
+    }
+
+    /// The row as a stock command's decision shows it.
+    pub(super) fn level<'a>(&self, sku: &'a str, change: i64) -> StockLevel<'a> {
+        StockLevel {
+            sku,
+            change,
+            on_hand: self.on_hand,
+            reserved: self.reserved as u64,
+            committed: self.committed as u64,
+            safety_stock: self.safety_stock as u64,
+            halted: self.halted,
+            shortfall: self.shortfall(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Row {
+    figures: Figures,
+    pool: u32,
+    /// Generation of the last change.
+    changed: i64,
+    /// Generation in whose list of empty rows it stands.
+    listed: i64,
+    /// What it adds to the digest as settled last; 0 for a slot that is free.
+    digest: u128,
+    dirty: bool,
+    used: bool,
+    fingerprint: Fingerprint,
+    sku: Box<str>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    name: Box<str>,
+    halted: bool,
+    rows: u32,
+}
+
+/// The stock of a shard.
+#[derive(Debug)]
+pub(super) struct Rows {
+    seed: u64,
+    pools: Slab<Pool>,
+    pool_index: HashTable<u32>,
+    /// The pool asked for last, if it is still there: most records are of one pool, and ask for it several times.
+    last_pool: Cell<Option<u32>>,
+    rows: Slab<Row>,
+    index: Index,
+    /// For each generation, oldest first: rows that were empty after a change in it.
+    empty: VecDeque<(i64, Vec<u32>)>,
+    /// Emptied lists, for their capacity.
+    spare: Vec<Vec<u32>>,
+    /// Rows whose contribution to the digest is not up to date.
+    dirty: Vec<u32>,
+    digest: u128,
+    canonical: Canonical,
+}
+
+impl Rows {
+    /// No stock. `seed` is any secret number: it keeps names from being chosen to meet in one bucket.
+    pub(super) fn new(seed: u64) -> Rows {
+        Rows {
+            seed,
+            pools: Slab::new(),
+            pool_index: HashTable::new(),
+            last_pool: Cell::new(None),
+            rows: Slab::new(),
+            index: Index::new(0),
+            empty: VecDeque::new(),
+            spare: Vec::new(),
+            dirty: Vec::new(),
+            digest: 0,
+            canonical: Canonical::default(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.pools.bytes() + self.rows.bytes() + self.index.bytes() + self.dirty.capacity() * size_of::<u32>()
+    }
+
+    /// The pool's number, if it has rows or is halted.
+    pub(super) fn pool(&self, name: &str) -> Option<u32> {
+        if let Some(last) = self.last_pool.get()
+            && &*self.pools[last].name == name
+        {
+            return Some(last);
+        }
+        let hash = xxh3_64_with_seed(name.as_bytes(), self.seed);
+        let found = self.pool_index.find(hash, |pool| &*self.pools[*pool].name == name).copied();
+        self.last_pool.set(found);
+        found
+    }
+
+    pub(super) fn pool_name(&self, pool: u32) -> &str {
+        &self.pools[pool].name
+    }
+
+    pub(super) fn pool_halted(&self, pool: u32) -> bool {
+        self.pools[pool].halted
+    }
+
+    /// The row of a SKU in a pool.
+    pub(super) fn row(&self, pool: u32, sku: &[u8]) -> Option<u32> {
+        self.index.find(self.fingerprint(pool, sku), |row| self.is(row, pool, sku))
+    }
+
+    /// Whether a row that was found earlier still is that of this SKU.
+    pub(super) fn is(&self, row: u32, pool: u32, sku: &[u8]) -> bool {
+        let it = &self.rows[row];
+        it.used && it.pool == pool && it.sku.as_bytes() == sku
+    }
+
+    pub(super) fn figures(&self, row: u32) -> &Figures {
+        &self.rows[row].figures
+    }
+
+    /// For a change that may yet be undone: nothing else is noted.
+    pub(super) fn try_reserve(&mut self, row: u32, units: i64) {
+        self.rows[row].figures.reserved += units;
+    }
+
+    /// Changes a row in `generation`, the present one.
+    pub(super) fn change(&mut self, row: u32, generation: i64, change: impl FnOnce(&mut Figures)) {
+        let it = &mut self.rows[row];
+        change(&mut it.figures);
+        it.changed = generation;
+        if !it.dirty {
+            it.dirty = true;
+            self.dirty.push(row);
+        }
+        if it.figures == Figures::default() && it.listed != generation {
+            it.listed = generation;
+            if self.empty.back().is_none_or(|(newest, _)| *newest != generation) {
+                self.empty.push_back((generation, self.spare.pop().unwrap_or_default()));
+            }
+            self.empty.back_mut().expect("one was just made sure of").1.push(row);
+        }
+    }
+
+    /// The row of a SKU in a pool, made known in `generation` if it was not. [`Rows::change`] must follow.
+    pub(super) fn make(&mut self, pool: &str, sku: &str, generation: i64) -> u32 {
+        let pool = self.make_pool(pool);
+        if let Some(row) = self.row(pool, sku.as_bytes()) {
+            return row;
+        }
+        let fingerprint = self.fingerprint(pool, sku.as_bytes());
+        // A slot that is used again keeps its place in the list of dirty ones, and what it is to be settled against.
+        let (dirty, digest) = self.rows.next().map_or((false, 0), |last| (last.dirty, last.digest));
+        let row = self.rows.put(Row {
+            figures: Figures::default(),
+            pool,
+            changed: generation,
+            listed: i64::MIN,
+            digest,
+            dirty,
+            used: true,
+            fingerprint,
+            sku: sku.into(),
+        });
+        let rows = &self.rows;
+        self.index.insert(fingerprint, row, |row| rows[row].fingerprint);
+        self.pools[pool].rows += 1;
+        row
+    }
+
+    /// Halts or resumes a whole pool.
+    pub(super) fn halt_pool(&mut self, name: &str, halted: bool) {
+        if halted {
+            let pool = self.make_pool(name);
+            if !std::mem::replace(&mut self.pools[pool].halted, true) {
+                self.digest = self.digest.wrapping_add(self.canonical.halted_pool(name));
+            }
+        } else if let Some(pool) = self.pool(name)
+            && std::mem::replace(&mut self.pools[pool].halted, false)
+        {
+            self.digest = self.digest.wrapping_sub(self.canonical.halted_pool(name));
+            self.drop_pool_if_idle(pool);
+        }
+    }
+
+    /// Drops the empty rows that are no longer known by `knows`, which tells it of a generation.
+    pub(super) fn forget(&mut self, knows: impl Fn(i64) -> bool) {
+        while let Some((generation, _)) = self.empty.front() {
+            if knows(*generation) {
+                return;
+            }
+            let (generation, mut list) = self.empty.pop_front().expect("it was just looked at");
+            for row in list.drain(..) {
+                let it = &self.rows[row];
+                if it.used && it.changed == generation && it.figures == Figures::default() {
+                    self.drop_row(row);
+                }
+            }
+            self.spare.push(list);
+        }
+    }
+
+    /// The sum over all rows and halted pools.
+    pub(super) fn digest(&mut self) -> u128 {
+        while let Some(row) = self.dirty.pop() {
+            let it = &mut self.rows[row];
+            it.dirty = false;
+            self.digest = self.digest.wrapping_sub(it.digest);
+            it.digest = 0;
+            if it.used {
+                let figures = &it.figures;
+                self.canonical.begin(1).str(&self.pools[it.pool].name).str(&it.sku);
+                self.canonical.i64(figures.on_hand).i64(figures.reserved).i64(figures.committed);
+                self.canonical.i64(figures.safety_stock).u8(figures.halted.into()).i64(it.changed);
+                it.digest = self.canonical.hash();
+                self.digest = self.digest.wrapping_add(it.digest);
+            }
+        }
+        self.digest
+    }
+
+    /// One row as it stands.
+    pub(super) fn view(&self, row: u32) -> StockRow<'_> {
+        self.view_of(&self.rows[row])
+    }
+
+    /// Every row, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = StockRow<'_>> {
+        self.rows.all().filter(|row| row.used).map(|row| self.view_of(row))
+    }
+
+    fn view_of<'a>(&'a self, row: &'a Row) -> StockRow<'a> {
+        StockRow {
+            pool: &self.pools[row.pool].name,
+            sku: &row.sku,
+            on_hand: row.figures.on_hand,
+            reserved: row.figures.reserved as u64,
+            committed: row.figures.committed as u64,
+            safety_stock: row.figures.safety_stock as u64,
+            halted: row.figures.halted,
+        }
+    }
+
+    fn fingerprint(&self, pool: u32, sku: &[u8]) -> Fingerprint {
+        /// Any odd constant that spreads small numbers over 64 bits.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let hash = xxh3_128_with_seed(sku, self.seed ^ u64::from(pool).wrapping_mul(SPREAD));
+        Fingerprint([hash as u32, (hash >> 32) as u32, (hash >> 64) as u32])
+    }
+
+    fn make_pool(&mut self, name: &str) -> u32 {
+        if let Some(pool) = self.pool(name) {
+            return pool;
+        }
+        let pool = self.pools.put(Pool { name: name.into(), halted: false, rows: 0 });
+        let (pools, seed) = (&self.pools, self.seed);
+        let hash_of = |pool: &u32| xxh3_64_with_seed(pools[*pool].name.as_bytes(), seed);
+        self.pool_index.insert_unique(hash_of(&pool), pool, hash_of);
+        pool
+    }
+
+    fn drop_row(&mut self, row: u32) {
+        let it = &mut self.rows[row];
+        it.used = false;
+        it.sku = Box::default();
+        let (pool, fingerprint) = (it.pool, it.fingerprint);
+        if !std::mem::replace(&mut it.dirty, true) {
+            self.dirty.push(row);
+        }
+        assert!(self.index.remove(fingerprint, row), "a row in use is in the index");
+        self.rows.free(row);
+        self.pools[pool].rows -= 1;
+        self.drop_pool_if_idle(pool);
+    }
+
+    fn drop_pool_if_idle(&mut self, pool: u32) {
+        if self.pools[pool].rows > 0 || self.pools[pool].halted {
+            return;
+        }
+        let hash = xxh3_64_with_seed(self.pools[pool].name.as_bytes(), self.seed);
+        self.last_pool.set(None);
+        if let Ok(entry) = self.pool_index.find_entry(hash, |other| *other == pool) {
+            entry.remove();
+            self.pools.free(pool);
+        }
+    }
+}
+
+impl SkuNames for Rows {
+    fn sku(&self, row: u32) -> &str {
+        &self.rows[row].sku
+    }
+}

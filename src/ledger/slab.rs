@@ -1,0 +1,73 @@
+//! Numbered slots that are recycled and never move, so that growing copies nothing.
+
+use std::ops::{Index, IndexMut};
+
+/// Slots in a chunk, a power of two: an allocation of some tens of KiB.
+const CHUNK_SLOTS: usize = 1024;
+
+/// Slots of `T`. A freed slot keeps its value until it is used again.
+#[derive(Debug)]
+pub(super) struct Slab<T> {
+    chunks: Vec<Vec<T>>,
+    free: Vec<u32>,
+    slots: u32,
+}
+
+impl<T> Slab<T> {
+    pub(super) fn new() -> Slab<T> {
+        Slab { chunks: Vec::new(), free: Vec::new(), slots: 0 }
+    }
+
+    /// Puts `value` into a slot and tells which.
+    pub(super) fn put(&mut self, value: T) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            self[slot] = value;
+            return slot;
+        }
+        let slot = self.slots;
+        if slot as usize == self.chunks.len() * CHUNK_SLOTS {
+            self.chunks.push(Vec::with_capacity(CHUNK_SLOTS));
+        }
+        self.chunks[slot as usize / CHUNK_SLOTS].push(value);
+        self.slots += 1;
+        slot
+    }
+
+    /// The slot that the next [`Slab::put`] uses, if it is one that was used before.
+    pub(super) fn next(&self) -> Option<&T> {
+        self.free.last().map(|slot| &self[*slot])
+    }
+
+    /// Gives a slot back.
+    pub(super) fn free(&mut self, slot: u32) {
+        self.free.push(slot);
+    }
+
+    /// Slots in use.
+    pub(super) fn len(&self) -> usize {
+        self.slots as usize - self.free.len()
+    }
+
+    /// Every slot's value, freed ones too.
+    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
+    /// Bytes set aside.
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.len() * CHUNK_SLOTS * size_of::<T>() + self.free.capacity() * size_of::<u32>()
+    }
+}
+
+impl<T> Index<u32> for Slab<T> {
+    type Output = T;
+    fn index(&self, slot: u32) -> &T {
+        &self.chunks[slot as usize / CHUNK_SLOTS][slot as usize % CHUNK_SLOTS]
+    }
+}
+
+impl<T> IndexMut<u32> for Slab<T> {
+    fn index_mut(&mut self, slot: u32) -> &mut T {
+        &mut self.chunks[slot as usize / CHUNK_SLOTS][slot as usize % CHUNK_SLOTS]
+    }
+}

@@ -1,0 +1,246 @@
+//! Why a shard is not taken, and what to do about it.
+
+use thiserror::Error;
+
+use super::read::ReadError;
+use super::replay::ReplayFault;
+use crate::broker::Fault;
+use crate::wire::chain::ChainError;
+use crate::wire::entry::EntryError;
+
+/// Why a shard cannot be taken until a person has done something; each text says what.
+#[derive(Debug, Error, PartialEq)]
+pub enum Refusal {
+    /// The log holds nothing, as far as can be seen.
+    #[error(
+        "decisions-{shard}: the log is empty; `sluice topics create` writes the genesis record that it must begin with"
+    )]
+    Empty {
+        /// The partition.
+        shard: u32,
+    },
+    /// The log no longer begins at its beginning.
+    #[error(
+        "decisions-{shard}: the log begins at offset {begin} and not with its genesis: records were deleted. Restore \
+         the partition from a copy, set the topic's retention.ms and retention.bytes to -1, and start again"
+    )]
+    Trimmed {
+        /// The partition.
+        shard: u32,
+        /// First offset there.
+        begin: i64,
+    },
+    /// The log got shorter while it was read.
+    #[error(
+        "decisions-{shard}: the log ended at offset {end} after {read} had been read from it: acknowledged decisions \
+         were lost, as by an unclean leader election. Bring back the replica that held them, then start again"
+    )]
+    Truncated {
+        /// The partition.
+        shard: u32,
+        /// Next offset that had been read to.
+        read: i64,
+        /// Where it ends now.
+        end: i64,
+    },
+    /// A record is not what a log may hold.
+    #[error(
+        "decisions-{shard}: the record at offset {offset} cannot be read: {source}. It was not written by this \
+         version of sluice: find out by whom (`sluice topics describe`, the topic's ACLs), or start a newer version"
+    )]
+    Unreadable {
+        /// The partition.
+        shard: u32,
+        /// Of the record.
+        offset: i64,
+        /// What is wrong with it.
+        source: EntryError,
+    },
+    /// The records do not follow from each other.
+    #[error(
+        "decisions-{shard}: the record at offset {offset} does not continue the log: {source}. The log is damaged or \
+         was written past sluice: restore the partition from a copy, and let nobody else write to the topic"
+    )]
+    Broken {
+        /// The partition.
+        shard: u32,
+        /// Of the record.
+        offset: i64,
+        /// What is wrong with it.
+        source: ChainError,
+    },
+    /// The decisions do not follow from each other.
+    #[error(
+        "decisions-{shard}: the link at offset {offset} cannot be replayed: {source}. Keep the topic as it is, go back \
+         to the version that wrote it, and report this"
+    )]
+    Replay {
+        /// The partition.
+        shard: u32,
+        /// Of the record.
+        offset: i64,
+        /// What is wrong with it.
+        source: ReplayFault,
+    },
+    /// The log begins with something else.
+    #[error(
+        "decisions-{shard}: the log begins with a record that is no genesis: it was not made by `sluice topics \
+         create`. Nothing was written to it. If nothing depends on the topic, delete it and run that command; else name \
+         another topic in the configuration"
+    )]
+    NoGenesis {
+        /// The partition.
+        shard: u32,
+    },
+    /// The log follows other rules.
+    #[error("decisions-{shard}: {source}: start the version of sluice that began this log, or a newer one")]
+    Rules {
+        /// The partition.
+        shard: u32,
+        /// What is not known.
+        source: ChainError,
+    },
+    /// The genesis is of another partition.
+    #[error(
+        "decisions-{shard}: the genesis record is that of shard {found}: the partition was copied or written by hand. \
+         Restore the right one"
+    )]
+    Shard {
+        /// The partition.
+        shard: u32,
+        /// What the genesis says.
+        found: u32,
+    },
+    /// A topic was deleted and made anew.
+    #[error(
+        "decisions-{shard}: the log belongs to a {topic} topic with the id {expected}, and the one found has the id \
+         {found}: it was deleted and created again. Name a new set of topics in the configuration and run \
+         `sluice topics create`; or, if it was restored with all its records at their offsets, `sluice run --accept-loss`"
+    )]
+    TopicId {
+        /// The partition.
+        shard: u32,
+        /// `orders`, `stock` or `decisions`.
+        topic: &'static str,
+        /// Of the genesis, in hex.
+        expected: String,
+        /// Of the topic, in hex.
+        found: String,
+    },
+    /// A topic has another number of partitions than the log was begun with.
+    #[error(
+        "decisions-{shard}: the log was begun with {expected} partitions, and {topic} has {found}: pools would go to \
+         other shards than those that hold their stock. Partitions can't be taken away again: name a new set of \
+         topics with the number wanted and run `sluice topics create`"
+    )]
+    Partitions {
+        /// The partition.
+        shard: u32,
+        /// `orders`, `stock` or `decisions`.
+        topic: &'static str,
+        /// Of the genesis.
+        expected: u32,
+        /// Of the topic.
+        found: u32,
+    },
+    /// The input no longer holds what comes next.
+    #[error(
+        "{input}-{shard}: the next record to decide is at offset {asked}, and the partition begins at {begin}: {count} \
+         offsets were deleted before they were decided. Restore them, or accept that they never will be: `sluice run \
+         --accept-loss`. Raise the topic's retention in any case", count = begin - asked
+    )]
+    InputTrimmed {
+        /// The partition.
+        shard: u32,
+        /// `orders` or `stock`.
+        input: &'static str,
+        /// The offset to resume from.
+        asked: i64,
+        /// First offset there.
+        begin: i64,
+    },
+    /// The input ends before what was decided.
+    #[error(
+        "{input}-{shard}: the log has decided what stood in front of offset {asked}, and the partition ends at {end}: \
+         acknowledged records were lost, as by an unclean leader election, and new ones would get their offsets. \
+         Bring back the replica that held them, or name a new set of topics in the configuration"
+    )]
+    InputShort {
+        /// The partition.
+        shard: u32,
+        /// `orders` or `stock`.
+        input: &'static str,
+        /// The offset to resume from.
+        asked: i64,
+        /// Offset after the last.
+        end: i64,
+    },
+    /// The broker refuses for good.
+    #[error("decisions-{shard}: {fault}. `sluice check` names what the engine needs of the cluster")]
+    Broker {
+        /// The partition.
+        shard: u32,
+        /// In the broker's words.
+        fault: Fault,
+    },
+}
+
+impl Refusal {
+    /// What a record that doesn't belong where it stands means for a shard that is being taken.
+    pub(super) fn of_record(shard: u32, error: ReadError) -> Self {
+        match error {
+            ReadError::Unreadable { offset: 0, .. } | ReadError::Broken { source: ChainError::NoGenesis, .. } => {
+                Refusal::NoGenesis { shard }
+            }
+            ReadError::Unreadable { offset, source } => Refusal::Unreadable { shard, offset, source },
+            ReadError::Broken { source: source @ ChainError::UnknownRules { .. }, .. } => {
+                Refusal::Rules { shard, source }
+            }
+            ReadError::Broken { offset, source } => Refusal::Broken { shard, offset, source },
+        }
+    }
+
+    /// What a fault of the log's reader, or of the broker for good, means for a shard that is being taken.
+    pub(super) fn of_fault(shard: u32, fault: Fault) -> Self {
+        match fault {
+            Fault::OutOfRange { asked, begin, .. } if begin > asked => Refusal::Trimmed { shard, begin },
+            Fault::OutOfRange { asked, end, .. } => Refusal::Truncated { shard, read: asked, end },
+            fault => Refusal::Broker { shard, fault },
+        }
+    }
+}
+
+/// Where to resume an input that doesn't hold the next record ([`Fault::OutOfRange`] with these figures).
+///
+/// With `accept_loss`, what retention or a deletion took from the front of an input is given up, and the next segment of
+/// the log spans it. There is no way around an input that got shorter: its offsets would be used twice.
+pub fn resume_after_loss(
+    shard: u32,
+    input: &'static str,
+    asked: i64,
+    begin: i64,
+    end: i64,
+    accept_loss: bool,
+) -> Result<i64, Refusal> {
+    if asked > end {
+        Err(Refusal::InputShort { shard, input, asked, end })
+    } else if asked >= begin || accept_loss {
+        Ok(asked.max(begin))
+    } else {
+        Err(Refusal::InputTrimmed { shard, input, asked, begin })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepting_loss_covers_what_was_trimmed_and_nothing_else() {
+        let resume = |asked, accept| resume_after_loss(3, "orders", asked, 10, 20, accept);
+        assert_eq!(resume(4, true), Ok(10));
+        assert_eq!(resume(4, false), Err(Refusal::InputTrimmed { shard: 3, input: "orders", asked: 4, begin: 10 }));
+        assert_eq!(resume(21, true), Err(Refusal::InputShort { shard: 3, input: "orders", asked: 21, end: 20 }));
+        assert!(resume(4, false).unwrap_err().to_string().contains("--accept-loss"));
+    }
+}

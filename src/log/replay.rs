@@ -1,0 +1,56 @@
+//! What becomes of the links that a recovery reads.
+
+use thiserror::Error;
+
+use super::genesis::hex;
+use crate::ledger::{Ledger, ReplayError};
+use crate::wire::entry::{EntryError, LinkView};
+use crate::wire::proto::Genesis;
+
+/// Is brought, link by link, to the state in which the log left the shard.
+pub trait Replay {
+    /// The log begins. Called once, before any link, after the genesis was checked.
+    fn genesis(&mut self, genesis: &Genesis);
+    /// The next link; its place in the chain was checked. Returns the number of decisions.
+    fn link(&mut self, link: &LinkView<'_>) -> Result<u32, ReplayFault>;
+}
+
+/// Why a link cannot be replayed.
+#[derive(Debug, Error, PartialEq)]
+pub enum ReplayFault {
+    /// A decision can't be read.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// A decision does not follow.
+    #[error(transparent)]
+    Ledger(#[from] ReplayError),
+    /// The link states a digest that the ledger does not have.
+    #[error("the link states the digest {stated} after sequence {sequence}, the ledger has {found}")]
+    Digest {
+        /// Of the last decision of the link.
+        sequence: u64,
+        /// In hex.
+        stated: String,
+        /// In hex.
+        found: String,
+    },
+}
+
+/// Brings `ledger`, which the links in front have brought to where they ended, to where `link` ends, and holds it
+/// against the digest if the link states one. Returns the number of decisions.
+pub fn replay_link(ledger: &mut Ledger, link: &LinkView<'_>) -> Result<u32, ReplayFault> {
+    for entry in link.decisions() {
+        let (decision, _) = entry?;
+        ledger.replay(&decision)?;
+    }
+    // Poison decides nothing and still moves time on.
+    ledger.advance(link.header.shard_time_ms);
+    if !link.header.digest.is_empty() {
+        let found = ledger.digest();
+        if link.header.digest != found {
+            let (stated, found) = (hex(&link.header.digest), hex(&found));
+            return Err(ReplayFault::Digest { sequence: ledger.sequence(), stated, found });
+        }
+    }
+    Ok(link.header.count)
+}

@@ -1,0 +1,187 @@
+//! The endpoint: `/metrics`, `/live`, `/ready`, `/state`. Reads only; it changes nothing and waits for no shard.
+
+use std::future::{Future, IntoFuture};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+use super::metrics::{self, Metrics};
+use super::state::StateSource;
+
+/// Why the endpoint cannot be served.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// The address cannot be listened on.
+    #[error(
+        "http.listen = \"{listen}\": {source}. Set http.listen to an address of this machine and a free port (port 0 \
+         takes any), or to \"\" to serve nothing"
+    )]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It was listened on and fails now.
+    #[error("the HTTP endpoint failed: {0}")]
+    Serve(#[source] io::Error),
+}
+
+/// An endpoint that listens and does not answer yet.
+#[derive(Debug)]
+pub struct Endpoint {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Listens on `listen`; the port is taken from now on.
+///
+/// # Errors
+/// [`HttpError::Listen`], for example when another process has the port.
+pub async fn bind(listen: SocketAddr) -> Result<Endpoint, HttpError> {
+    let failed = |source| HttpError::Listen { listen, source };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Endpoint { listener, address })
+}
+
+impl Endpoint {
+    /// Where it listens, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` is ready and the requests under way are answered.
+    ///
+    /// # Errors
+    /// [`HttpError::Serve`].
+    pub async fn serve(
+        self,
+        source: Arc<dyn StateSource>,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), HttpError> {
+        let serving = axum::serve(self.listener, router(source)).with_graceful_shutdown(stop);
+        serving.into_future().await.map_err(HttpError::Serve)
+    }
+}
+
+#[derive(Clone)]
+struct Sources {
+    state: Arc<dyn StateSource>,
+    metrics: Arc<Metrics>,
+}
+
+fn router(state: Arc<dyn StateSource>) -> Router {
+    let metrics = Arc::new(Metrics::new(state.clone()));
+    Router::new()
+        .route("/metrics", get(metrics_page))
+        .route("/live", get(live))
+        .route("/ready", get(ready))
+        .route("/state", get(state_page))
+        .with_state(Sources { state, metrics })
+}
+
+async fn metrics_page(State(sources): State<Sources>) -> Response {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], sources.metrics.page()).into_response()
+}
+
+/// Says that the control plane turns, no more: a shard that is stuck makes the node leave its group, which is the
+/// watchdog's work, and restarting a node for a broker that is away would only add recoveries to the trouble.
+async fn live() -> &'static str {
+    "live\n"
+}
+
+async fn ready(State(sources): State<Sources>) -> Response {
+    let reasons = sources.state.state().unready();
+    if reasons.is_empty() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response()
+}
+
+async fn state_page(State(sources): State<Sources>) -> Response {
+    Json(sources.state.state()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::super::state::{NodeState, Phase, ShardState, tests::Fixed};
+    use super::*;
+
+    /// Serves `state`, asks for `path` and gives status and body.
+    fn get(state: NodeState, path: &str) -> (u16, String) {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let endpoint = runtime.block_on(bind(SocketAddr::from(([127, 0, 0, 1], 0)))).expect("a free port");
+        let address = endpoint.address();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = runtime.spawn(endpoint.serve(Arc::new(Fixed(state)), async {
+            let _ = stopped.await;
+        }));
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        stop.send(()).expect("it runs");
+        runtime.block_on(served).expect("no panic").expect("it ends in order");
+        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1.to_owned();
+        (status, body)
+    }
+
+    fn node(shards: Vec<ShardState>) -> NodeState {
+        NodeState { assigned: true, shards, ..NodeState::default() }
+    }
+
+    #[test]
+    fn ready_is_503_and_says_which_shard_is_not_until_all_have_caught_up() {
+        let running = ShardState { phase: Phase::Running, ..ShardState::default() };
+        let recovering = ShardState { shard: 4, phase: Phase::Recovering, ..ShardState::default() };
+        let (status, body) = get(node(vec![running.clone(), recovering]), "/ready");
+        assert_eq!(status, 503);
+        assert!(body.starts_with("shard 4 is recovering"), "{body}");
+        assert_eq!(get(node(vec![running]), "/ready").0, 200);
+    }
+
+    #[test]
+    fn live_answers_whatever_the_shards_do() {
+        let stopped = ShardState { phase: Phase::Stopped, ..ShardState::default() };
+        assert_eq!(get(node(vec![stopped]), "/live"), (200, "live\n".to_owned()));
+    }
+
+    #[test]
+    fn state_is_json_with_every_shard() {
+        let (status, body) = get(node(vec![ShardState { shard: 7, sequence: 41, ..ShardState::default() }]), "/state");
+        let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!((status, &json["shards"][0]["shard"], &json["shards"][0]["sequence"]), (200, &7.into(), &41.into()));
+        assert_eq!(json["shards"][0]["phase"], "taking");
+    }
+
+    #[test]
+    fn metrics_say_their_format() {
+        let (status, body) = get(node(vec![]), "/metrics");
+        assert_eq!(status, 200);
+        assert!(body.ends_with("# EOF\n"), "{body}");
+    }
+
+    #[test]
+    fn a_port_in_use_names_the_key() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let listen = taken.local_addr().expect("an address");
+        let error = runtime.block_on(bind(listen)).expect_err("the port is taken").to_string();
+        assert!(error.starts_with(&format!("http.listen = \"{listen}\": ")), "{error}");
+    }
+}

@@ -1,0 +1,199 @@
+//! Decisions written by the engine against the generated types.
+
+use proptest::prelude::*;
+use prost::Message;
+
+use super::super::command::LinesBuf;
+use super::super::decision::{HeldLine, Original, SkuNames, StockLevel};
+use super::super::proto::{self, Input, OrderState, Outcome};
+use super::super::view;
+use super::*;
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[a-z0-9-]{1,20}", "\\PC{1,60}"]
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), 1_u64..300, any::<u64>()]
+}
+
+fn enumeration<E: TryFrom<i32>>() -> impl Strategy<Value = i32> {
+    let known: Vec<i32> = (0..100).filter(|n| E::try_from(*n).is_ok()).collect();
+    prop::sample::select(known)
+}
+
+prop_compose! {
+    fn line()(
+        sku in text(), quantity in number(), allocated in number(), reason in enumeration::<Reason>(),
+        available in prop::option::of(any::<i64>()), shortfall in number(),
+    ) -> proto::LineDecision {
+        let (quantity, allocated) = (quantity as u32, allocated as u32);
+        proto::LineDecision { sku, quantity, allocated, available, reason, shortfall }
+    }
+}
+
+prop_compose! {
+    fn level()(sku in text(), n in prop::array::uniform6(number()), halted: bool) -> proto::StockLevel {
+        proto::StockLevel {
+            sku, halted, change: n[0] as i64, on_hand: n[1] as i64, reserved: n[2], committed: n[3],
+            safety_stock: n[4], shortfall: n[5],
+        }
+    }
+}
+
+prop_compose! {
+    fn original()(sequence in number(), outcome in enumeration::<Outcome>(), reason in enumeration::<Reason>())
+        -> proto::Original {
+        proto::Original { sequence, outcome, reason }
+    }
+}
+
+prop_compose! {
+    /// Any decision that the contract allows.
+    pub(in super::super) fn any_decision()(
+        texts in prop::array::uniform3(text()), n in prop::array::uniform8(number()),
+        asked in enumeration::<Asked>(), outcome in enumeration::<Outcome>(), reason in enumeration::<Reason>(),
+        state in enumeration::<OrderState>(), input in enumeration::<Input>(),
+        lines in prop::collection::vec(line(), 0..6), stock in prop::option::of(level()),
+        original in prop::option::of(original()), reply_partition in prop::option::of(any::<u32>()),
+    ) -> proto::Decision {
+        let [pool, order_id, id] = texts;
+        proto::Decision {
+            sequence: n[0], asked, pool, order_id, attempt: n[1] as u32, id, outcome, reason, state, lines, stock,
+            expires_at_ms: n[2] as i64, decided_at_ms: n[3] as i64, content: n[4], original,
+            field: n[5] as u32, input, offset: n[6] as i64, index: n[7] as u32, reply_partition,
+        }
+    }
+}
+
+/// The borrowed view as the generated type.
+pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto::Decision {
+    let line = |line: DecisionLine<'_>| proto::LineDecision {
+        sku: line.sku.to_owned(),
+        quantity: line.quantity,
+        allocated: line.allocated,
+        available: line.available,
+        reason: line.reason as i32,
+        shortfall: line.shortfall,
+    };
+    let level = |level: StockLevel<'_>| proto::StockLevel {
+        sku: level.sku.to_owned(),
+        change: level.change,
+        on_hand: level.on_hand,
+        reserved: level.reserved,
+        committed: level.committed,
+        safety_stock: level.safety_stock,
+        halted: level.halted,
+        shortfall: level.shortfall,
+    };
+    let original = |original: Original| proto::Original {
+        sequence: original.sequence,
+        outcome: original.outcome as i32,
+        reason: original.reason as i32,
+    };
+    proto::Decision {
+        sequence: decision.sequence,
+        asked: decision.asked as i32,
+        pool: decision.pool.to_owned(),
+        order_id: decision.order_id.to_owned(),
+        attempt: decision.attempt,
+        id: decision.id.to_owned(),
+        outcome: decision.outcome as i32,
+        reason: decision.reason as i32,
+        state: decision.state as i32,
+        lines: decision.lines().map(line).collect(),
+        stock: decision.stock.map(level),
+        expires_at_ms: decision.expires_at_ms,
+        decided_at_ms: decision.decided_at_ms,
+        content: decision.content,
+        original: decision.original.map(original),
+        field: decision.field,
+        input: source.input as i32,
+        offset: source.offset,
+        index: source.index,
+        reply_partition: source.reply_partition,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_decision_goes_through_prost_and_back_unchanged(expected in any_decision()) {
+        let theirs = expected.encode_to_vec();
+        let (read, source) = view::decision(&theirs).expect("valid");
+        prop_assert_eq!(&owned(&read, &source), &expected);
+        let mut ours = Vec::new();
+        decision(&mut ours, &read, &source);
+        prop_assert_eq!(&ours, &theirs);
+    }
+
+    #[test]
+    fn a_damaged_decision_is_refused_or_reads_as_prost_reads_it(
+        expected in any_decision(), at: prop::sample::Index, flip in 1_u8..=255,
+    ) {
+        let mut bytes = expected.encode_to_vec();
+        if !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+        }
+        // Refuses more than prost: unknown enum values, and messages to be merged.
+        if let Ok((read, source)) = view::decision(&bytes) {
+            let theirs = proto::Decision::decode(&bytes[..]).expect("what the view accepts, prost accepts");
+            prop_assert_eq!(owned(&read, &source), theirs);
+        }
+    }
+
+    #[test]
+    fn replies_are_read_as_they_were_appended(expected in prop::collection::vec(any_decision(), 0..5)) {
+        let mut value = Vec::new();
+        for one in &expected {
+            let bytes = one.encode_to_vec();
+            let (read, source) = view::decision(&bytes).expect("valid");
+            reply(&mut value, &read, &source);
+        }
+        prop_assert_eq!(&proto::Replies::decode(&value[..]).expect("valid").decisions, &expected);
+        let read: Vec<_> =
+            view::replies(&value).map(|read| read.map(|(d, s)| owned(&d, &s)).expect("valid")).collect();
+        prop_assert_eq!(read, expected);
+    }
+}
+
+#[derive(Debug)]
+struct Rows;
+
+impl SkuNames for Rows {
+    fn sku(&self, row: u32) -> &str {
+        ["shirt", "socks"][row as usize]
+    }
+}
+
+fn with_lines(lines: DecisionLines<'_>) -> Decision<'_> {
+    Decision { lines, ..view::decision(&[]).expect("all defaults").0 }
+}
+
+#[test]
+fn lines_are_the_same_wherever_they_stand() {
+    let results = [
+        LineResult { allocated: 0, available: Some(-2), reason: Reason::OutOfStock, shortfall: 0 },
+        LineResult { allocated: 1, available: None, reason: Reason::Unspecified, shortfall: 3 },
+    ];
+    let asked: LinesBuf = [("shirt", 2), ("socks", 1)].into_iter().collect();
+    let held = [HeldLine { row: 0, quantity: 2 }, HeldLine { row: 1, quantity: 1 }];
+    for results in [&results[..], &[]] {
+        let source = Source { input: Input::Orders, offset: 1, index: 0, reply_partition: None };
+        let mut seen = Vec::new();
+        for lines in
+            [DecisionLines::Asked(asked.lines(), results), DecisionLines::Held { lines: &held, names: &Rows, results }]
+        {
+            let made = with_lines(lines);
+            let mut bytes = Vec::new();
+            decision(&mut bytes, &made, &source);
+            seen.push(made.lines().collect::<Vec<_>>());
+            let logged: Vec<_> = DecisionLines::Logged(&bytes).iter().collect();
+            assert_eq!(Some(&logged), seen.last());
+        }
+        assert_eq!(seen[0], seen[1]);
+        assert_eq!(seen[0][0].allocated, if results.is_empty() { 2 } else { 0 });
+    }
+}

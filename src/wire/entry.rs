@@ -1,0 +1,181 @@
+//! Links, read: a record of the decision log as what it says, borrowed from its bytes.
+//!
+//! Whoever replays or audits the log reads each value with [`LogEntry::parse`], shows it to
+//! [`ChainCheck`](super::chain::ChainCheck), and walks [`LinkView::decisions`].
+
+use prost::Message;
+use thiserror::Error;
+
+use super::decision::{Decision, Source};
+use super::fields::{Fields, LENGTH, Malformed, key};
+use super::proto;
+use super::view;
+
+/// The kinds of LogRecord; `header` and `decisions` of Link.
+const GENESIS: u32 = key(1, LENGTH);
+const FENCE: u32 = key(2, LENGTH);
+const LINK: u32 = key(3, LENGTH);
+const HEADER: u32 = key(1, LENGTH);
+const DECISIONS: u32 = key(2, LENGTH);
+
+/// A record of the log.
+#[derive(Clone, Debug)]
+pub enum LogEntry<'a> {
+    /// The log's first record.
+    Genesis(proto::Genesis),
+    /// Somebody took the shard.
+    Fence(proto::Fence),
+    /// Decisions.
+    Link(LinkView<'a>),
+}
+
+/// Why the value of a record of the log cannot be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum EntryError {
+    /// A record without a value, or an empty one.
+    #[error("the record has no value")]
+    Empty,
+    /// Neither genesis, nor fence, nor link.
+    #[error("the record is of kind {number}, which is not known")]
+    UnknownKind {
+        /// The field number of its kind.
+        number: u32,
+    },
+    /// Not a message of the contract.
+    #[error("the record cannot be read: {0}")]
+    Malformed(#[from] Malformed),
+    /// The genesis, fence or header is not a message of the contract; `prost`'s words.
+    #[error("the record cannot be read: {0}")]
+    Message(String),
+    /// A link without a header.
+    #[error("the link has no header")]
+    NoHeader,
+    /// The link does not hold as many decisions as it says.
+    #[error("the link says that it has {stated} decisions and has {found}")]
+    Count {
+        /// As its header says.
+        stated: u32,
+        /// As found.
+        found: u32,
+    },
+    /// A decision's sequence is not the one due.
+    #[error("a decision has sequence {found} where {due} was due")]
+    Sequence {
+        /// The one after the decision before.
+        due: u64,
+        /// As found.
+        found: u64,
+    },
+}
+
+impl From<prost::DecodeError> for EntryError {
+    fn from(error: prost::DecodeError) -> EntryError {
+        EntryError::Message(error.to_string())
+    }
+}
+
+/// A link, borrowed from its record.
+#[derive(Clone, Debug)]
+pub struct LinkView<'a> {
+    /// What its decisions follow from.
+    pub header: proto::LinkHeader,
+    /// The Link message, its structure checked, its decisions not.
+    body: &'a [u8],
+}
+
+impl<'a> LogEntry<'a> {
+    /// Reads the value of a record of `decisions`. Of a link the header and the number of decisions are checked here,
+    /// each decision as it is walked.
+    pub fn parse(value: &'a [u8]) -> Result<LogEntry<'a>, EntryError> {
+        let mut fields = Fields::new(value);
+        let key = fields.next_key()?.ok_or(EntryError::Empty)?;
+        if !matches!(key, GENESIS | FENCE | LINK) {
+            let number = fields.skip_unknown(key, 3, 0)?;
+            return Err(EntryError::UnknownKind { number });
+        }
+        let body = fields.bytes()?;
+        while let Some(more) = fields.next_key()? {
+            if matches!(more, GENESIS | FENCE | LINK) {
+                return Err(Malformed::Repeated.into());
+            }
+            fields.skip_unknown(more, 3, 0)?;
+        }
+        match key {
+            GENESIS => Ok(LogEntry::Genesis(proto::Genesis::decode(body)?)),
+            FENCE => Ok(LogEntry::Fence(proto::Fence::decode(body)?)),
+            _ => LinkView::parse(body).map(LogEntry::Link),
+        }
+    }
+}
+
+impl<'a> LinkView<'a> {
+    fn parse(body: &'a [u8]) -> Result<LinkView<'a>, EntryError> {
+        let mut header = None;
+        let mut found = 0_u32;
+        let mut fields = Fields::new(body);
+        while let Some(key) = fields.next_key()? {
+            match key {
+                DECISIONS => {
+                    fields.bytes()?;
+                    found += 1;
+                }
+                HEADER => {
+                    if header.replace(fields.bytes()?).is_some() {
+                        return Err(Malformed::Repeated.into());
+                    }
+                }
+                _ => {
+                    fields.skip_unknown(key, 2, 1)?;
+                }
+            }
+        }
+        let header = proto::LinkHeader::decode(header.ok_or(EntryError::NoHeader)?)?;
+        if header.count != found {
+            return Err(EntryError::Count { stated: header.count, found });
+        }
+        Ok(LinkView { header, body })
+    }
+
+    /// The decisions, in order of sequence, each with the command that it answers. An error ends the walk: nothing after
+    /// it may be believed.
+    pub fn decisions(&self) -> Decisions<'a> {
+        Decisions { fields: Fields::new(self.body), due: self.header.first_sequence }
+    }
+}
+
+/// Iterator of [`LinkView::decisions`].
+#[derive(Clone, Debug)]
+pub struct Decisions<'a> {
+    fields: Fields<'a>,
+    due: u64,
+}
+
+impl<'a> Decisions<'a> {
+    fn read(&mut self) -> Result<Option<(Decision<'a>, Source)>, EntryError> {
+        while let Some(key) = self.fields.next_key()? {
+            if key != DECISIONS {
+                self.fields.pass(key)?;
+                continue;
+            }
+            let (decision, source) = view::decision(self.fields.bytes()?)?;
+            if decision.sequence != self.due {
+                return Err(EntryError::Sequence { due: self.due, found: decision.sequence });
+            }
+            self.due = self.due.wrapping_add(1);
+            return Ok(Some((decision, source)));
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> Iterator for Decisions<'a> {
+    type Item = Result<(Decision<'a>, Source), EntryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.read().transpose();
+        if let Some(Err(_)) = item {
+            self.fields = Fields::new(&[]);
+        }
+        item
+    }
+}

@@ -1,0 +1,98 @@
+//! Limits of the wire contract, and why each is what it is.
+//!
+//! They imply each other: whatever is accepted as input has an output that the broker accepts. A record that could be
+//! decided but whose link no broker takes would stop its shard for ever. The assertions below hold the figures to
+//! that, and `topics create` sets each topic's `max.message.bytes` from the last four of them.
+
+/// Longest id, pool, SKU, customer, channel or reason, in bytes. Room for a UUID beside a prefix; every decision repeats
+/// them, so each byte here is one of every output limit.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// Most lines of one order. A weekly grocery basket has 80.
+pub const MAX_LINES: usize = 200;
+
+/// Most units of one order line. `MAX_LINES` of them are far from overflowing a stock figure.
+pub const MAX_QUANTITY: u32 = 1_000_000;
+
+/// Most units in one stock command.
+pub const MAX_STOCK_QUANTITY: u64 = 1_000_000_000_000;
+
+/// Bound on the size of every figure of a stock row, either side of zero: sums of a few of them stay clear of `i64`,
+/// and a double (JavaScript) still holds each exactly.
+pub const MAX_STOCK_FIGURE: i64 = 1_000_000_000_000_000;
+
+/// Longest value of an input record in bytes, framing included. Kafka's own default for a message; about 8,000 orders.
+pub const MAX_RECORD_BYTES: usize = 1 << 20;
+
+/// Most commands in one input record. A record's decisions are never split over links, and a Confirm of a few bytes is
+/// answered with all the lines of its order, so this bounds the longest link.
+pub const MAX_COMMANDS: usize = 1_000;
+
+/// Key and headers of an input record, and what Kafka puts around a record that is alone in its batch, in bytes.
+pub const RECORD_OVERHEAD_BYTES: usize = 64 << 10;
+
+/// Where a link is cut: the first record that takes it to this many bytes is its last. Large enough that the cost of a
+/// record at the broker is spread over thousands of orders, small enough to stay below a broker's default for a message.
+pub const TARGET_LINK_BYTES: usize = 384 << 10;
+
+/// Longest `Decision` message: a SHIPPED order of [`MAX_LINES`] lines whose every string has [`MAX_ID_BYTES`].
+pub const MAX_DECISION_BYTES: usize = 4 * TEXT_FIELD_BYTES // pool, order_id, id, and the SKU of the stock level
+    + MAX_LINES * MAX_LINE_BYTES
+    + 24 * (2 + MAX_VARINT_BYTES); // every number, and the tags and lengths of the nested messages
+
+/// Longest header of a link, without its segments and dead letters: its numbers, two hashes, tags and lengths.
+pub const LINK_HEADER_BYTES: usize = 256;
+
+/// Longest encoded `Segment` or `DeadLetterRef` of a link's header, with tag and length.
+pub const SEGMENT_BYTES: usize = 2 + 4 * (1 + MAX_VARINT_BYTES);
+
+/// Longest value of a link: one that was just below [`TARGET_LINK_BYTES`] and then took the worst record there can be.
+/// Also the longest value in `replies`, which repeats the decisions of one link.
+pub const MAX_LINK_BYTES: usize = 32 << 20;
+
+/// Longest value of the optional topic with one record a decision.
+pub const MAX_PER_DECISION_BYTES: usize = MAX_DECISION_BYTES;
+
+/// Bytes of the headers that a dead letter gets: names of topic (249 at most in Kafka), stage and error, and figures.
+pub const DEAD_LETTER_HEADER_BYTES: usize = 4 << 10;
+
+/// `max.message.bytes` of `orders` and `stock`. It bounds compressed batches; the value itself is checked again.
+pub const INPUT_MESSAGE_BYTES: usize = MAX_RECORD_BYTES + RECORD_OVERHEAD_BYTES;
+
+/// `max.message.bytes` of `decisions`, `replies` and the optional topic with one record a decision.
+pub const LOG_MESSAGE_BYTES: usize = MAX_LINK_BYTES + RECORD_OVERHEAD_BYTES;
+
+/// `max.message.bytes` of `dead-letters`. Room for the largest input record as it came, and for one that was compressed
+/// up to thirtyfold on its way in.
+pub const DEAD_LETTER_MESSAGE_BYTES: usize = LOG_MESSAGE_BYTES;
+
+/// Longest key, value and headers, together, of an input record that goes to `dead-letters` whole. Only a compressed
+/// batch can hold a longer one, and no broker or client would take it back as it is.
+pub const MAX_DEAD_LETTER_BYTES: usize = MAX_LINK_BYTES;
+
+/// Longest varint.
+const MAX_VARINT_BYTES: usize = 10;
+/// A string field: tag, a length of two bytes, and the text.
+const TEXT_FIELD_BYTES: usize = 1 + 2 + MAX_ID_BYTES;
+/// A `LineDecision` with its tag and a length of two bytes: the SKU, two figures up to [`MAX_QUANTITY`] (three bytes),
+/// the reason, and either what was available or the shortfall: a few times [`MAX_STOCK_FIGURE`], zigzag (eight bytes).
+const MAX_LINE_BYTES: usize = 3 + TEXT_FIELD_BYTES + 2 * (1 + 3) + 2 + (1 + 8);
+/// A decision inside a link: its tag and a length of three bytes.
+const DECISION_FIELD_BYTES: usize = 4;
+/// Kafka refuses requests above this (`socket.request.max.bytes`, its default).
+const BROKER_REQUEST_BYTES: usize = 100 << 20;
+
+const _: () = {
+    let worst_record = MAX_COMMANDS * (DECISION_FIELD_BYTES + MAX_DECISION_BYTES);
+    assert!(TARGET_LINK_BYTES + worst_record + LINK_HEADER_BYTES + 2 * SEGMENT_BYTES <= MAX_LINK_BYTES);
+    assert!(LOG_MESSAGE_BYTES < BROKER_REQUEST_BYTES);
+    assert!(MAX_DEAD_LETTER_BYTES + 2 * DEAD_LETTER_HEADER_BYTES <= DEAD_LETTER_MESSAGE_BYTES);
+    assert!(INPUT_MESSAGE_BYTES + DEAD_LETTER_HEADER_BYTES <= DEAD_LETTER_MESSAGE_BYTES);
+    assert!(MAX_ID_BYTES < 1 << 14, "the length of a text takes two bytes at the most");
+    assert!(MAX_DECISION_BYTES < 1 << 21, "the length of a decision takes three bytes at the most");
+    assert!(MAX_QUANTITY < 1 << 21, "a quantity takes three bytes at the most");
+    assert!(2 * 4 * MAX_STOCK_FIGURE < 1 << 56, "four figures added up, zigzag, take eight bytes at the most");
+    assert!(MAX_LINES as u64 * MAX_QUANTITY as u64 <= MAX_STOCK_QUANTITY);
+    assert!(MAX_STOCK_QUANTITY <= MAX_STOCK_FIGURE as u64);
+    assert!(MAX_STOCK_FIGURE < 1 << 53, "exact in a double");
+};

@@ -1,0 +1,28 @@
+//! Record bytes to [`Command`]s, and [`Decision`]s to record bytes: the wire contract of `proto/` and its limits.
+//!
+//! [`proto`] has the generated types, for everybody who is not on the way of an order. The engine itself reads
+//! commands as borrowed views and writes decisions straight into a link's buffer.
+
+pub mod chain; // what makes records one log: sequences, hashes, segments that join
+pub mod command; // a command, borrowed
+pub mod content; // the hash that tells a changed copy from a true one
+pub mod decision; // a decision, borrowed
+pub mod decode; // record values to commands, in two passes
+pub mod encode; // decisions to bytes
+pub mod entry; // a record of the log to its decisions
+mod fields; // protobuf's wire format, read
+pub mod framing; // schema-registry framing, skipped
+pub mod limits; // how long, how many, how large, and why
+pub mod link; // links, filled and sealed; genesis and fence
+mod put; // protobuf's wire format, written
+pub mod route; // which partition a pool belongs to
+pub mod view; // bytes to decisions
+
+pub use command::{Command, Kind, LinesBuf, OrderLine, OrderLines, StockChange};
+pub use decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};
+
+/// The types generated from `proto/sluice/v1`.
+#[allow(missing_docs, reason = "generated; the comments are those of the .proto files")]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/sluice.v1.rs"));
+}

@@ -1,0 +1,114 @@
+//! Asking where the inputs end, and Ticks.
+
+use std::time::Duration;
+
+use prost::Message;
+use sluice::broker::{Broker, End, Ends, Input, Inputs, TimestampKind};
+use sluice::wire::proto::{StockCommands, stock_command};
+
+use super::{Upstream, World, collect, eventually, numbered, read_up_to};
+
+/// Asks under this ticket until that is answered. It is asked once: an answer that needs asking again is a failure.
+fn ask<W: World>(inputs: &mut impl Inputs, ticket: u64) -> Ends {
+    inputs.ask_ends(ticket);
+    await_answer::<W>(inputs, ticket)
+}
+
+fn await_answer<W: World>(inputs: &mut impl Inputs, ticket: u64) -> Ends {
+    eventually::<W, _>("an answer about the ends", || {
+        let ends = inputs.ends();
+        if ends.is_none() {
+            inputs.wait(Duration::from_millis(50));
+        }
+        ends.filter(|ends| ends.ticket == ticket)
+    })
+}
+
+const fn settled(end: i64) -> End {
+    End { stable: end, high: end }
+}
+
+pub(crate) fn the_ends_of_empty_inputs_are_where_they_start<W: World>() {
+    let world = W::fresh(1);
+    let mut inputs = world.broker().inputs(0, 0, 0).expect("nothing is wrong");
+    assert_eq!(ask::<W>(&mut inputs, 7), Ends { ticket: 7, orders: settled(0), stock: settled(0) });
+    assert_eq!((inputs.position(Input::Orders), inputs.position(Input::Stock)), (0, 0));
+}
+
+pub(crate) fn ends_count_records_and_markers<W: World>() {
+    let world = W::fresh(1);
+    world.publish(Input::Orders, 0, &numbered("", 3));
+    let mut upstream = world.upstream();
+    upstream.publish(Input::Stock, 0, &numbered("", 2));
+    upstream.commit();
+    let mut inputs = world.broker().inputs(0, 0, 0).expect("nothing is wrong");
+    read_up_to::<W>(&mut inputs, Input::Stock, 3);
+    assert_eq!(ask::<W>(&mut inputs, 1), Ends { ticket: 1, orders: settled(3), stock: settled(3) });
+    // What is published before the ends are asked for is in the answer.
+    world.publish(Input::Orders, 0, &numbered("", 1));
+    assert_eq!(ask::<W>(&mut inputs, 2), Ends { ticket: 2, orders: settled(4), stock: settled(3) });
+}
+
+pub(crate) fn an_open_transaction_stands_between_stable_and_high<W: World>() {
+    let world = W::fresh(1);
+    world.publish(Input::Orders, 0, &numbered("", 2));
+    let mut upstream = world.upstream();
+    upstream.publish(Input::Orders, 0, &numbered("", 2));
+    world.publish(Input::Orders, 0, &numbered("", 1));
+    let mut inputs = world.broker().inputs(0, 0, 0).expect("nothing is wrong");
+    let ends = ask::<W>(&mut inputs, 1);
+    assert_eq!(ends, Ends { ticket: 1, orders: End { stable: 2, high: 5 }, stock: settled(0) });
+    upstream.abort();
+    read_up_to::<W>(&mut inputs, Input::Orders, 6);
+    assert_eq!(ask::<W>(&mut inputs, 2).orders, settled(6));
+}
+
+pub(crate) fn ends_are_answered_under_the_newest_ticket<W: World>() {
+    let world = W::fresh(1);
+    let mut inputs = world.broker().inputs(0, 0, 0).expect("nothing is wrong");
+    inputs.ask_ends(1);
+    world.publish(Input::Orders, 0, &numbered("", 1));
+    inputs.ask_ends(2);
+    assert_eq!(await_answer::<W>(&mut inputs, 2).orders, settled(1));
+}
+
+pub(crate) fn an_answer_is_taken_once<W: World>() {
+    let world = W::fresh(1);
+    let mut inputs = world.broker().inputs(0, 0, 0).expect("nothing is wrong");
+    assert_eq!(inputs.ends(), None, "nobody asked");
+    ask::<W>(&mut inputs, 1);
+    assert_eq!(inputs.ends(), None);
+}
+
+pub(crate) fn the_position_reaches_the_stable_end<W: World>() {
+    let world = W::fresh(1);
+    let mut upstream = world.upstream();
+    upstream.publish(Input::Orders, 0, &numbered("", 2));
+    upstream.commit();
+    upstream.publish(Input::Orders, 0, &numbered("", 2));
+    let mut inputs = world.broker().inputs(0, 0, 0).expect("nothing is wrong");
+    let ends = eventually::<W, _>("the first transaction's marker", || {
+        Some(ask::<W>(&mut inputs, 1)).filter(|ends| ends.orders.stable == 3)
+    });
+    assert_eq!(ends.orders, End { stable: 3, high: 5 });
+    assert_eq!(read_up_to::<W>(&mut inputs, Input::Orders, 3).len(), 2);
+}
+
+pub(crate) fn a_tick_comes_back_in_the_shards_own_partition_with_the_brokers_time<W: World>() {
+    let world = W::fresh(2);
+    let broker = world.broker();
+    let mut others = broker.inputs(0, 0, 0).expect("nothing is wrong");
+    let mut inputs = broker.inputs(1, 0, 0).expect("nothing is wrong");
+    let earliest_ms = world.now_ms() - W::CLOCK_TOLERANCE_MS;
+    inputs.tick().expect("nothing is wrong");
+    let got = collect::<W>(&mut inputs, Input::Stock, 1).remove(0);
+    assert_eq!(got.timestamp_kind, TimestampKind::LogAppend);
+    let latest_ms = world.now_ms() + W::CLOCK_TOLERANCE_MS;
+    assert!((earliest_ms..=latest_ms).contains(&got.timestamp_ms), "{earliest_ms}..={latest_ms}: {got:?}");
+    let value = got.record.value.expect("a tick has a value");
+    let commands = StockCommands::decode(value.as_slice()).expect("a tick is a StockCommands").commands;
+    let [command] = commands.as_slice() else { panic!("one tick was asked for: {commands:?}") };
+    let Some(stock_command::Kind::Tick(tick)) = &command.kind else { panic!("no tick: {command:?}") };
+    assert_eq!(tick.shard, 1);
+    assert_eq!(ask::<W>(&mut others, 1).stock, settled(0), "the tick of another shard");
+}

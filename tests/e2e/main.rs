@@ -1,0 +1,16 @@
+//! End to end: the real binary against a real Apache Kafka, which the harness fetches and starts.
+//!
+//! Every test has the broker for itself (`kafka::lock`), topics of its own, and ends by reading all of them back.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod auditor;
+mod brokers;
+mod crash;
+mod operations;
+mod outputs;
+mod ownership;
+mod python;
+mod time;
+mod volume;

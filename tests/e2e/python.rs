@@ -1,0 +1,70 @@
+//! A client in another language.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::engine::Deployment;
+use crate::support::{kafka, verify};
+
+/// Where the client and its requirements are kept in the project.
+const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Kept between runs.
+const CACHE: &str = env!("CARGO_TARGET_TMPDIR");
+
+const MISSING: &str = "python3 with venv is needed for the client check: install Python 3.9 or newer \
+                       (Debian: apt-get install python3 python3-venv)";
+
+/// Runs a program to its end; panics with what it wrote if it fails.
+#[track_caller]
+fn run(command: &mut Command, hint: &str) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}. {hint}"));
+    let text = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat();
+    assert!(output.status.success(), "{command:?}: {}\n{text}\n{hint}", output.status);
+    println!("{text}");
+}
+
+/// A Python with the pinned packages and the generated code, made once for each set of requirements.
+fn environment() -> (PathBuf, PathBuf) {
+    let requirements = Path::new(PROJECT).join("tests/python/requirements.txt");
+    let wanted = fs::read_to_string(&requirements).expect("the requirements are in the project");
+    let lock = File::create(Path::new(CACHE).join("python.lock")).expect("a lock can be created");
+    lock.lock().expect("the lock can be had");
+    let venv = Path::new(CACHE).join("python");
+    let (python, made) = (venv.join("bin/python"), venv.join("requirements.txt"));
+    if fs::read_to_string(&made).ok().as_ref() != Some(&wanted) {
+        if venv.exists() {
+            fs::remove_dir_all(&venv).expect("a stale environment can be removed");
+        }
+        run(Command::new("python3").args(["-m", "venv"]).arg(&venv), MISSING);
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+        run(pip.arg(&requirements), "pip could not install what tests/python/requirements.txt names");
+        // Last: an environment that was half made is made again.
+        fs::write(&made, &wanted).expect("the environment can be marked");
+    }
+    let generated = Path::new(CACHE).join("python-generated");
+    fs::create_dir_all(&generated).expect("a directory can be created");
+    let proto = Path::new(PROJECT).join("proto");
+    let mut protoc = Command::new(&python);
+    protoc.args(["-m", "grpc_tools.protoc"]).arg("-I").arg(&proto).arg("--python_out").arg(&generated);
+    run(protoc.args(["sluice/v1/commands.proto", "sluice/v1/decisions.proto"]), "the code cannot be generated");
+    (python, generated)
+}
+
+#[test]
+fn a_python_client_places_retries_confirms_cancels_and_reads_its_replies() {
+    let (python, generated) = environment();
+    let kafka = kafka::lock();
+    let deployment = Deployment::create(&kafka.bootstrap(), "python", 2, "");
+    let mut engine = deployment.start();
+    engine.wait_ready();
+    let mut client = Command::new(python);
+    client.env("PYTHONPATH", generated).env("PYTHONDONTWRITEBYTECODE", "1");
+    client.arg(Path::new(PROJECT).join("tests/python/client.py")).arg(&deployment.bootstrap);
+    client.args(["orders", "stock", "replies"].map(|of| deployment.topic(of)));
+    run(&mut client, "the client check failed");
+    engine.stop();
+    verify::verify(&deployment).assert_clean();
+}

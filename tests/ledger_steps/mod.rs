@@ -1,0 +1,318 @@
+//! Random steps for a ledger: small spaces of ids, SKUs and times, so that copies, changed copies, raised attempts,
+//! cancels in advance and edges of time meet often. What a step means is settled when it is taken, by the shard time
+//! and the commands before it.
+
+use proptest::prelude::*;
+use prost::Message;
+use sluice::ledger::{FingerprintKey, Ledger, Rules};
+use sluice::wire::proto::{self, Asked, Input, command, stock_command};
+
+use crate::model::ModelRules;
+
+pub(crate) const RULES: Rules = Rules {
+    shard: 0,
+    partitions: 2,
+    window_ms: 1_000,
+    skew_ms: 90,
+    default_hold_ms: 200,
+    max_hold_ms: 1_500,
+    expected_ids: 0,
+    max_ids: 1_000_000,
+};
+
+pub(crate) const MODEL_RULES: ModelRules =
+    ModelRules { shard: 0, partitions: 2, window_ms: 1_000, skew_ms: 90, default_hold_ms: 200, max_hold_ms: 1_500 };
+
+/// `ceil((window + skew) / 4)`.
+const GENERATION_MS: i64 = 273;
+
+pub(crate) fn ledger(key: u8) -> Ledger {
+    Ledger::new(RULES, FingerprintKey([key; 16]))
+}
+
+/// Numbers that a step is made of; which command, in which pool, at which instant, ... is read off them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    what: u8,
+    pool: u8,
+    id: u8,
+    attempt: u8,
+    time: u8,
+    skus: [u8; 2],
+    units: [u8; 2],
+    twist: u8,
+}
+
+pub(crate) fn steps(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> {
+    let step = (any::<[u8; 6]>(), any::<[u8; 4]>()).prop_map(|(a, b)| Step {
+        what: a[0],
+        pool: a[1],
+        id: a[2],
+        attempt: a[3],
+        time: a[4],
+        twist: a[5],
+        skus: [b[0], b[1]],
+        units: [b[2], b[3]],
+    });
+    prop::collection::vec(step, count)
+}
+
+/// One thing that happens to the ledger.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Advance(i64),
+    Orders(proto::Command),
+    Stock(proto::StockCommand),
+    /// A Confirm with a field that nobody knows yet, 50.
+    Unknown {
+        pool: String,
+        order_id: String,
+        attempt: u32,
+    },
+}
+
+impl Event {
+    /// The record value that brings it, and from which input.
+    pub(crate) fn record(&self) -> (Vec<u8>, Input) {
+        match self {
+            Event::Advance(_) => unreachable!("time is no record"),
+            Event::Orders(command) => {
+                (proto::Commands { commands: vec![command.clone()] }.encode_to_vec(), Input::Orders)
+            }
+            Event::Stock(command) => {
+                (proto::StockCommands { commands: vec![command.clone()] }.encode_to_vec(), Input::Stock)
+            }
+            Event::Unknown { pool, order_id, attempt } => {
+                let confirm = proto::Confirm { pool: pool.clone(), order_id: order_id.clone(), attempt: *attempt };
+                let command = proto::Command { kind: Some(command::Kind::Confirm(confirm)), reply_partition: None };
+                let mut command = command.encode_to_vec();
+                command.extend([0x90, 0x03, 0x01]);
+                let mut value = vec![0x0a];
+                prost::encoding::encode_varint(command.len() as u64, &mut value);
+                value.extend(command);
+                (value, Input::Orders)
+            }
+        }
+    }
+}
+
+/// Makes events of steps; remembers what may be repeated.
+#[derive(Default)]
+pub(crate) struct Script {
+    placed: Vec<proto::Command>,
+    moved: Vec<proto::StockCommand>,
+}
+
+impl Script {
+    pub(crate) fn next(&mut self, step: &Step, now: i64, next_due: Option<i64>) -> Event {
+        match step.what {
+            0..=59 => Event::Advance(later(step, now, next_due)),
+            60..=129 => self.place(step, now),
+            130..=149 => self.copy_of_place(step),
+            150..=189 => order_command(step, now),
+            190..=209 => Event::Stock(ship(step)),
+            210..=244 => self.stock(step, now),
+            245..=251 => self.copy_of_stock(step),
+            252 => Event::Stock(proto::StockCommand {
+                kind: Some(stock_command::Kind::Tick(proto::Tick { shard: u32::from(step.twist % 2) })),
+                ..Default::default()
+            }),
+            253 => Event::Orders(proto::Command::default()),
+            254 => Event::Stock(proto::StockCommand::default()),
+            255 => Event::Unknown { pool: pool(step), order_id: order_id(step), attempt: attempt(step) },
+        }
+    }
+
+    fn place(&mut self, step: &Step, now: i64) -> Event {
+        let lines = match step.twist {
+            0 => 0,
+            1 => 201,
+            2..=120 => 1,
+            121..=220 => 2,
+            _ => 3,
+        };
+        let line = |n: usize| proto::OrderLine { sku: sku(step, n), quantity: units(step.units[n % 2]) as u32 };
+        let place = proto::Place {
+            pool: pool(step),
+            order_id: order_id(step),
+            attempt: attempt(step),
+            customer: pick(step.units[1], &["ann", "ann", "ann", "bob", ""]),
+            channel: if step.units[0] == 77 { "c".repeat(129) } else { "web".into() },
+            placed_at_ms: client_time(step, now),
+            lines: (0..lines).map(line).collect(),
+            hold_ms: [0, 0, 0, 1, 100, 300, 1_500, 1_501][usize::from(step.skus[1] % 8)],
+            answer_by_ms: [0, 0, 0, now, now - 1, now + 1][usize::from(step.skus[0] % 6)],
+        };
+        let command = proto::Command { kind: Some(command::Kind::Place(place)), reply_partition: None };
+        self.placed.push(command.clone());
+        Event::Orders(command)
+    }
+
+    /// A copy of one of the latest Places, one in four with its lines turned round, one in four changed.
+    fn copy_of_place(&mut self, step: &Step) -> Event {
+        let Some(mut copy) = repeat(&self.placed, step) else { return Event::Advance(0) };
+        if let Some(command::Kind::Place(place)) = &mut copy.kind {
+            match step.twist % 8 {
+                0 | 1 => place.lines.reverse(),
+                2 => place.customer.push('x'),
+                3 => place.placed_at_ms -= 1,
+                4 => place.answer_by_ms = 1,
+                _ => {}
+            }
+        }
+        Event::Orders(copy)
+    }
+
+    fn stock(&mut self, step: &Step, now: i64) -> Event {
+        use stock_command::Kind;
+        let (sku, units) = (sku(step, 0), units(step.units[0]));
+        let kind = match step.attempt {
+            0..=99 => Kind::Receive(proto::Receive { sku, quantity: units as u64 }),
+            100..=139 => Kind::Adjust(proto::Adjust {
+                sku,
+                change: if step.twist.is_multiple_of(3) { units } else { -units },
+                reason: if step.twist == 9 { "r".repeat(129) } else { "found".into() },
+            }),
+            140..=179 => Kind::Count(proto::Count {
+                sku,
+                counted: units as u64,
+                on_hand_seen: [0, 1, 5, -3, i64::MIN, 1_000_000_000_000_000][usize::from(step.units[1] % 6)],
+            }),
+            180..=199 => Kind::SetSafetyStock(proto::SetSafetyStock { sku, quantity: units as u64 % 1_000_001 }),
+            200..=209 => Kind::Halt(proto::Halt { sku }),
+            210..=233 => Kind::Resume(proto::Resume { sku }),
+            234..=236 => Kind::Halt(proto::Halt::default()),
+            _ => Kind::Resume(proto::Resume::default()),
+        };
+        let command = proto::StockCommand {
+            pool: pool(step),
+            id: pick_id(step.id, "s"),
+            issued_at_ms: client_time(step, now),
+            kind: Some(kind),
+            reply_partition: None,
+        };
+        self.moved.push(command.clone());
+        Event::Stock(command)
+    }
+
+    fn copy_of_stock(&mut self, step: &Step) -> Event {
+        let Some(mut copy) = repeat(&self.moved, step) else { return Event::Advance(0) };
+        if step.twist.is_multiple_of(4) {
+            copy.issued_at_ms -= 1;
+        }
+        Event::Stock(copy)
+    }
+}
+
+fn repeat<T: Clone>(before: &[T], step: &Step) -> Option<T> {
+    let back = 1 + usize::from(step.id) % before.len().clamp(1, 40);
+    before.get(before.len().checked_sub(back)?).cloned()
+}
+
+fn later(step: &Step, now: i64, next_due: Option<i64>) -> i64 {
+    let edge = (now.div_euclid(GENERATION_MS) + 1) * GENERATION_MS;
+    match step.time {
+        0..=99 => now + i64::from(step.twist % 20),
+        100..=139 => next_due.unwrap_or(now),
+        140..=169 => next_due.unwrap_or(now) - 1,
+        170..=189 => edge,
+        190..=209 => edge - 1,
+        210..=239 => now + i64::from(step.twist),
+        240..=247 => now + GENERATION_MS,
+        248..=250 => now + 1_000,
+        251 => now + 7 * GENERATION_MS,
+        _ => now - i64::from(step.twist),
+    }
+}
+
+fn order_command(step: &Step, now: i64) -> Event {
+    use command::Kind;
+    let (pool, order_id, attempt) = (pool(step), order_id(step), attempt(step));
+    let kind = match step.twist {
+        0..=99 => Kind::Confirm(proto::Confirm { pool, order_id, attempt }),
+        100..=159 => {
+            let ends = [now, now + 1, now + 150, now + 400, now + 1_500, now + 1_501, -1, i64::MAX];
+            let expires_at_ms = ends[usize::from(step.time % 8)];
+            Kind::Extend(proto::Extend { pool, order_id, attempt, expires_at_ms })
+        }
+        _ => Kind::Cancel(proto::Cancel { pool, order_id, attempt }),
+    };
+    Event::Orders(proto::Command { kind: Some(kind), reply_partition: None })
+}
+
+fn ship(step: &Step) -> proto::StockCommand {
+    let ship = proto::Ship { order_id: order_id(step), attempt: attempt(step) };
+    proto::StockCommand { pool: pool(step), kind: Some(stock_command::Kind::Ship(ship)), ..Default::default() }
+}
+
+fn pick(n: u8, from: &[&str]) -> String {
+    from[usize::from(n) % from.len()].into()
+}
+
+fn pick_id(n: u8, prefix: &str) -> String {
+    match n {
+        0 => String::new(),
+        1 => "i".repeat(129),
+        2 => "i".repeat(128),
+        n => format!("{prefix}{}", n % 12),
+    }
+}
+
+/// Two pools of this shard (of two), one of the other, and none.
+fn pool(step: &Step) -> String {
+    match step.pool {
+        0 => String::new(),
+        1 => "p".repeat(129),
+        2..=5 => pools(1)[0].clone(),
+        n => pools(0)[usize::from(n % 2)].clone(),
+    }
+}
+
+fn pools(shard: u32) -> [String; 2] {
+    let mut ours = (0..).map(|n| format!("pool-{n}")).filter(|pool| crate::model::hash::partition(pool, 2) == shard);
+    std::array::from_fn(|_| ours.next().expect("there are always more"))
+}
+
+fn order_id(step: &Step) -> String {
+    pick_id(step.id, "o")
+}
+
+fn attempt(step: &Step) -> u32 {
+    [0, 0, 0, 0, 1, 1, 1, 2, 2, 3, u32::MAX][usize::from(step.attempt) % 11]
+}
+
+fn sku(step: &Step, n: usize) -> String {
+    match step.skus[n % 2] {
+        0 => String::new(),
+        1 => "k".repeat(129),
+        2..=4 => "never".into(),
+        n => format!("sku-{}", n % 4),
+    }
+}
+
+fn units(n: u8) -> i64 {
+    match n {
+        0 => 0,
+        1 => 1_000_000,
+        2 => 1_000_001,
+        3 => 1_000_000_000_000,
+        4 => 1_000_000_000_001,
+        n => i64::from(n % 12),
+    }
+}
+
+fn client_time(step: &Step, now: i64) -> i64 {
+    match step.time {
+        0..=199 => (now / 200 * 200).max(1),
+        200..=209 => now + 90,
+        210..=212 => now + 91,
+        213..=225 => now - 1_000,
+        226..=230 => now - 1_001,
+        231 => 0,
+        232 => -5,
+        _ => now,
+    }
+}
+
+/// What a command that could not be read whole asked.
+pub(crate) const UNKNOWN_ASKED: Asked = Asked::Confirm;

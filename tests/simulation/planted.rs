@@ -1,0 +1,107 @@
+//! The memory broker with a bug of the engine planted at the seam, to show that the simulation would find it.
+
+use std::time::Duration;
+
+use sluice::broker::memory::{MemoryBroker, MemoryInputs, MemoryReader, MemoryWriter};
+use sluice::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output, TopicFacts};
+use sluice::wire::entry::LogEntry;
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    None,
+    /// Inputs are resumed one record late.
+    ResumesLate,
+    /// Inputs are resumed one record early.
+    ResumesEarly,
+    /// Whoever looks at the log after a failure does not see what was committed, and sends it again.
+    LooksAway,
+    /// Replies are dropped.
+    LosesReplies,
+    /// Dead letters are not written.
+    LosesDeadLetters,
+}
+
+/// A broker with a bug.
+#[derive(Clone)]
+pub struct Planted {
+    pub inner: MemoryBroker,
+    pub bug: Bug,
+}
+
+pub struct PlantedWriter {
+    inner: MemoryWriter,
+    bug: Bug,
+}
+
+pub struct PlantedReader {
+    inner: MemoryReader,
+    conceals_links: bool,
+}
+
+impl Broker for Planted {
+    type Inputs = MemoryInputs;
+    type Writer = PlantedWriter;
+    type Reader = PlantedReader;
+
+    fn topics(&self, timeout: Duration) -> Result<TopicFacts, Fault> {
+        self.inner.topics(timeout)
+    }
+
+    fn inputs(&self, shard: u32, orders_from: i64, stock_from: i64) -> Result<MemoryInputs, Fault> {
+        let by = match self.bug {
+            Bug::ResumesLate if orders_from > 0 => 1,
+            Bug::ResumesEarly if orders_from > 0 => -1,
+            _ => 0,
+        };
+        self.inner.inputs(shard, orders_from + by, stock_from)
+    }
+
+    fn writer(&self, shard: u32) -> Result<PlantedWriter, Fault> {
+        Ok(PlantedWriter { inner: self.inner.writer(shard)?, bug: self.bug })
+    }
+
+    fn reader(&self, shard: u32, from_offset: i64) -> Result<PlantedReader, Fault> {
+        // A recovery reads from the start, a look from where the log was known to end.
+        let conceals_links = self.bug == Bug::LooksAway && from_offset > 0;
+        Ok(PlantedReader { inner: self.inner.reader(shard, from_offset)?, conceals_links })
+    }
+}
+
+impl LogWriter for PlantedWriter {
+    fn init(&mut self, timeout: Duration) -> Result<(), Fault> {
+        self.inner.init(timeout)
+    }
+
+    fn begin(&mut self) -> Result<(), Fault> {
+        self.inner.begin()
+    }
+
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Fault> {
+        let lost = match record.output {
+            Output::Replies(_) => self.bug == Bug::LosesReplies,
+            Output::DeadLetters => self.bug == Bug::LosesDeadLetters,
+            _ => false,
+        };
+        if lost { Ok(()) } else { self.inner.send(record) }
+    }
+
+    fn commit(&mut self, timeout: Duration) -> Result<Committed, Fault> {
+        self.inner.commit(timeout)
+    }
+}
+
+impl LogReader for PlantedReader {
+    fn read(&mut self, timeout: Duration, each: &mut dyn FnMut(i64, &[u8])) -> Result<usize, Fault> {
+        let conceals_links = self.conceals_links;
+        self.inner.read(timeout, &mut |offset, value| {
+            if !(conceals_links && matches!(LogEntry::parse(value), Ok(LogEntry::Link(_)))) {
+                each(offset, value);
+            }
+        })
+    }
+
+    fn position(&self) -> i64 {
+        self.inner.position()
+    }
+}

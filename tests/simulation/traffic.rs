@@ -1,0 +1,162 @@
+//! What upstream publishes: orders and stock with all that is asked of them, copies, changed copies, poison, records
+//! in the wrong partition, and transactions that are left open for a while.
+
+use prost::Message as _;
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedMutRandom, IndexedRandom};
+use sluice::broker::memory::{Cluster, Message, Topic, Upstream};
+use sluice::wire::proto::{
+    Adjust, Cancel, Command, Commands, Confirm, Count, Extend, Halt, OrderLine, Place, Receive, Resume, SetSafetyStock,
+    Ship, StockCommand, StockCommands, command, stock_command,
+};
+use sluice::wire::route::partition_of;
+
+use crate::rules::{MAX_HOLD_MS, REPLY_PARTITIONS, SKEW_MS, WINDOW_MS};
+
+/// A command that holds nothing but field 50, which no engine of today knows.
+pub const UNKNOWN_FIELD: &[u8] = &[0x0a, 0x03, 0x90, 0x03, 0x01];
+
+/// Values that no decoder can make sense of.
+const POISON: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"\xff\xff\xff"), Some(b"\x0a\x7f\x01")];
+
+/// Ids in use at once: few, so that copies, cancels and confirms meet their orders.
+const ORDERS: u32 = 60;
+const SKUS: u32 = 5;
+const POOLS: u32 = 6;
+
+pub struct Traffic {
+    shards: u32,
+    /// Records published before, to be published again as they are.
+    sent: Vec<(Topic, u32, Message)>,
+    upstreams: Vec<Upstream>,
+}
+
+impl Traffic {
+    pub fn new(cluster: &Cluster, shards: u32) -> Self {
+        let upstreams = (0..2).map(|i| cluster.upstream(&i.to_string()).expect("nothing is in its way")).collect();
+        Traffic { shards, sent: Vec::new(), upstreams }
+    }
+
+    /// Publishes one record, or ends a transaction.
+    pub fn step(&mut self, cluster: &Cluster, rng: &mut StdRng) {
+        let (topic, partition, message) = match rng.random_range(0..100) {
+            0..10 if !self.sent.is_empty() => self.sent.choose(rng).expect("there are some").clone(),
+            0..70 => self.orders(cluster.now_ms(), rng),
+            70..95 => self.stock(cluster.now_ms(), rng),
+            95..97 => self.unreadable(rng),
+            _ => {
+                let upstream = self.upstreams.choose_mut(rng).expect("there are two");
+                // A partition without a leader, a full disk: its client would try again, this one does not.
+                let _ = if rng.random_bool(0.7) { upstream.commit() } else { upstream.abort() };
+                return;
+            }
+        };
+        self.sent.push((topic, partition, message.clone()));
+        let _ = if rng.random_bool(0.1) {
+            self.upstreams.choose_mut(rng).expect("there are two").publish(topic, partition, message)
+        } else {
+            cluster.publish(topic, partition, message)
+        };
+    }
+
+    /// Ends what is open.
+    pub fn finish(&mut self) {
+        for upstream in &mut self.upstreams {
+            upstream.commit().expect("nothing is in its way any more");
+        }
+    }
+
+    /// A pool and, nearly always, its partition.
+    fn route(&self, rng: &mut StdRng) -> (String, u32) {
+        let pool = format!("pool-{}", rng.random_range(0..POOLS));
+        let home = partition_of(pool.as_bytes(), self.shards);
+        let astray = rng.random_range(0..self.shards);
+        (pool, if rng.random_bool(0.97) { home } else { astray })
+    }
+
+    fn orders(&self, now_ms: i64, rng: &mut StdRng) -> (Topic, u32, Message) {
+        let (pool, partition) = self.route(rng);
+        let count = if rng.random_bool(0.7) { 1 } else { rng.random_range(2..6) };
+        let commands = (0..count).map(|_| order_command(&pool, now_ms, rng)).collect();
+        let value = Commands { commands }.encode_to_vec();
+        (Topic::Orders, partition, Message::keyed(pool, value))
+    }
+
+    fn stock(&self, now_ms: i64, rng: &mut StdRng) -> (Topic, u32, Message) {
+        let (pool, partition) = self.route(rng);
+        let count = if rng.random_bool(0.8) { 1 } else { 3 };
+        let commands = (0..count).map(|_| stock_command(&pool, now_ms, rng)).collect();
+        let value = StockCommands { commands }.encode_to_vec();
+        (Topic::Stock, partition, Message::keyed(pool, value))
+    }
+
+    fn unreadable(&self, rng: &mut StdRng) -> (Topic, u32, Message) {
+        let partition = rng.random_range(0..self.shards);
+        if rng.random_bool(0.3) {
+            return (Topic::Orders, partition, Message::value(UNKNOWN_FIELD));
+        }
+        let topic = if rng.random_bool(0.7) { Topic::Orders } else { Topic::Stock };
+        let value = POISON.choose(rng).expect("there are some").map(bytes::Bytes::from_static);
+        let headers = vec![("trace".to_owned(), Some(b"1".to_vec()))];
+        (topic, partition, Message { key: Some("a key".into()), value, headers })
+    }
+}
+
+fn sku(rng: &mut StdRng) -> String {
+    format!("sku-{}", rng.random_range(0..SKUS))
+}
+
+fn order_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> Command {
+    let (pool, number) = (pool.to_owned(), rng.random_range(0..ORDERS));
+    let (order_id, attempt) = (format!("order-{number}"), if rng.random_bool(0.9) { 0 } else { 1 });
+    let kind = match rng.random_range(0..10) {
+        0..5 => command::Kind::Place(place(pool, order_id, attempt, now_ms, rng)),
+        5..7 => command::Kind::Confirm(Confirm { pool, order_id, attempt }),
+        7 => {
+            let expires_at_ms = now_ms + rng.random_range(-100..2 * MAX_HOLD_MS);
+            command::Kind::Extend(Extend { pool, order_id, attempt, expires_at_ms })
+        }
+        _ => command::Kind::Cancel(Cancel { pool, order_id, attempt }),
+    };
+    // One partition more than there is: a reply that nobody can read.
+    let reply_partition = rng.random_bool(0.5).then(|| rng.random_range(0..=REPLY_PARTITIONS));
+    Command { kind: Some(kind), reply_partition }
+}
+
+fn place(pool: String, order_id: String, attempt: u32, now_ms: i64, rng: &mut StdRng) -> Place {
+    let lines =
+        (0..rng.random_range(0..4)).map(|_| OrderLine { sku: sku(rng), quantity: rng.random_range(1..4) }).collect();
+    let placed_at_ms = match rng.random_range(0..20) {
+        0 => now_ms - WINDOW_MS - rng.random_range(0..1_000),
+        1 => now_ms + SKEW_MS + rng.random_range(0..1_000),
+        // The whole second: copies made afresh have the same content, if they have the same lines.
+        _ => now_ms / 1_000 * 1_000,
+    };
+    let hold_ms = if rng.random_bool(0.5) { 0 } else { rng.random_range(1..MAX_HOLD_MS as u64 + 100) };
+    let answer_by_ms = if rng.random_bool(0.9) { 0 } else { now_ms + rng.random_range(-50..200) };
+    let customer = format!("customer-{}", rng.random_range(0..2));
+    Place { pool, order_id, attempt, customer, channel: "web".into(), placed_at_ms, lines, hold_ms, answer_by_ms }
+}
+
+fn stock_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> StockCommand {
+    let sku = sku(rng);
+    let kind = match rng.random_range(0..20) {
+        0..9 => stock_command::Kind::Receive(Receive { sku, quantity: rng.random_range(0..20) }),
+        9..12 => stock_command::Kind::Adjust(Adjust { sku, change: rng.random_range(-5..6), reason: "found".into() }),
+        12 => {
+            let on_hand_seen = rng.random_range(0..30);
+            stock_command::Kind::Count(Count { sku, counted: rng.random_range(0..30), on_hand_seen })
+        }
+        13 => stock_command::Kind::SetSafetyStock(SetSafetyStock { sku, quantity: rng.random_range(0..4) }),
+        14 => stock_command::Kind::Halt(Halt { sku: if rng.random_bool(0.2) { String::new() } else { sku } }),
+        15 | 16 => stock_command::Kind::Resume(Resume { sku: if rng.random_bool(0.5) { String::new() } else { sku } }),
+        _ => {
+            let order_id = format!("order-{}", rng.random_range(0..ORDERS));
+            stock_command::Kind::Ship(Ship { order_id, attempt: 0 })
+        }
+    };
+    let reply_partition = rng.random_bool(0.2).then(|| rng.random_range(0..REPLY_PARTITIONS));
+    let id = format!("stock-{}", rng.random_range(0..1_000));
+    StockCommand { pool: pool.to_owned(), id, issued_at_ms: now_ms / 1_000 * 1_000, kind: Some(kind), reply_partition }
+}

@@ -1,0 +1,344 @@
+//! What must be true of the topics once everything has come to rest, proved from the topics alone: by the generated
+//! types, a hash function and the model, and by replaying the log into a ledger.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context, Result, bail, ensure};
+use prost::Message as _;
+use sluice::broker::memory::{Cluster, Stored, Topic};
+use sluice::lane::LedgerSettings;
+use sluice::lane::recover::Recovering;
+use sluice::ledger::{FingerprintKey, Ledger};
+use sluice::log::replay::Replay;
+use sluice::wire::entry::LogEntry;
+use sluice::wire::proto::{
+    Asked, Commands, Decision, Input, Link, LogRecord, Outcome, Replies, StockCommands, log_record,
+};
+
+use crate::model::Model;
+use crate::rules;
+use crate::traffic::UNKNOWN_FIELD;
+
+/// All that the topics hold, as a read_committed reader finds it.
+#[derive(Clone, Default)]
+pub struct Evidence {
+    pub shards: Vec<Shard>,
+    /// By partition.
+    pub replies: Vec<Vec<Stored>>,
+    pub per_decision: Vec<Stored>,
+}
+
+/// What belongs to one shard.
+#[derive(Clone, Default)]
+pub struct Shard {
+    pub log: Vec<Stored>,
+    pub orders: Vec<Stored>,
+    pub stock: Vec<Stored>,
+    pub dead_letters: Vec<Stored>,
+}
+
+impl Evidence {
+    pub fn gather(cluster: &Cluster, shards: u32) -> Evidence {
+        let read = |topic, partition| cluster.read(topic, partition, 0).expect("nothing was trimmed");
+        let shard = |shard| Shard {
+            log: read(Topic::Decisions, shard),
+            orders: read(Topic::Orders, shard),
+            stock: read(Topic::Stock, shard),
+            dead_letters: read(Topic::DeadLetters, shard),
+        };
+        Evidence {
+            shards: (0..shards).map(shard).collect(),
+            replies: (0..rules::REPLY_PARTITIONS).map(|partition| read(Topic::Replies, partition)).collect(),
+            per_decision: (0..shards).flat_map(|partition| read(Topic::PerDecision, partition)).collect(),
+        }
+    }
+}
+
+/// What was in it, to see that a simulation met what it is for.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    pub links: usize,
+    pub digests: usize,
+    pub dead_letters: usize,
+    pub epochs: u64,
+    pub outcomes: BTreeMap<(Asked, Outcome), usize>,
+}
+
+impl Summary {
+    pub fn add(&mut self, other: &Summary) {
+        self.links += other.links;
+        self.digests += other.digests;
+        self.dead_letters += other.dead_letters;
+        self.epochs += other.epochs;
+        for (&key, count) in &other.outcomes {
+            *self.outcomes.entry(key).or_default() += count;
+        }
+    }
+
+    pub fn count(&self, asked: Asked, outcome: Outcome) -> usize {
+        self.outcomes.get(&(asked, outcome)).copied().unwrap_or(0)
+    }
+}
+
+/// Checks everything.
+pub fn verify(evidence: &Evidence) -> Result<Summary> {
+    let mut summary = Summary::default();
+    let mut decisions = Vec::new();
+    let shards = evidence.shards.len() as u32;
+    for (number, shard) in (0..).zip(&evidence.shards) {
+        let about = || format!("shard {number}");
+        let links = chain(&shard.log, &mut summary).with_context(about)?;
+        covered(shard, &links).with_context(about)?;
+        let decided = decided(number, shards, shard, &links).with_context(about)?;
+        buried(shard, &links).with_context(about)?;
+        never_oversold(&decided).with_context(about)?;
+        summary.dead_letters += links.iter().map(|link| header(link).dead_letters.len()).sum::<usize>();
+        decisions.extend(decided.into_iter().map(|decision| (number, decision)));
+    }
+    answered(evidence, &decisions)?;
+    for (_, decision) in &decisions {
+        *summary.outcomes.entry((decision.asked(), decision.outcome())).or_default() += 1;
+    }
+    Ok(summary)
+}
+
+fn header(link: &Link) -> &sluice::wire::proto::LinkHeader {
+    link.header.as_ref().expect("chain saw to it")
+}
+
+/// Genesis first; every link carries the hash of the one before; sequences and epochs have neither gap nor step back.
+fn chain(log: &[Stored], summary: &mut Summary) -> Result<Vec<Link>> {
+    let (mut links, mut previous, mut sequence, mut fences, mut epoch) = (Vec::new(), None, 1, 0, 0);
+    for stored in log {
+        let value = stored.message.value.as_deref().context("a log record without a value")?;
+        let hash = xxhash_rust::xxh3::xxh3_128(value).to_be_bytes();
+        match LogRecord::decode(value)?.kind.context("a log record without a kind")? {
+            log_record::Kind::Genesis(_) => {
+                ensure!(previous.replace(hash).is_none(), "a genesis at offset {}", stored.offset);
+            }
+            log_record::Kind::Fence(_) => fences += 1,
+            log_record::Kind::Link(link) => {
+                let header = link.header.as_ref().context("a link without header")?;
+                ensure!(previous.is_some_and(|hash| hash == *header.previous_hash), "the chain breaks at {}", sequence);
+                ensure!(header.first_sequence == sequence, "{} follows {}", header.first_sequence, sequence - 1);
+                ensure!(link.decisions.len() == header.count as usize, "a wrong count at {sequence}");
+                ensure!((epoch..=fences).contains(&header.epoch), "epoch {} after {epoch}", header.epoch);
+                for decision in &link.decisions {
+                    ensure!(decision.sequence == sequence, "sequence {} for {sequence}", decision.sequence);
+                    sequence += 1;
+                }
+                summary.digests += usize::from(!header.digest.is_empty());
+                (previous, epoch) = (Some(hash), header.epoch);
+                links.push(link);
+            }
+        }
+    }
+    summary.links += links.len();
+    summary.epochs += epoch;
+    Ok(links)
+}
+
+/// I4: the segments cover each input without gap or overlap, to the end.
+fn covered(shard: &Shard, links: &[Link]) -> Result<()> {
+    for (input, records) in [(Input::Orders, &shard.orders), (Input::Stock, &shard.stock)] {
+        let mut last = -1;
+        for segment in links.iter().flat_map(|link| &header(link).segments).filter(|s| s.input() == input) {
+            ensure!(segment.from_offset == last, "a segment of {input:?} from {} after {last}", segment.from_offset);
+            ensure!(segment.to_offset > last, "an empty segment of {input:?} at {last}");
+            last = segment.to_offset;
+        }
+        let end = records.last().map_or(-1, |record| record.offset);
+        ensure!(last == end, "{input:?} ends at {end} and is decided to {last}");
+    }
+    Ok(())
+}
+
+/// I1, I2, I3: fed the input in the order that the links state, the model decides the same, to the last field. I5: so
+/// does a ledger that replays the log, digests included. Returns the decisions.
+fn decided(number: u32, shards: u32, shard: &Shard, links: &[Link]) -> Result<Vec<Decision>> {
+    let mut model = Model::new(rules::model(number, shards));
+    let mut log = links.iter().enumerate().flat_map(|(i, link)| link.decisions.iter().map(move |d| (i, d))).peekable();
+    let mut shard_time_ms = 0;
+    for (i, link) in links.iter().enumerate() {
+        let header = header(link);
+        for segment in &header.segments {
+            let records = if segment.input() == Input::Stock { &shard.stock } else { &shard.orders };
+            for record in records.iter().filter(|r| r.offset > segment.from_offset && r.offset <= segment.to_offset) {
+                shard_time_ms = shard_time_ms.max(record.timestamp_ms);
+                for expiry in model.advance(shard_time_ms) {
+                    let (at, found) = log.next().context("an expiry is missing at the end")?;
+                    ensure!(at <= i && *found == expiry, "expiry:\n{found:?}\nbut the model says\n{expiry:?}");
+                }
+                for expected in asked(&mut model, segment.input(), record, header.engine_time_ms) {
+                    let (at, found) = log.next().context("a decision is missing at the end")?;
+                    ensure!(at == i && *found == expected, "logged:\n{found:?}\nbut the model says\n{expected:?}");
+                }
+            }
+        }
+        // What is left of this link are expiries that belong to the next record, in another link.
+        let rest = log.clone().take_while(|(at, _)| *at <= i);
+        ensure!(rest.into_iter().all(|(_, d)| d.asked() == Asked::Expire), "link {i} decides what it does not cover");
+    }
+    ensure!(log.next().is_none(), "decisions without input at the end");
+    let ledger = replayed(shard)?;
+    let mut rows: Vec<_> = ledger.stock_rows().map(|row| (row.pool, row.sku, row.on_hand, row.reserved)).collect();
+    rows.sort_unstable();
+    let model_rows = model.stock();
+    let expected: Vec<_> = model_rows.iter().map(|r| (&*r.pool, &*r.sku, r.on_hand, r.reserved)).collect();
+    ensure!(rows == expected, "stock after the replay:\n{rows:?}\nbut the model says\n{expected:?}");
+    Ok(links.iter().flat_map(|link| link.decisions.clone()).collect())
+}
+
+/// What the model answers to a record; nothing if it is poison.
+fn asked(model: &mut Model, input: Input, record: &Stored, engine_time_ms: i64) -> Vec<Decision> {
+    let value = record.message.value.as_deref().unwrap_or_default();
+    let mut decisions = Vec::new();
+    let mut answer = |index: usize, reply_partition: Option<u32>, decision: Decision| {
+        let (input, offset, index) = (input.into(), record.offset, index as u32);
+        decisions.push(Decision { input, offset, index, reply_partition, ..decision });
+    };
+    if value == UNKNOWN_FIELD {
+        answer(0, None, model.unsupported(Asked::Unspecified, "", "", 0, "", 50));
+    } else if input == Input::Stock {
+        for (i, command) in StockCommands::decode(value).unwrap_or_default().commands.iter().enumerate() {
+            answer(i, command.reply_partition, model.apply_stock(command));
+        }
+    } else {
+        for (i, command) in Commands::decode(value).unwrap_or_default().commands.iter().enumerate() {
+            answer(i, command.reply_partition, model.apply(command, engine_time_ms));
+        }
+    }
+    decisions
+}
+
+/// Replays the log from its genesis; the digests that it states are compared on the way.
+fn replayed(shard: &Shard) -> Result<Ledger> {
+    // Another key than the engine's: what a ledger knows must not depend on it.
+    let key = FingerprintKey([9; 16]);
+    let mut replay = Recovering::new(LedgerSettings { key, ..rules::settings("auditor").ledger });
+    for stored in &shard.log {
+        match LogEntry::parse(stored.message.value.as_deref().unwrap_or_default())? {
+            LogEntry::Genesis(genesis) => replay.genesis(&genesis),
+            LogEntry::Fence(_) => {}
+            LogEntry::Link(link) => drop(replay.link(&link)?),
+        }
+    }
+    replay.into_ledger().context("a log without genesis")
+}
+
+/// I1 for poison: each unreadable record is named by one link, and stands whole in `dead-letters`.
+fn buried(shard: &Shard, links: &[Link]) -> Result<()> {
+    let named: Vec<_> = links.iter().flat_map(|l| &header(l).dead_letters).map(|d| (d.input(), d.offset)).collect();
+    let mut found = HashMap::new();
+    for letter in &shard.dead_letters {
+        let text = |name: &str| -> Result<String> {
+            let header = letter.message.headers.iter().find(|(n, _)| n == name);
+            let value = header.and_then(|(_, value)| value.clone()).with_context(|| format!("no header {name}"))?;
+            Ok(String::from_utf8(value)?)
+        };
+        let input = match text("__connect.errors.topic")?.as_str() {
+            "orders" => Input::Orders,
+            "stock" => Input::Stock,
+            other => bail!("a dead letter of {other}"),
+        };
+        ensure!(!text("__connect.errors.exception.message")?.is_empty(), "a dead letter without a message");
+        found.insert((input, text("__connect.errors.offset")?.parse::<i64>()?), letter);
+    }
+    for (input, records) in [(Input::Orders, &shard.orders), (Input::Stock, &shard.stock)] {
+        for record in records {
+            let value = record.message.value.as_deref().unwrap_or_default();
+            let commands = match input {
+                Input::Stock => StockCommands::decode(value).map_or(0, |commands| commands.commands.len()),
+                _ => Commands::decode(value).map_or(0, |commands| commands.commands.len()),
+            };
+            let times = named.iter().filter(|&&at| at == (input, record.offset)).count();
+            ensure!(times == usize::from(commands == 0), "{input:?} {} is named {times} times", record.offset);
+            if commands == 0 {
+                let letter = found.get(&(input, record.offset)).context("a dead letter is missing")?;
+                let (key, value) = (&letter.message.key, &letter.message.value);
+                ensure!((key, value) == (&record.message.key, &record.message.value), "a dead letter was changed");
+                ensure!(letter.message.headers.starts_with(&record.message.headers), "headers were dropped");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I3 without the model: what is reserved is given back or shipped once, and no reservation takes more than there is.
+fn never_oversold(decisions: &[Decision]) -> Result<()> {
+    let mut rows: HashMap<(&str, &str), [i64; 3]> = HashMap::new();
+    let mut held: HashMap<(&str, &str, u32), bool> = HashMap::new();
+    for decision in decisions {
+        let order = (&*decision.pool, &*decision.order_id, decision.attempt);
+        if let Some(level) = &decision.stock {
+            let row = rows.entry((&decision.pool, &level.sku)).or_default();
+            row[0] += level.change;
+            ensure!(
+                row[0] == level.on_hand || level.sku.is_empty(),
+                "on_hand does not add up at {}",
+                decision.sequence
+            );
+        }
+        let was_committed = match decision.outcome() {
+            Outcome::Reserved => {
+                ensure!(held.insert(order, false).is_none(), "{order:?} is reserved twice");
+                false
+            }
+            Outcome::Confirmed => {
+                let before = held.insert(order, true);
+                ensure!(before == Some(false), "{order:?} is confirmed and was not held");
+                false
+            }
+            Outcome::Expired | Outcome::Shipped => held.remove(&order).context("what is not held has ended")?,
+            Outcome::Cancelled if decision.lines.is_empty() => continue,
+            Outcome::Cancelled => held.remove(&order).context("what is not held was cancelled")?,
+            _ => continue,
+        };
+        for line in &decision.lines {
+            let row = rows.entry((&decision.pool, &line.sku)).or_default();
+            let units = i64::from(line.quantity);
+            match (decision.outcome(), was_committed) {
+                (Outcome::Reserved, _) => {
+                    row[1] += units;
+                    ensure!(row[1] + row[2] <= row[0], "oversold at {}", decision.sequence);
+                }
+                (Outcome::Confirmed, _) => (row[1], row[2]) = (row[1] - units, row[2] + units),
+                (Outcome::Shipped, _) => (row[0], row[2]) = (row[0] - units, row[2] - units),
+                (_, true) => row[2] -= units,
+                (_, false) => row[1] -= units,
+            }
+            ensure!(row[1] >= 0 && row[2] >= 0, "a figure below 0 at {}", decision.sequence);
+        }
+    }
+    Ok(())
+}
+
+/// Every decision that somebody waits for stands in `replies`, and every one in the per-decision topic, as in the log;
+/// more than once only as an exact copy.
+fn answered(evidence: &Evidence, decisions: &[(u32, Decision)]) -> Result<()> {
+    let mut replies = HashMap::new();
+    for (partition, stored) in (0..).zip(&evidence.replies).flat_map(|(p, records)| records.iter().map(move |r| (p, r)))
+    {
+        for decision in Replies::decode(stored.message.value.as_deref().unwrap_or_default())?.decisions {
+            replies.insert((partition, decision.encode_to_vec()), false);
+        }
+    }
+    let values =
+        |stored: &Stored| (stored.message.value.clone().unwrap_or_default().to_vec(), stored.message.key.clone());
+    let alone: HashMap<_, _> = evidence.per_decision.iter().map(values).collect();
+    let mut expected = 0;
+    for (shard, decision) in decisions {
+        let bytes = decision.encode_to_vec();
+        let key = alone.get(&bytes).with_context(|| format!("shard {shard}: no record of its own: {decision:?}"))?;
+        let id = if decision.order_id.is_empty() { &decision.id } else { &decision.order_id };
+        ensure!(key.as_deref() == Some(id.as_bytes()), "keyed {key:?}: {decision:?}");
+        if let Some(partition) = decision.reply_partition.filter(|&p| p < rules::REPLY_PARTITIONS) {
+            let found = replies.get_mut(&(partition, bytes));
+            *found.with_context(|| format!("shard {shard}: no reply: {decision:?}"))? = true;
+            expected += 1;
+        }
+    }
+    ensure!(replies.values().all(|&asked| asked), "{} replies for {expected} askers", replies.len());
+    ensure!(alone.len() <= decisions.len(), "more records of their own than decisions");
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! Nodes, their clocks and their shards, and one seeded scheduler that decides who does what next and what goes wrong.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use sluice::broker::Broker;
+use sluice::broker::memory::{Cluster, FaultPlan, Layout, Message, Rates, Topic};
+use sluice::lane::apply::ApplyHalf;
+use sluice::lane::commit::CommitHalf;
+use sluice::lane::exchange::{Exchange, Stop};
+use sluice::lane::{LaneSettings, LaneStatus, Phase, Step};
+use sluice::log::step::Now;
+use sluice::wire::link::{genesis, genesis_value};
+
+use crate::planted::{Bug, Planted};
+use crate::rules;
+use crate::traffic::Traffic;
+
+/// Where the cluster's clock begins.
+const START_MS: i64 = 1_700_000_000_000;
+/// Steps of a run before everything is healed.
+const ROUGH_STEPS: u32 = 4_000;
+/// Simulated time in which a healed world must come to rest.
+const SETTLE_MS: u64 = 120_000;
+/// How long it then goes on, so that what is held falls due with nothing but Ticks to move time.
+const IDLE_MS: u64 = 3_000;
+
+pub struct World {
+    pub cluster: Cluster,
+    rng: StdRng,
+    bug: Bug,
+    shards: u32,
+    nodes: Vec<Node>,
+    /// By shard: the node to which it is assigned.
+    owners: Vec<usize>,
+    traffic: Traffic,
+    steady_ms: u64,
+}
+
+struct Node {
+    broker: Arc<Planted>,
+    settings: Arc<LaneSettings>,
+    /// By how much its wall clock is off.
+    skew_ms: i64,
+    frozen: bool,
+    lanes: BTreeMap<u32, SimLane>,
+}
+
+/// A lane without its threads.
+struct SimLane {
+    exchange: Arc<Exchange>,
+    status: Arc<LaneStatus>,
+    apply: Half<ApplyHalf<Planted>>,
+    commit: Half<CommitHalf<Planted>>,
+}
+
+struct Half<H> {
+    machine: H,
+    /// It asked not to be stepped before; it may be all the same.
+    until_ms: u64,
+    ended: bool,
+}
+
+impl<H> Half<H> {
+    fn new(machine: H) -> Self {
+        Half { machine, until_ms: 0, ended: false }
+    }
+
+    fn step(&mut self, now: Now, step: impl Fn(&mut H, Now) -> Step) {
+        if self.ended {
+            return;
+        }
+        self.until_ms = match step(&mut self.machine, now) {
+            Step::Again => now.steady_ms,
+            Step::Wait(time) => now.steady_ms + (time.as_millis() as u64).max(1),
+            Step::Ended => {
+                self.ended = true;
+                u64::MAX
+            }
+        };
+    }
+}
+
+impl SimLane {
+    fn new(node: &Node, shard: u32, seed: u64) -> Self {
+        let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(LaneStatus::default()));
+        let (broker, settings) = (node.broker.clone(), node.settings.clone());
+        let apply = ApplyHalf::new(broker.clone(), shard, settings.clone(), exchange.clone(), status.clone());
+        let (events, _) = crossbeam::channel::unbounded();
+        let rng = StdRng::seed_from_u64(seed);
+        let commit = CommitHalf::new(broker, shard, settings, exchange.clone(), status.clone(), events, rng);
+        SimLane { exchange, status, apply: Half::new(apply), commit: Half::new(commit) }
+    }
+
+    fn step(&mut self, apply: bool, now: Now) {
+        if apply {
+            self.apply.step(now, ApplyHalf::step);
+        } else {
+            self.commit.step(now, CommitHalf::step);
+        }
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, bug: Bug) -> World {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let shards = rng.random_range(1..4);
+        let layout = Layout { replies: rules::REPLY_PARTITIONS, ..Layout::new(shards) };
+        let cluster = Cluster::new(layout, START_MS);
+        let ids = cluster.node().topics(Duration::ZERO).expect("the topics were just made").ids;
+        for shard in 0..shards {
+            let genesis = genesis(shard, shards, ids, rules::WINDOW_MS as u64, rules::SKEW_MS as u64);
+            let message = Message::value(genesis_value(genesis));
+            cluster.publish(Topic::Decisions, shard, message).expect("nothing is in its way");
+        }
+        let nodes = (0..rng.random_range(1..4usize)).map(|i| Node {
+            broker: Arc::new(Planted { inner: cluster.node(), bug }),
+            settings: Arc::new(rules::settings(&format!("node-{i}"))),
+            skew_ms: rng.random_range(-400..400),
+            frozen: false,
+            lanes: BTreeMap::new(),
+        });
+        let nodes: Vec<_> = nodes.collect();
+        let owners = (0..shards as usize).map(|shard| shard % nodes.len()).collect();
+        let traffic = Traffic::new(&cluster, shards);
+        let mut world = World { cluster, rng, bug, shards, nodes, owners, traffic, steady_ms: 1_000 };
+        (0..shards).for_each(|shard| world.start(shard));
+        world
+    }
+
+    pub fn shards(&self) -> u32 {
+        self.shards
+    }
+
+    /// Lets everything happen that may happen.
+    pub fn rough(&mut self) {
+        let quiet = Rates::NONE;
+        let rates = if self.rng.random_bool(0.2) { quiet } else { Rates::ROUGH };
+        self.cluster.set_faults(FaultPlan::new(self.rng.random(), rates));
+        for _ in 0..ROUGH_STEPS {
+            match self.rng.random_range(0..1_000) {
+                0..200 => self.traffic.step(&self.cluster, &mut self.rng),
+                200..900 => self.step_somebody(),
+                900..980 => self.advance(1..20),
+                980..984 => self.advance(100..1_500),
+                _ => self.trouble(),
+            }
+        }
+    }
+
+    /// Heals everything and waits until nothing is left to decide.
+    pub fn settle(&mut self) -> Result<()> {
+        self.heal();
+        let mut idle_until_ms = None;
+        let until_ms = self.steady_ms + SETTLE_MS;
+        while self.steady_ms < until_ms {
+            self.step_everybody();
+            if !self.is_settled() {
+                continue;
+            }
+            match idle_until_ms {
+                None => idle_until_ms = Some(self.steady_ms + IDLE_MS),
+                Some(idle_until_ms) if self.steady_ms >= idle_until_ms => return Ok(()),
+                Some(_) => {}
+            }
+        }
+        bail!("the world does not come to rest:{}", self.describe())
+    }
+
+    fn start(&mut self, shard: u32) {
+        let seed = self.rng.random();
+        let node = &mut self.nodes[self.owners[shard as usize]];
+        let lane = SimLane::new(node, shard, seed);
+        node.lanes.insert(shard, lane);
+    }
+
+    fn now(&self, node: usize) -> Now {
+        Now { steady_ms: self.steady_ms, unix_ms: self.cluster.now_ms() + self.nodes[node].skew_ms }
+    }
+
+    fn advance(&mut self, by_ms: std::ops::Range<u64>) {
+        let by_ms = self.rng.random_range(by_ms);
+        self.steady_ms += by_ms;
+        self.cluster.advance_ms(by_ms.cast_signed());
+    }
+
+    fn step_somebody(&mut self) {
+        let node = self.rng.random_range(0..self.nodes.len());
+        let now = self.now(node);
+        if self.nodes[node].frozen || self.nodes[node].lanes.is_empty() {
+            return;
+        }
+        let (at, apply) = (self.rng.random_range(0..self.nodes[node].lanes.len()), self.rng.random());
+        let lane = self.nodes[node].lanes.values_mut().nth(at).expect("it is one of them");
+        // Mostly a few steps in a row, or a take would rarely get through before the next trouble.
+        for _ in 0..self.rng.random_range(1..6) {
+            lane.step(apply, now);
+        }
+    }
+
+    fn step_everybody(&mut self) {
+        let mut busy = false;
+        for node in 0..self.nodes.len() {
+            let now = self.now(node);
+            for lane in self.nodes[node].lanes.values_mut() {
+                for apply in [true, false] {
+                    lane.step(apply, now);
+                }
+                busy |= lane.apply.until_ms.min(lane.commit.until_ms) <= self.steady_ms;
+            }
+        }
+        // Time goes on even while somebody always has more to do: who spins must not stop the clock.
+        self.advance(if busy { 0..2 } else { 1..20 });
+    }
+
+    fn trouble(&mut self) {
+        let shard = self.rng.random_range(0..self.shards);
+        let node = self.rng.random_range(0..self.nodes.len());
+        let topic = Topic::ALL[self.rng.random_range(0..Topic::ALL.len())];
+        match self.rng.random_range(0..14) {
+            // Killed and started again: nothing is left of what its lanes held.
+            0 => {
+                let shards: Vec<u32> = std::mem::take(&mut self.nodes[node].lanes).into_keys().collect();
+                self.nodes[node].frozen = false;
+                for shard in shards {
+                    if self.owners[shard as usize] == node {
+                        self.start(shard);
+                    }
+                }
+            }
+            1 | 2 => self.nodes[node].frozen ^= true,
+            // Given to another node; the old one may hear of it later.
+            3 => {
+                let old = std::mem::replace(&mut self.owners[shard as usize], node);
+                if self.rng.random() {
+                    self.nodes[old].lanes.remove(&shard);
+                }
+                self.start(shard);
+            }
+            4 | 5 => self.drop_strays(),
+            6 => {
+                if let Some(lane) = self.nodes[node].lanes.get(&shard) {
+                    lane.exchange.stop(Stop::Graceful);
+                }
+            }
+            7 => self.restart_ended(),
+            8 => {
+                let is_cut_off = self.rng.random();
+                self.nodes[node].broker.inner.set_cut_off(is_cut_off);
+            }
+            9 => self.cluster.complete(),
+            10 => self.cluster.time_out(shard),
+            11 => self.cluster.elect(topic, 0).expect("the topic is there"),
+            12 => {
+                let is_there = self.rng.random_bool(0.7);
+                self.cluster.set_leader(topic, 0, is_there).expect("the topic is there");
+            }
+            _ => self.cluster.advance_ms(-self.rng.random_range(0..300)),
+        }
+    }
+
+    /// Nodes hear that shards are no longer theirs.
+    fn drop_strays(&mut self) {
+        for (i, node) in self.nodes.iter_mut().enumerate() {
+            node.lanes.retain(|&shard, _| self.owners[shard as usize] == i);
+        }
+    }
+
+    fn restart_ended(&mut self) {
+        for shard in 0..self.shards {
+            let lanes = &self.nodes[self.owners[shard as usize]].lanes;
+            if lanes.get(&shard).is_none_or(|lane| lane.apply.ended && lane.commit.ended) {
+                self.start(shard);
+            }
+        }
+    }
+
+    fn heal(&mut self) {
+        self.cluster.clear_faults();
+        for topic in Topic::ALL {
+            self.cluster.set_leader(topic, 0, true).expect("the topic is there");
+        }
+        for node in &mut self.nodes {
+            node.frozen = false;
+            node.broker.inner.set_cut_off(false);
+        }
+        self.cluster.complete();
+        self.traffic.finish();
+        self.drop_strays();
+        for shard in 0..self.shards {
+            let lane = self.nodes[self.owners[shard as usize]].lanes.get(&shard);
+            if lane.is_none_or(|lane| lane.exchange.stopping() != Stop::No) {
+                self.start(shard);
+            }
+        }
+    }
+
+    /// Everything readable is decided and committed.
+    fn is_settled(&self) -> bool {
+        self.nodes.iter().flat_map(|node| &node.lanes).all(|(&shard, lane)| {
+            let state = lane.status.snapshot(self.steady_ms);
+            let rest = |topic, position| self.cluster.read(topic, shard, position).is_ok_and(|rest| rest.is_empty());
+            state.phase == Phase::Running
+                && rest(Topic::Orders, state.orders.position)
+                && rest(Topic::Stock, state.stock.position)
+        })
+    }
+
+    fn describe(&self) -> String {
+        let mut text = format!(" bug {:?}", self.bug);
+        for (i, node) in self.nodes.iter().enumerate() {
+            for (shard, lane) in &node.lanes {
+                let state = lane.status.snapshot(self.steady_ms);
+                let ends = [Topic::Orders, Topic::Stock].map(|topic| self.cluster.end(topic, *shard));
+                write!(text, "\nnode {i}, shard {shard}: {state:?}, ends {ends:?}").expect("a String has room");
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,228 @@
+//! What an input record asks, worked out apart from the engine: generated types, and a scan for unknown fields.
+
+use prost::Message;
+use sluice::wire::proto::{self, Asked, Input, command, stock_command};
+
+/// One command of a record.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    /// Of `orders`.
+    Order(proto::Command),
+    /// Of `stock`.
+    Stock(proto::StockCommand),
+}
+
+/// A command, and the first field number from 1 to 99 in it that the contract does not name.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) command: Command,
+    pub(crate) unknown_field: Option<u32>,
+}
+
+/// The commands of a record's value; none if it cannot be read (its record is a dead letter).
+pub(crate) fn questions(input: Input, value: Option<&[u8]>) -> Option<Vec<Question>> {
+    let body = unframed(value.filter(|value| !value.is_empty() && value.len() <= MAX_RECORD_BYTES)?)?;
+    let mut questions = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        let field = next_field(&mut rest)?;
+        match (field.number, field.content) {
+            (1, Some(bytes)) => questions.push(question(input, bytes)?),
+            (1, None) => return None,
+            (2..=99, _) => return None,
+            _ => {}
+        }
+    }
+    (1..=MAX_COMMANDS).contains(&questions.len()).then_some(questions)
+}
+
+/// Limits of the contract on one record: value bytes, commands.
+const MAX_RECORD_BYTES: usize = 1 << 20;
+const MAX_COMMANDS: usize = 1_000;
+
+fn question(input: Input, bytes: &[u8]) -> Option<Question> {
+    if input == Input::Stock {
+        let command = Command::Stock(proto::StockCommand::decode(bytes).ok()?);
+        Some(Question { command, unknown_field: first_unknown(bytes, STOCK_COMMAND)? })
+    } else {
+        let command = Command::Order(proto::Command::decode(bytes).ok()?);
+        Some(Question { command, unknown_field: first_unknown(bytes, COMMAND)? })
+    }
+}
+
+impl Command {
+    pub(crate) fn reply_partition(&self) -> Option<u32> {
+        match self {
+            Command::Order(command) => command.reply_partition,
+            Command::Stock(command) => command.reply_partition,
+        }
+    }
+
+    /// What is asked, of which pool, order and attempt, under which id. Unspecified and empty if it has no known kind.
+    pub(crate) fn subject(&self) -> (Asked, &str, &str, u32, &str) {
+        match self {
+            Command::Order(command) => match &command.kind {
+                Some(command::Kind::Place(c)) => (Asked::Place, &c.pool, &c.order_id, c.attempt, ""),
+                Some(command::Kind::Confirm(c)) => (Asked::Confirm, &c.pool, &c.order_id, c.attempt, ""),
+                Some(command::Kind::Extend(c)) => (Asked::Extend, &c.pool, &c.order_id, c.attempt, ""),
+                Some(command::Kind::Cancel(c)) => (Asked::Cancel, &c.pool, &c.order_id, c.attempt, ""),
+                None => (Asked::Unspecified, "", "", 0, ""),
+            },
+            Command::Stock(command) => {
+                let asked = match &command.kind {
+                    Some(stock_command::Kind::Receive(_)) => Asked::Receive,
+                    Some(stock_command::Kind::Adjust(_)) => Asked::Adjust,
+                    Some(stock_command::Kind::Count(_)) => Asked::Count,
+                    Some(stock_command::Kind::SetSafetyStock(_)) => Asked::SetSafetyStock,
+                    Some(stock_command::Kind::Halt(_)) => Asked::Halt,
+                    Some(stock_command::Kind::Resume(_)) => Asked::Resume,
+                    Some(stock_command::Kind::Ship(ship)) => {
+                        return (Asked::Ship, &command.pool, &ship.order_id, ship.attempt, "");
+                    }
+                    Some(stock_command::Kind::Tick(_)) => return (Asked::Tick, "", "", 0, ""),
+                    None => return (Asked::Unspecified, "", "", 0, ""),
+                };
+                (asked, &command.pool, "", 0, &command.id)
+            }
+        }
+    }
+}
+
+/// The value without schema-registry framing: 00 and 4 bytes, or 01 and 16, then a list of zigzag varints.
+fn unframed(value: &[u8]) -> Option<&[u8]> {
+    let mut rest = match value[0] {
+        0 => value.get(5..)?,
+        1 => value.get(17..)?,
+        _ => return Some(value),
+    };
+    let mut index = || varint(&mut rest).filter(|zigzag| zigzag % 2 == 0 && *zigzag <= u64::from(u32::MAX));
+    for _ in 0..index()? / 2 {
+        index()?;
+    }
+    Some(rest)
+}
+
+/// A message of the contract: its field numbers, each with the message it holds, if any.
+type Schema = &'static [(u32, Option<&'static Fields>)];
+struct Fields(Schema);
+
+const COMMAND: Schema =
+    &[(1, Some(&Fields(PLACE))), (2, ORDER_KEY), (3, Some(&Fields(EXTEND))), (4, ORDER_KEY), (5, None)];
+const PLACE: Schema =
+    &[(1, None), (2, None), (3, None), (4, None), (5, None), (6, None), (7, PAIR), (8, None), (9, None)];
+const EXTEND: Schema = &[(1, None), (2, None), (3, None), (4, None)];
+const STOCK_COMMAND: Schema = &[
+    (1, None),
+    (2, None),
+    (3, None),
+    (4, PAIR),
+    (5, TRIPLE),
+    (6, TRIPLE),
+    (7, PAIR),
+    (8, SINGLE),
+    (9, SINGLE),
+    (10, PAIR),
+    (11, SINGLE),
+    (12, None),
+];
+/// Confirm and Cancel.
+const ORDER_KEY: Option<&Fields> = TRIPLE;
+/// Messages with the fields 1; 1 and 2; 1, 2 and 3.
+const SINGLE: Option<&Fields> = Some(&Fields(&[(1, None)]));
+const PAIR: Option<&Fields> = Some(&Fields(&[(1, None), (2, None)]));
+const TRIPLE: Option<&Fields> = Some(&Fields(&[(1, None), (2, None), (3, None)]));
+
+/// None outside if the bytes are no message.
+#[allow(clippy::option_option, reason = "unreadable, nothing unknown, and unknown are three answers")]
+fn first_unknown(bytes: &[u8], schema: Schema) -> Option<Option<u32>> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let field = next_field(&mut rest)?;
+        match schema.iter().find(|(number, _)| *number == field.number) {
+            None if field.number <= 99 => return Some(Some(field.number)),
+            Some((_, Some(nested))) => {
+                let unknown = first_unknown(field.content?, nested.0)?;
+                if unknown.is_some() {
+                    return Some(unknown);
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(None)
+}
+
+struct Field<'a> {
+    number: u32,
+    /// Of a length-delimited field.
+    content: Option<&'a [u8]>,
+}
+
+fn next_field<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
+    let tag = varint(rest)?;
+    let number = u32::try_from(tag >> 3).ok().filter(|number| *number > 0)?;
+    let mut content = None;
+    match tag & 7 {
+        0 => _ = varint(rest)?,
+        1 => *rest = rest.get(8..)?,
+        2 => {
+            let length = usize::try_from(varint(rest)?).ok()?;
+            content = Some(rest.get(..length)?);
+            *rest = &rest[length..];
+        }
+        3 => {
+            while varint(&mut { *rest })? != u64::from(number) << 3 | 4 {
+                next_field(rest)?;
+            }
+            varint(rest)?;
+        }
+        5 => *rest = rest.get(4..)?,
+        _ => return None,
+    }
+    Some(Field { number, content })
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    prost::encoding::decode_varint(rest).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(order_id: &str) -> proto::Command {
+        let place = proto::Place { pool: "north".into(), order_id: order_id.into(), ..Default::default() };
+        proto::Command { kind: Some(command::Kind::Place(place)), reply_partition: None }
+    }
+
+    #[test]
+    fn concatenated_values_hold_the_commands_of_both() {
+        let one = proto::Commands { commands: vec![place("a")] }.encode_to_vec();
+        let two = proto::Commands { commands: vec![place("b"), place("c")] }.encode_to_vec();
+        let all = questions(Input::Orders, Some(&[one, two].concat())).unwrap();
+        let ids: Vec<_> = all.iter().map(|q| q.command.subject().2.to_owned()).collect();
+        assert_eq!(ids, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn unknown_fields_are_found_at_any_depth_below_100_only() {
+        let unknown = |inner: &[u8]| {
+            let mut body = place("a").encode_to_vec();
+            body.extend_from_slice(inner);
+            first_unknown(&body, COMMAND).unwrap()
+        };
+        assert_eq!(unknown(&[]), None);
+        assert_eq!(unknown(&[0x48, 1]), Some(9));
+        assert_eq!(unknown(&[0xa0, 0x06, 1]), None, "field 100");
+        assert_eq!(unknown(&[0x0a, 2, 0x50, 1]), Some(10), "in a second part of the Place");
+        assert_eq!(unknown(&[0x0a, 4, 0x3a, 2, 0x18, 1]), Some(3), "in a line");
+        assert_eq!(unknown(&[0x4b, 0x08, 1, 0x4c]), Some(9), "a group");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_question() {
+        for value in [None, Some(&b""[..]), Some(b"\x0a\x05ab"), Some(b"\x00\x00\x00"), Some(b"\x08\x01")] {
+            assert!(questions(Input::Orders, value).is_none(), "{value:?}");
+        }
+    }
+}

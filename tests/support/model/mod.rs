@@ -1,0 +1,270 @@
+//! A ledger too simple to be wrong: plain maps of owned strings, no interning, no fingerprints, no generations but the
+//! one-line formula. Written from ARCHITECTURE.md ("The ledger") and the comments of `proto/`; it shares nothing with
+//! the engine but the generated types.
+
+pub(crate) mod hash;
+mod order;
+mod place;
+mod stock;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sluice::wire::proto::{Asked, Command, Decision, OrderState, Original, Outcome, Reason, command};
+
+use hash::partition;
+
+const LONGEST_ID: usize = 128;
+const MOST_LINES: usize = 200;
+const MOST_UNITS: u32 = 1_000_000;
+const MOST_STOCK: u64 = 1_000_000_000_000;
+const STOCK_RANGE: i64 = 1_000_000_000_000_000;
+
+/// What the model decides by; fields as in `sluice::ledger::Rules`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelRules {
+    pub(crate) shard: u32,
+    pub(crate) partitions: u32,
+    pub(crate) window_ms: i64,
+    pub(crate) skew_ms: i64,
+    pub(crate) default_hold_ms: i64,
+    pub(crate) max_hold_ms: i64,
+}
+
+/// A stock row: pool, SKU and figures.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ModelRow {
+    pub(crate) pool: String,
+    pub(crate) sku: String,
+    pub(crate) on_hand: i64,
+    pub(crate) reserved: u64,
+    pub(crate) committed: u64,
+    pub(crate) safety_stock: u64,
+    pub(crate) halted: bool,
+}
+
+type OrderKey = (String, String, u32);
+
+#[derive(Clone, Debug)]
+struct Order {
+    state: OrderState,
+    changed_at: i64,
+    /// None: cancelled before its Place.
+    original: Option<Original>,
+    content: u64,
+    expires_at: i64,
+    lines: Vec<(String, u32)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Row {
+    on_hand: i64,
+    reserved: i64,
+    committed: i64,
+    safety: i64,
+    halted: bool,
+    changed_at: i64,
+}
+
+impl Row {
+    fn available(&self) -> i64 {
+        self.on_hand - self.reserved - self.committed - self.safety
+    }
+
+    fn shortfall(&self) -> u64 {
+        (self.reserved + self.committed - self.on_hand).max(0) as u64
+    }
+
+    fn empty(&self) -> bool {
+        self.on_hand == 0 && self.reserved == 0 && self.committed == 0 && self.safety == 0 && !self.halted
+    }
+}
+
+/// The model of one shard's ledger.
+pub(crate) struct Model {
+    rules: ModelRules,
+    sequence: u64,
+    now: i64,
+    orders: BTreeMap<OrderKey, Order>,
+    /// End of the hold, sequence of the Place.
+    holds: BTreeSet<(i64, u64, OrderKey)>,
+    stock_ids: BTreeMap<(String, String), (Original, u64, i64)>,
+    rows: BTreeMap<(String, String), Row>,
+    halted_pools: BTreeSet<String>,
+}
+
+impl Model {
+    pub(crate) fn new(rules: ModelRules) -> Model {
+        Model {
+            rules,
+            sequence: 0,
+            now: 0,
+            orders: BTreeMap::new(),
+            holds: BTreeSet::new(),
+            stock_ids: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            halted_pools: BTreeSet::new(),
+        }
+    }
+
+    /// Moves shard time on and ends the holds that are due, one decision each. To be called before the commands of a
+    /// record, with the record's shard time. Sources (input, offset, index, reply_partition) stay unset everywhere.
+    pub(crate) fn advance(&mut self, shard_time_ms: i64) -> Vec<Decision> {
+        let before = self.generation(self.now);
+        self.now = self.now.max(shard_time_ms);
+        if self.generation(self.now) != before {
+            self.forget();
+        }
+        let mut decisions = Vec::new();
+        while let Some((_, _, key)) = self.holds.first().filter(|(at, _, _)| *at <= self.now).cloned() {
+            let lines = self.close(&key, OrderState::Expired);
+            let mut decision = self.about(Asked::Expire, &key, Outcome::Expired, OrderState::Expired);
+            decision.lines = lines;
+            decisions.push(decision);
+        }
+        decisions
+    }
+
+    /// Decides a command of `orders`.
+    pub(crate) fn apply(&mut self, command: &Command, engine_time_ms: i64) -> Decision {
+        use command::Kind;
+        let (asked, pool, order_id, attempt) = match &command.kind {
+            None => return self.invalid(Decision::default(), Reason::NoKind),
+            Some(Kind::Place(it)) => (Asked::Place, &it.pool, &it.order_id, it.attempt),
+            Some(Kind::Confirm(it)) => (Asked::Confirm, &it.pool, &it.order_id, it.attempt),
+            Some(Kind::Extend(it)) => (Asked::Extend, &it.pool, &it.order_id, it.attempt),
+            Some(Kind::Cancel(it)) => (Asked::Cancel, &it.pool, &it.order_id, it.attempt),
+        };
+        let echo = echo(asked, pool, order_id, attempt, "");
+        if let Some(refusal) = self.pool_refusal(&echo, pool) {
+            return refusal;
+        }
+        if let Some(reason) = id_fault(order_id) {
+            return self.invalid(echo, reason);
+        }
+        let key = (pool.clone(), order_id.clone(), attempt);
+        match command.kind.as_ref().expect("matched above") {
+            Kind::Place(place) => self.place(place, key, echo, engine_time_ms),
+            Kind::Confirm(_) => self.confirm(key),
+            Kind::Extend(it) => self.extend(key, it.expires_at_ms, echo),
+            Kind::Cancel(_) => self.cancel(key),
+        }
+    }
+
+    /// A command that could be read but for a field, or a kind, with this number.
+    pub(crate) fn unsupported(
+        &mut self,
+        asked: Asked,
+        pool: &str,
+        order_id: &str,
+        attempt: u32,
+        id: &str,
+        field: u32,
+    ) -> Decision {
+        let decision = Decision { field, ..echo(asked, pool, order_id, attempt, id) };
+        self.finish(decision, Outcome::Unsupported, Reason::Unspecified)
+    }
+
+    /// Every stock row, in order of (pool, SKU).
+    pub(crate) fn stock(&self) -> Vec<ModelRow> {
+        let rows = self.rows.iter().map(|((pool, sku), row)| ModelRow {
+            pool: pool.clone(),
+            sku: sku.clone(),
+            on_hand: row.on_hand,
+            reserved: row.reserved as u64,
+            committed: row.committed as u64,
+            safety_stock: row.safety as u64,
+            halted: row.halted,
+        });
+        rows.collect()
+    }
+
+    fn change(&mut self, pool: &str, sku: &str, change: impl FnOnce(&mut Row)) {
+        let row = self.rows.entry((pool.to_owned(), sku.to_owned())).or_default();
+        change(row);
+        row.changed_at = self.now;
+    }
+
+    fn state(&self, key: &OrderKey) -> OrderState {
+        self.orders.get(key).map_or(OrderState::Unspecified, |order| order.state)
+    }
+
+    fn generation(&self, at: i64) -> i64 {
+        at.div_euclid(self.generation_ms())
+    }
+
+    fn generation_ms(&self) -> i64 {
+        ((self.rules.window_ms + self.rules.skew_ms + 3) / 4).max(1)
+    }
+
+    fn forget(&mut self) {
+        let (now, length_ms) = (self.generation(self.now), self.generation_ms());
+        let knows = |at: i64| now - at.div_euclid(length_ms) <= 5;
+        let open = |state| matches!(state, OrderState::Held | OrderState::Committed);
+        self.orders.retain(|_, order| open(order.state) || knows(order.changed_at));
+        self.stock_ids.retain(|_, (_, _, at)| knows(*at));
+        self.rows.retain(|_, row| !row.empty() || knows(row.changed_at));
+    }
+
+    fn clock_fault(&self, at: i64) -> Option<Reason> {
+        (at <= 0 || at > self.now + self.rules.skew_ms).then_some(Reason::PlacedAt)
+    }
+
+    fn pool_refusal(&mut self, echo: &Decision, pool: &str) -> Option<Decision> {
+        if let Some(reason) = id_fault(pool) {
+            return Some(self.invalid(echo.clone(), reason));
+        }
+        if partition(pool, self.rules.partitions) != self.rules.shard {
+            return Some(self.finish(echo.clone(), Outcome::Misrouted, Reason::Unspecified));
+        }
+        None
+    }
+
+    fn about(&mut self, asked: Asked, key: &OrderKey, outcome: Outcome, state: OrderState) -> Decision {
+        let decision = Decision { state: state.into(), ..echo(asked, &key.0, &key.1, key.2, "") };
+        self.finish(decision, outcome, Reason::Unspecified)
+    }
+
+    fn not_allowed(&mut self, asked: Asked, key: &OrderKey, state: OrderState) -> Decision {
+        let mut decision = self.about(asked, key, Outcome::NotAllowed, state);
+        if state == OrderState::Unspecified {
+            decision.reason = Reason::UnknownOrder.into();
+        }
+        decision
+    }
+
+    fn invalid(&mut self, decision: Decision, reason: Reason) -> Decision {
+        self.finish(decision, Outcome::Invalid, reason)
+    }
+
+    fn finish(&mut self, decision: Decision, outcome: Outcome, reason: Reason) -> Decision {
+        self.sequence += 1;
+        Decision {
+            sequence: self.sequence,
+            outcome: outcome.into(),
+            reason: reason.into(),
+            decided_at_ms: self.now,
+            ..decision
+        }
+    }
+}
+
+/// What a decision repeats of its command; nothing of what is over-long.
+fn echo(asked: Asked, pool: &str, order_id: &str, attempt: u32, id: &str) -> Decision {
+    let short = |text: &str| if text.len() > LONGEST_ID { String::new() } else { text.to_owned() };
+    Decision {
+        asked: asked.into(),
+        pool: short(pool),
+        order_id: short(order_id),
+        attempt,
+        id: short(id),
+        ..Decision::default()
+    }
+}
+
+fn id_fault(id: &str) -> Option<Reason> {
+    match id.len() {
+        0 => Some(Reason::MissingId),
+        n if n > LONGEST_ID => Some(Reason::IdTooLong),
+        _ => None,
+    }
+}

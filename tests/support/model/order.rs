@@ -1,0 +1,138 @@
+//! What becomes of an order once it was placed.
+
+use sluice::wire::proto::{Asked, Decision, LineDecision, OrderState, Outcome, Reason};
+
+use super::{Model, Order, OrderKey};
+
+impl Model {
+    pub(super) fn confirm(&mut self, key: OrderKey) -> Decision {
+        match self.state(&key) {
+            OrderState::Held => {
+                let order = self.orders.get_mut(&key).expect("it is held");
+                order.state = OrderState::Committed;
+                let first = order.original.expect("it was placed").sequence;
+                let (expires_at, lines) = (order.expires_at, order.lines.clone());
+                self.holds.remove(&(expires_at, first, key.clone()));
+                for (sku, units) in &lines {
+                    self.change(&key.0, sku, |row| {
+                        row.reserved -= i64::from(*units);
+                        row.committed += i64::from(*units);
+                    });
+                }
+                let mut decision = self.about(Asked::Confirm, &key, Outcome::Confirmed, OrderState::Committed);
+                decision.lines = as_held(&lines);
+                decision
+            }
+            state @ (OrderState::Committed | OrderState::Shipped) => {
+                self.about(Asked::Confirm, &key, Outcome::Unchanged, state)
+            }
+            state => self.not_allowed(Asked::Confirm, &key, state),
+        }
+    }
+
+    pub(super) fn extend(&mut self, key: OrderKey, expires_at: i64, echo: Decision) -> Decision {
+        match self.state(&key) {
+            OrderState::Held => {
+                let order = self.orders.get_mut(&key).expect("it is held");
+                let before = order.expires_at;
+                if expires_at <= before {
+                    return self.about(Asked::Extend, &key, Outcome::Unchanged, OrderState::Held);
+                }
+                if expires_at > self.now + self.rules.max_hold_ms {
+                    return self.invalid(echo, Reason::HoldTooLong);
+                }
+                order.expires_at = expires_at;
+                let first = order.original.expect("it was placed").sequence;
+                self.holds.remove(&(before, first, key.clone()));
+                self.holds.insert((expires_at, first, key.clone()));
+                let mut decision = self.about(Asked::Extend, &key, Outcome::Extended, OrderState::Held);
+                decision.expires_at_ms = expires_at;
+                decision
+            }
+            state @ (OrderState::Committed | OrderState::Shipped) => {
+                self.about(Asked::Extend, &key, Outcome::Unchanged, state)
+            }
+            state => self.not_allowed(Asked::Extend, &key, state),
+        }
+    }
+
+    pub(super) fn cancel(&mut self, key: OrderKey) -> Decision {
+        match self.state(&key) {
+            OrderState::Unspecified => {
+                let order = Order {
+                    state: OrderState::Cancelled,
+                    changed_at: self.now,
+                    original: None,
+                    content: 0,
+                    expires_at: 0,
+                    lines: Vec::new(),
+                };
+                self.orders.insert(key.clone(), order);
+                let mut decision = self.about(Asked::Cancel, &key, Outcome::Cancelled, OrderState::Cancelled);
+                decision.reason = Reason::BeforePlace.into();
+                decision
+            }
+            OrderState::Held | OrderState::Committed => {
+                let lines = self.close(&key, OrderState::Cancelled);
+                let mut decision = self.about(Asked::Cancel, &key, Outcome::Cancelled, OrderState::Cancelled);
+                decision.lines = lines;
+                decision
+            }
+            OrderState::Shipped => self.not_allowed(Asked::Cancel, &key, OrderState::Shipped),
+            state => self.about(Asked::Cancel, &key, Outcome::Unchanged, state),
+        }
+    }
+
+    pub(super) fn ship(&mut self, key: OrderKey) -> Decision {
+        match self.state(&key) {
+            OrderState::Committed => {
+                let order = self.orders.get_mut(&key).expect("it is committed");
+                order.state = OrderState::Shipped;
+                order.changed_at = self.now;
+                let lines = order.lines.clone();
+                for (sku, units) in &lines {
+                    self.change(&key.0, sku, |row| {
+                        row.committed -= i64::from(*units);
+                        row.on_hand -= i64::from(*units);
+                    });
+                }
+                let mut shown = as_held(&lines);
+                for line in &mut shown {
+                    line.shortfall = self.rows[&(key.0.clone(), line.sku.clone())].shortfall();
+                }
+                let mut decision = self.about(Asked::Ship, &key, Outcome::Shipped, OrderState::Shipped);
+                decision.lines = shown;
+                decision
+            }
+            OrderState::Shipped => self.about(Asked::Ship, &key, Outcome::Unchanged, OrderState::Shipped),
+            state => self.not_allowed(Asked::Ship, &key, state),
+        }
+    }
+
+    /// Closes a held or committed order and gives back what it holds.
+    pub(super) fn close(&mut self, key: &OrderKey, state: OrderState) -> Vec<LineDecision> {
+        let order = self.orders.get_mut(key).expect("it is open");
+        let before = std::mem::replace(&mut order.state, state);
+        order.changed_at = self.now;
+        let first = order.original.expect("it was placed").sequence;
+        let (expires_at, lines) = (order.expires_at, order.lines.clone());
+        self.holds.remove(&(expires_at, first, key.clone()));
+        for (sku, units) in &lines {
+            self.change(&key.0, sku, |row| match before {
+                OrderState::Held => row.reserved -= i64::from(*units),
+                _ => row.committed -= i64::from(*units),
+            });
+        }
+        as_held(&lines)
+    }
+}
+
+fn as_held(lines: &[(String, u32)]) -> Vec<LineDecision> {
+    let line = |(sku, units): &(String, u32)| LineDecision {
+        sku: sku.clone(),
+        quantity: *units,
+        allocated: *units,
+        ..LineDecision::default()
+    };
+    lines.iter().map(line).collect()
+}

@@ -1,0 +1,118 @@
+//! Stock commands.
+
+use sluice::wire::proto::{Asked, Decision, Original, Outcome, Reason, StockCommand, StockLevel, stock_command};
+
+use super::hash::content_of_stock;
+use super::{LONGEST_ID, MOST_STOCK, Model, STOCK_RANGE, echo, id_fault};
+
+impl Model {
+    /// Decides a command of `stock`.
+    pub(crate) fn apply_stock(&mut self, command: &StockCommand) -> Decision {
+        use stock_command::Kind;
+        let Some(kind) = &command.kind else {
+            let echo = echo(Asked::Unspecified, &command.pool, "", 0, "");
+            return self.invalid(echo, Reason::NoKind);
+        };
+        let (asked, sku, reason, a, b) = match kind {
+            Kind::Tick(tick) => {
+                let echo = echo(Asked::Tick, "", "", 0, "");
+                if tick.shard != self.rules.shard {
+                    return self.invalid(echo, Reason::WrongShard);
+                }
+                return self.finish(echo, Outcome::Applied, Reason::Unspecified);
+            }
+            Kind::Ship(it) => {
+                let echo = echo(Asked::Ship, &command.pool, &it.order_id, it.attempt, "");
+                if let Some(refusal) = self.pool_refusal(&echo, &command.pool) {
+                    return refusal;
+                }
+                if let Some(reason) = id_fault(&it.order_id) {
+                    return self.invalid(echo, reason);
+                }
+                return self.ship((command.pool.clone(), it.order_id.clone(), it.attempt));
+            }
+            Kind::Receive(it) => (Asked::Receive, &it.sku, "", it.quantity as i64, 0),
+            Kind::Adjust(it) => (Asked::Adjust, &it.sku, it.reason.as_str(), it.change, 0),
+            Kind::Count(it) => (Asked::Count, &it.sku, "", it.counted as i64, it.on_hand_seen),
+            Kind::SetSafetyStock(it) => (Asked::SetSafetyStock, &it.sku, "", it.quantity as i64, 0),
+            Kind::Halt(it) => (Asked::Halt, &it.sku, "", 0, 0),
+            Kind::Resume(it) => (Asked::Resume, &it.sku, "", 0, 0),
+        };
+        let echo = echo(asked, &command.pool, "", 0, &command.id);
+        if let Some(refusal) = self.pool_refusal(&echo, &command.pool) {
+            return refusal;
+        }
+        let whole_pool = matches!(asked, Asked::Halt | Asked::Resume) && sku.is_empty();
+        let in_range = match kind {
+            Kind::Receive(it) => it.quantity >= 1 && it.quantity <= MOST_STOCK,
+            Kind::Adjust(it) => it.change != 0 && it.change.unsigned_abs() <= MOST_STOCK,
+            Kind::Count(it) => it.counted <= MOST_STOCK && it.on_hand_seen.unsigned_abs() <= STOCK_RANGE as u64,
+            Kind::SetSafetyStock(it) => it.quantity <= MOST_STOCK,
+            _ => true,
+        };
+        let fault = id_fault(&command.id)
+            .or(if whole_pool { None } else { id_fault(sku) })
+            .or((reason.len() > LONGEST_ID).then_some(Reason::IdTooLong))
+            .or((!in_range).then_some(Reason::Quantity))
+            .or_else(|| self.clock_fault(command.issued_at_ms));
+        if let Some(reason) = fault {
+            return self.invalid(echo, reason);
+        }
+        if command.issued_at_ms < self.now - self.rules.window_ms {
+            return self.finish(echo, Outcome::TooOld, Reason::Unspecified);
+        }
+        let content = content_of_stock(asked, command, sku, a, b, reason);
+        let id = (command.pool.clone(), command.id.clone());
+        if let Some((first, applied, _)) = self.stock_ids.get(&id) {
+            let outcome = if *applied == content { Outcome::Duplicate } else { Outcome::Conflict };
+            let decision = Decision { original: Some(*first), ..echo };
+            return self.finish(decision, outcome, Reason::Unspecified);
+        }
+        let level = if whole_pool {
+            if asked == Asked::Halt {
+                self.halted_pools.insert(command.pool.clone());
+            } else {
+                self.halted_pools.remove(&command.pool);
+            }
+            StockLevel { halted: asked == Asked::Halt, ..StockLevel::default() }
+        } else {
+            let row = self.rows.get(&(command.pool.clone(), sku.clone()));
+            if row.is_none() && matches!(asked, Asked::Halt | Asked::Resume) {
+                return self.invalid(echo, Reason::NoSuchSku);
+            }
+            let change = match asked {
+                Asked::Receive | Asked::Adjust => a,
+                Asked::Count => a - b,
+                _ => 0,
+            };
+            if (row.map_or(0, |row| row.on_hand) + change).abs() > STOCK_RANGE {
+                return self.invalid(echo, Reason::Quantity);
+            }
+            self.change(&command.pool, sku, |row| {
+                row.on_hand += change;
+                match asked {
+                    Asked::SetSafetyStock => row.safety = a,
+                    Asked::Halt => row.halted = true,
+                    Asked::Resume => row.halted = false,
+                    _ => {}
+                }
+            });
+            let row = &self.rows[&(command.pool.clone(), sku.clone())];
+            StockLevel {
+                sku: sku.clone(),
+                change,
+                on_hand: row.on_hand,
+                reserved: row.reserved as u64,
+                committed: row.committed as u64,
+                safety_stock: row.safety as u64,
+                halted: row.halted,
+                shortfall: row.shortfall(),
+            }
+        };
+        let decision = Decision { stock: Some(level), content, ..echo };
+        let decision = self.finish(decision, Outcome::Applied, Reason::Unspecified);
+        let first = Original { sequence: self.sequence, outcome: Outcome::Applied.into(), reason: 0 };
+        self.stock_ids.insert(id, (first, content, self.now));
+        decision
+    }
+}

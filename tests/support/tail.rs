@@ -1,0 +1,118 @@
+//! Follows the logs of a deployment while engines write them, to know when they have come so far.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use sluice::wire::proto::{Decision, Input, LogRecord, log_record};
+
+use super::engine::Deployment;
+use super::topics::{self, Watermarks};
+
+/// A read_committed consumer of every partition of `decisions`.
+pub(crate) struct Tail {
+    consumer: BaseConsumer,
+    marks: Watermarks,
+    inputs: [(Input, String); 2],
+    partitions: i32,
+    /// Offset after the last record decided, by input and partition.
+    decided: HashMap<(Input, i32), i64>,
+    /// Decisions read so far.
+    pub(crate) decisions: u64,
+    /// Fences read so far.
+    pub(crate) fences: u64,
+}
+
+impl Tail {
+    /// From the beginning.
+    pub(crate) fn new(deployment: &Deployment) -> Self {
+        Self::from(deployment, Offset::Beginning)
+    }
+
+    /// From the stable end that is there now, so that what is counted is not an earlier engine's.
+    pub(crate) fn from_now(deployment: &Deployment) -> Self {
+        Self::from(deployment, Offset::End)
+    }
+
+    fn from(deployment: &Deployment, offset: Offset) -> Self {
+        let consumer = topics::consumer(&deployment.bootstrap, "read_committed");
+        let partitions = i32::try_from(deployment.partitions).expect("few partitions");
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..partitions {
+            let topic = deployment.topic("decisions");
+            assignment.add_partition_offset(&topic, partition, offset).expect("an offset");
+        }
+        consumer.assign(&assignment).expect("assigned");
+        Self {
+            consumer,
+            marks: Watermarks::new(&deployment.bootstrap),
+            inputs: [(Input::Orders, deployment.topic("orders")), (Input::Stock, deployment.topic("stock"))],
+            partitions,
+            decided: HashMap::new(),
+            decisions: 0,
+            fences: 0,
+        }
+    }
+
+    /// Reads what has come, for `time` at the most, until `enough` says stop of a decision or of the counts.
+    pub(crate) fn follow(&mut self, time: Duration, mut enough: impl FnMut(&Tail, &[Decision]) -> bool) -> bool {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            let decisions = self.step();
+            if enough(self, &decisions) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Waits until everything that stands in the inputs at some moment from now on is decided.
+    #[track_caller]
+    pub(crate) fn wait_drained(&mut self, within: Duration) {
+        let drained = self.follow(within, |tail, decisions| decisions.is_empty() && tail.is_drained());
+        assert!(drained, "not decided within {} s: {:?} of {:?}", within.as_secs(), self.decided, self.ends());
+    }
+
+    fn is_drained(&self) -> bool {
+        self.ends().iter().all(|(place, end)| self.decided.get(place).copied().unwrap_or(0) == *end)
+    }
+
+    fn ends(&self) -> Vec<((Input, i32), i64)> {
+        let of = |(input, topic): &(Input, String)| {
+            let (input, topic) = (*input, topic.clone());
+            (0..self.partitions).map(move |p| ((input, p), topic.clone()))
+        };
+        let places = self.inputs.iter().flat_map(of);
+        places.map(|((input, p), topic)| ((input, p), self.marks.stable(&topic, p))).collect()
+    }
+
+    /// The decisions of the next link, if there is one soon.
+    fn step(&mut self) -> Vec<Decision> {
+        let message = match self.consumer.poll(Duration::from_millis(20)) {
+            Some(Ok(message)) => message,
+            None | Some(Err(KafkaError::PartitionEOF(_))) => return Vec::new(),
+            // Brokers are stopped in some tests; the consumer reconnects by itself.
+            Some(Err(_)) => return Vec::new(),
+        };
+        let partition = message.partition();
+        let entry = message.payload().and_then(|value| LogRecord::decode(value).ok()?.kind);
+        match entry {
+            Some(log_record::Kind::Link(link)) => {
+                for segment in link.header.unwrap_or_default().segments {
+                    self.decided.insert((segment.input(), partition), segment.to_offset + 1);
+                }
+                self.decisions += link.decisions.len() as u64;
+                link.decisions
+            }
+            Some(log_record::Kind::Fence(_)) => {
+                self.fences += 1;
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+}

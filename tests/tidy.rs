@@ -1,0 +1,244 @@
+//! The style of the project, made executable. Each rule says why it is one; where a rule is broken for a good reason,
+//! the exception is named here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file has one subject; longer ones have two.
+const MAX_LINES: usize = 500;
+
+/// A source file, and its code without comments (strings stay).
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn is_under(&self, folder: &str) -> bool {
+        self.path.starts_with(&format!("{folder}/"))
+    }
+
+    /// Numbered lines of code, comments cut off.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        (1..).zip(self.text.lines()).map(|(number, line)| (number, before_comment(line)))
+    }
+
+    /// As [`Source::code`], up to the tests within the file.
+    fn code_without_tests(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_tests = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
+        self.code().take_while(move |(_, line)| !is_tests && !line.starts_with("#[cfg(test)]"))
+    }
+}
+
+/// A line up to its comment. `//` within a string (an address) is not one.
+fn before_comment(line: &str) -> &str {
+    let mut in_string = false;
+    let bytes = line.as_bytes();
+    for (i, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' if i == 0 || bytes[i - 1] != b'\\' => in_string = !in_string,
+            b'/' if !in_string && bytes.get(i + 1) == Some(&b'/') => return &line[..i],
+            _ => {}
+        }
+    }
+    line
+}
+
+fn files(folder: &str, extensions: &[&str]) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders = vec![root.join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.expect("a readable directory").path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extensions.iter().any(|known| extension == *known)) {
+                found.push(source(root, &path));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn source(root: &Path, path: &PathBuf) -> Source {
+    let relative = path.strip_prefix(root).expect("a file below the root");
+    Source {
+        path: relative.to_string_lossy().replace('\\', "/"),
+        text: fs::read_to_string(path).expect("a readable text file"),
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let found = files("src", &["rs"]);
+    assert!(found.len() > 20, "the sources are not where this test looks");
+    found
+}
+
+/// Every place in `code` that holds one of `words`, but for the files that are excused.
+fn places<'a>(
+    sources: &'a [Source],
+    code: impl Fn(&'a Source) -> Vec<(usize, &'a str)>,
+    words: &[&str],
+    excused: &[&str],
+) -> Vec<String> {
+    let excused = |source: &Source| excused.iter().any(|path| source.path == *path || source.is_under(path));
+    sources
+        .iter()
+        .filter(|source| !excused(source))
+        .flat_map(|source| code(source).into_iter().map(move |(number, line)| (source, number, line)))
+        .filter(|(_, _, line)| words.iter().any(|word| line.contains(word)))
+        .map(|(source, number, line)| format!("{}:{number}: {}", source.path, line.trim()))
+        .collect()
+}
+
+fn all_code(source: &Source) -> Vec<(usize, &str)> {
+    source.code().collect()
+}
+
+fn all_lines(source: &Source) -> Vec<(usize, &str)> {
+    (1..).zip(source.text.lines()).collect()
+}
+
+fn shipped_code(source: &Source) -> Vec<(usize, &str)> {
+    source.code_without_tests().collect()
+}
+
+#[track_caller]
+fn none(places: &[String], rule: &str) {
+    assert!(places.is_empty(), "{rule}:\n{}", places.join("\n"));
+}
+
+#[test]
+fn files_have_one_subject() {
+    let long: Vec<_> = sources()
+        .iter()
+        .map(|source| (source, source.text.lines().count()))
+        .filter(|(_, lines)| *lines > MAX_LINES)
+        .map(|(source, lines)| format!("{}: {lines} lines", source.path))
+        .collect();
+    none(&long, "split by subject, not by length");
+}
+
+#[test]
+fn every_file_says_first_what_it_is() {
+    let mut all = sources();
+    all.extend(files("tests", &["rs"]));
+    // `tests.rs` beside a file tests that file.
+    let silent: Vec<_> = all
+        .into_iter()
+        .map(|source| (source.text.starts_with("//! "), source.path))
+        .filter(|(speaks, path)| !speaks && !path.ends_with("/tests.rs"))
+        .map(|(_, path)| path)
+        .collect();
+    none(&silent, "begin with a `//!` comment");
+}
+
+#[test]
+fn every_module_of_the_library_is_introduced_where_it_is_listed() {
+    let library = sources().into_iter().find(|source| source.path == "src/lib.rs").expect("a library");
+    let silent: Vec<_> = library
+        .text
+        .lines()
+        .filter(|line| line.starts_with("pub mod ") && !line.contains("; // "))
+        .map(str::to_owned)
+        .collect();
+    none(&silent, "the list of modules draws the architecture: a few words behind each");
+}
+
+#[test]
+fn nothing_is_unfinished_or_switched_off() {
+    let words = ["todo!", "unimplemented!", "dbg!", "#[ignore", "allow(dead_code", "allow(unused"];
+    let mut all = sources();
+    all.extend(files("tests", &["rs"]));
+    none(&places(&all, all_code, &words, &["tests/tidy.rs"]), "finish it or take it out");
+    let notes = places(&all, all_lines, &["TODO", "FIXME", "XXX"], &["tests/tidy.rs"]);
+    none(&notes, "a note is no plan");
+}
+
+#[test]
+fn input_can_not_make_the_engine_panic_by_unwrap() {
+    // `expect` says why it can't fail; `unwrap` says nothing.
+    none(&places(&sources(), shipped_code, &[".unwrap()"], &[]), "handle it, or say by `expect` why it can't be");
+}
+
+#[test]
+fn unsafe_code_and_librdkafka_stand_in_one_module() {
+    let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "rdkafka::", "rdkafka_sys", "extern \"C\""];
+    none(&places(&sources(), all_code, &words, &["src/kafka"]), "put it behind the seam, in src/kafka");
+}
+
+#[test]
+fn nothing_of_tokio_stands_on_the_way_of_an_order() {
+    for folder in ["wire", "ledger", "lane", "log", "broker"] {
+        let found = places(&files(&format!("src/{folder}"), &["rs"]), all_code, &["tokio"], &[]);
+        none(&found, "threads and bounded queues only");
+    }
+}
+
+#[test]
+fn the_core_knows_no_kafka_clock_thread_or_disk() {
+    let words = [
+        "crate::kafka",
+        "crate::node",
+        "crate::config",
+        "std::time::Instant",
+        "Instant::now",
+        "SystemTime",
+        "std::fs",
+        "std::thread",
+    ];
+    for folder in ["wire", "ledger", "log"] {
+        let found = places(&files(&format!("src/{folder}"), &["rs"]), shipped_code, &words, &[]);
+        none(&found, "time is an argument, and events come from outside");
+    }
+}
+
+#[test]
+fn lanes_and_the_seam_do_not_know_what_stands_above_or_beside_them() {
+    let words = ["crate::kafka", "crate::node", "crate::config", "crate::admin", "crate::cli"];
+    for folder in ["lane", "broker"] {
+        let found = places(&files(&format!("src/{folder}"), &["rs"]), shipped_code, &words, &[]);
+        none(&found, "what they need is handed to them");
+    }
+}
+
+#[test]
+fn nobody_sleeps_who_could_be_woken() {
+    // Kafka tells nobody when a topic has settled, nor a process when it answers.
+    let excused = ["src/admin/create.rs", "src/devbroker"];
+    none(&places(&sources(), shipped_code, &["thread::sleep"], &excused), "wait on a queue with a time-out");
+}
+
+#[test]
+fn only_commands_write_to_standard_output() {
+    let words = ["println!", "print!(", "io::stdout"];
+    none(&places(&sources(), shipped_code, &words, &["src/cli", "src/demo"]), "log it, or return it");
+}
+
+#[test]
+fn the_project_knows_no_machine() {
+    let mut all = sources();
+    for folder in ["tests", "benches", "proto", "config", "loadtest", ".ci"] {
+        all.extend(files(folder, &["rs", "toml", "proto", "py", "sh"]));
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["README.md", "ARCHITECTURE.md", "Cargo.toml", "build.rs"] {
+        all.push(source(root, &root.join(name)));
+    }
+    let found = places(&all, all_lines, &["/root/", "/home/", "/work/", "/Users/"], &["tests/tidy.rs"]);
+    none(&found, "paths are relative, or come from the configuration");
+}
+
+#[test]
+fn every_limit_says_what_it_is_and_why() {
+    let limits = sources().into_iter().find(|source| source.path == "src/wire/limits.rs").expect("the limits");
+    let lines: Vec<_> = limits.text.lines().collect();
+    let silent: Vec<_> = lines
+        .windows(2)
+        .filter(|pair| pair[1].starts_with("pub const ") && !pair[0].starts_with("/// "))
+        .map(|pair| pair[1].to_owned())
+        .collect();
+    none(&silent, "a limit has a name, a unit and a reason");
+}
