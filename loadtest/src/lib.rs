@@ -1,0 +1,1 @@
+//! Rehearses a peak day against a cluster and an engine, of which it knows the wire contract only.
