@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::facts::{Answer, GenesisFact};
+use super::facts::{Answer, Begun};
 use super::fetch::describe;
 use super::genesis::{self, Topics, Written};
 use super::required::Role;
@@ -196,14 +196,13 @@ fn write_genesis<B: Broker>(
         let wanted = topics.genesis(shard, plan.window, plan.skew);
         let other = |what: String| CreateError::OtherLog { topic: decisions.to_owned(), shard, what };
         // A shard at work must not be fenced for a look.
-        let fact = genesis::read(broker, shard, admin.watermarks(decisions, shard)?)?;
-        let written = match fact {
-            GenesisFact::Empty => genesis::write(broker, &wanted, &|| admin.watermarks(decisions, shard))?,
-            there => Written::Before(there),
+        let written = match genesis::read(broker, shard, admin.watermarks(decisions, shard)?)? {
+            None => genesis::write(broker, &wanted, &|| admin.watermarks(decisions, shard))?,
+            Some(begun) => Written::Before(begun),
         };
         match written {
             Written::Now => now += 1,
-            Written::Before(GenesisFact::Found(found)) => {
+            Written::Before(Begun::Genesis(found)) => {
                 if let Some(difference) = genesis::differences(&found, shard, topics).into_iter().next() {
                     return Err(other(difference.found));
                 }
@@ -215,11 +214,10 @@ fn write_genesis<B: Broker>(
                 }
                 before += 1;
             }
-            Written::Before(GenesisFact::Trimmed(first)) => {
+            Written::Before(Begun::Trimmed(first)) => {
                 return Err(other(format!("its start was deleted, it begins at offset {first}")));
             }
-            Written::Before(GenesisFact::Other(what)) => return Err(other(what)),
-            Written::Before(GenesisFact::Empty) => return Err(other("it filled and emptied meanwhile".to_owned())),
+            Written::Before(Begun::Other(what)) => return Err(other(what)),
         }
     }
     say(&format!("logs: {now} begun, {before} had begun before"));

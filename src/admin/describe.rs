@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::facts::{Answer, Facts, GenesisFact, replication};
+use super::facts::{Answer, Begun, Facts, replication};
 use super::genesis::hex;
 use super::required::Role;
 use crate::config::Config;
@@ -47,7 +47,7 @@ fn logs(facts: &Facts, config: &Config) -> String {
     let begun: Vec<_> = facts
         .genesis
         .values()
-        .filter_map(|fact| if let GenesisFact::Found(genesis) = fact { Some(genesis) } else { None })
+        .filter_map(|fact| if let Some(Begun::Genesis(genesis)) = fact { Some(genesis) } else { None })
         .collect();
     if let Some(first) = begun.first() {
         let _ = write!(

@@ -16,7 +16,7 @@ pub struct Facts {
     /// Topics, by name, [`TRANSACTION_LOG`] among them.
     pub topics: BTreeMap<String, Answer<TopicDescription>>,
     /// The first record of each partition of `decisions`; empty if that topic was not found.
-    pub genesis: BTreeMap<u32, GenesisFact>,
+    pub genesis: BTreeMap<u32, Option<Begun>>,
 }
 
 /// A broker.
@@ -49,13 +49,11 @@ impl<T> Answer<T> {
     }
 }
 
-/// What a partition of `decisions` begins with.
+/// What a partition of `decisions` begins with, if anything was ever committed to it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum GenesisFact {
-    /// Nothing was ever written to it.
-    Empty,
+pub enum Begun {
     /// A genesis.
-    Found(Genesis),
+    Genesis(Genesis),
     /// Its start was deleted; the first offset that is left.
     Trimmed(i64),
     /// Something else; what.

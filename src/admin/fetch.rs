@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use super::facts::{Answer, BrokerFacts, Facts, GenesisFact, TRANSACTION_LOG};
+use super::facts::{Answer, Begun, BrokerFacts, Facts, TRANSACTION_LOG};
 use super::{Role, genesis};
 use crate::broker::{Broker, Fault};
 use crate::config::Config;
@@ -62,7 +62,7 @@ fn read_genesis<B: Broker>(
     admin: &Admin,
     broker: &B,
     decisions: &TopicDescription,
-) -> Result<BTreeMap<u32, GenesisFact>, Fault> {
+) -> Result<BTreeMap<u32, Option<Begun>>, Fault> {
     // A partition without a leader is a finding of its own and cannot be read.
     let led: Vec<u32> =
         (0..).zip(&decisions.partitions).filter(|(_, p)| p.leader >= 0).map(|(shard, _)| shard).collect();
@@ -81,8 +81,8 @@ fn read_genesis<B: Broker>(
         });
         for (shard, fact) in read {
             let fact = match fact {
-                Err(Fault::Fatal(words)) => GenesisFact::Other(format!("it cannot be read: {words}")),
-                Err(Fault::OutOfRange { begin, .. }) => GenesisFact::Trimmed(begin),
+                Err(Fault::Fatal(words)) => Some(Begun::Other(format!("it cannot be read: {words}"))),
+                Err(Fault::OutOfRange { begin, .. }) => Some(Begun::Trimmed(begin)),
                 other => other?,
             };
             facts.insert(shard, fact);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use prost::Message;
 
-use super::facts::GenesisFact;
+use super::facts::Begun;
 use crate::broker::{Broker, Fault, LogReader, LogWriter, Outgoing, Output};
 use crate::kafka::admin::TopicDescription;
 use crate::wire::link::{self, CONTENT_HASH, DIGEST_HASH, LINK_HASH, LOG_VERSION};
@@ -113,24 +113,24 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// What `value`, the first record of a log, is.
-fn classify(value: &[u8]) -> GenesisFact {
+fn classify(value: &[u8]) -> Begun {
     match LogRecord::decode(value).map(|record| record.kind) {
-        Ok(Some(Kind::Genesis(genesis))) => GenesisFact::Found(genesis),
-        Ok(Some(Kind::Fence(fence))) => GenesisFact::Other(format!("it begins with a fence of {}", fence.owner)),
-        Ok(Some(Kind::Link(_))) => GenesisFact::Other("it begins with a link".to_owned()),
-        Ok(None) => GenesisFact::Other("it begins with a record of no known kind".to_owned()),
-        Err(error) => GenesisFact::Other(format!("its first record is not of the log: {error}")),
+        Ok(Some(Kind::Genesis(genesis))) => Begun::Genesis(genesis),
+        Ok(Some(Kind::Fence(fence))) => Begun::Other(format!("it begins with a fence of {}", fence.owner)),
+        Ok(Some(Kind::Link(_))) => Begun::Other("it begins with a link".to_owned()),
+        Ok(None) => Begun::Other("it begins with a record of no known kind".to_owned()),
+        Err(error) => Begun::Other(format!("its first record is not of the log: {error}")),
     }
 }
 
-/// What the log of `shard` begins with; `bounds` are its first offset and the offset after its last.
+/// What the log of `shard` begins with, nothing if it is empty; `bounds` are its first offset and the offset after its last.
 ///
 /// # Errors
 /// The brokers cannot be reached, or refuse.
-pub(super) fn read<B: Broker>(broker: &B, shard: u32, bounds: (i64, i64)) -> Result<GenesisFact, Fault> {
+pub(super) fn read<B: Broker>(broker: &B, shard: u32, bounds: (i64, i64)) -> Result<Option<Begun>, Fault> {
     match bounds {
-        (0, 0) => return Ok(GenesisFact::Empty),
-        (begin, _) if begin > 0 => return Ok(GenesisFact::Trimmed(begin)),
+        (0, 0) => return Ok(None),
+        (begin, _) if begin > 0 => return Ok(Some(Begun::Trimmed(begin))),
         _ => {}
     }
     let mut reader = broker.reader(shard, 0)?;
@@ -142,12 +142,12 @@ pub(super) fn read<B: Broker>(broker: &B, shard: u32, bounds: (i64, i64)) -> Res
             first.get_or_insert_with(|| classify(value));
         })?;
         match first.take() {
-            Some(fact) => return Ok(fact),
+            Some(begun) => return Ok(Some(begun)),
             // Whoever wrote here did not commit: markers and aborted records alone are an empty log.
-            None if reader.position() >= bounds.1 => return Ok(GenesisFact::Empty),
+            None if reader.position() >= bounds.1 => return Ok(None),
             None if left.is_zero() => {
                 let what = format!("of its {} offsets no committed record arrived within {READ_TIMEOUT:?}", bounds.1);
-                return Ok(GenesisFact::Other(what));
+                return Ok(Some(Begun::Other(what)));
             }
             None => {}
         }
@@ -160,7 +160,7 @@ pub(super) enum Written {
     /// The genesis was written.
     Now,
     /// The log had begun before, so; nothing was written.
-    Before(GenesisFact),
+    Before(Begun),
 }
 
 /// Writes the genesis of a shard if its log is empty. Initialising the shard's producer ends what anybody else was
@@ -181,9 +181,8 @@ pub(super) fn write<B: Broker>(
             let mut writer = broker.writer(genesis.shard)?;
             writer.init(WRITE_TIMEOUT)?;
             let bounds = bounds()?;
-            match read(broker, genesis.shard, bounds)? {
-                GenesisFact::Empty => {}
-                begun => return Ok(Written::Before(begun)),
+            if let Some(begun) = read(broker, genesis.shard, bounds)? {
+                return Ok(Written::Before(begun));
             }
             writer.begin()?;
             sent = true;
@@ -192,7 +191,7 @@ pub(super) fn write<B: Broker>(
         })();
         match tried {
             // Ours, if what was sent before a failure turns out to have been committed.
-            Ok(Written::Before(GenesisFact::Found(found))) if sent && found == *genesis => return Ok(Written::Now),
+            Ok(Written::Before(Begun::Genesis(found))) if sent && found == *genesis => return Ok(Written::Now),
             Err(Fault::Transient(_) | Fault::Fenced(_)) if attempt < ATTEMPTS => attempt += 1,
             done => return done,
         }
@@ -221,8 +220,8 @@ mod tests {
         let bounds = || cluster.end(Topic::Decisions, 0).map(|end| (0, end.high));
         let written = write(&node, &genesis, &bounds).expect("the broker is well");
         assert_eq!(written, Written::Now);
-        assert_eq!(read(&node, 0, bounds().expect("asked")), Ok(GenesisFact::Found(genesis.clone())));
+        assert_eq!(read(&node, 0, bounds().expect("asked")), Ok(Some(Begun::Genesis(genesis.clone()))));
         let again = write(&node, &genesis, &bounds).expect("the broker is well");
-        assert_eq!(again, Written::Before(GenesisFact::Found(genesis)));
+        assert_eq!(again, Written::Before(Begun::Genesis(genesis)));
     }
 }

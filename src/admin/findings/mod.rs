@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Answer, BrokerFacts, Facts, GenesisFact, TRANSACTION_LOG, replication};
+use super::facts::{Answer, Begun, BrokerFacts, Facts, TRANSACTION_LOG, replication};
 use super::required::{MIN_INSYNC, MIN_REPLICATION, Need, Role};
 use super::{Demands, Finding, Severity, genesis};
 use crate::config::Config;
@@ -286,8 +286,8 @@ impl Judge<'_> {
         for (shard, fact) in &self.facts.genesis {
             let subject = format!("{}[{shard}]", topics.decisions);
             let genesis = match fact {
-                GenesisFact::Found(genesis) => genesis,
-                GenesisFact::Empty => {
+                Some(Begun::Genesis(genesis)) => genesis,
+                None => {
                     self.add(
                         Severity::Error,
                         subject,
@@ -296,7 +296,7 @@ impl Judge<'_> {
                     );
                     continue;
                 }
-                GenesisFact::Trimmed(first) => {
+                Some(Begun::Trimmed(first)) => {
                     self.add(
                         Self::unless(self.demands.accept_loss),
                         subject,
@@ -305,7 +305,7 @@ impl Judge<'_> {
                     );
                     continue;
                 }
-                GenesisFact::Other(what) => {
+                Some(Begun::Other(what)) => {
                     self.add(
                         Severity::Error,
                         subject,

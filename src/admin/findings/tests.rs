@@ -29,7 +29,7 @@ fn right(config: &Config) -> Facts {
         (1..).zip(Role::all(config)).map(|(id, (role, name))| (name.to_owned(), topic(role, name, id))).collect();
     let now = genesis::Topics::of(&topics["orders"], &topics["stock"], &topics["decisions"]);
     let genesis =
-        (0..PARTITIONS as u32).map(|shard| (shard, GenesisFact::Found(now.genesis(shard, WINDOW, SKEW)))).collect();
+        (0..PARTITIONS as u32).map(|shard| (shard, Some(Begun::Genesis(now.genesis(shard, WINDOW, SKEW))))).collect();
     topics.insert(TRANSACTION_LOG.to_owned(), topic(Role::Replies, TRANSACTION_LOG, 99));
     let broker = BrokerFacts {
         age: BrokerAge::Supported,
@@ -95,7 +95,7 @@ fn set_broker<'a>(setting: &'a str, value: &'a str) -> impl FnOnce(&mut Facts) +
 
 fn genesis_mut(facts: &mut Facts) -> &mut crate::wire::proto::Genesis {
     match facts.genesis.get_mut(&1) {
-        Some(GenesisFact::Found(genesis)) => genesis,
+        Some(Some(Begun::Genesis(genesis))) => genesis,
         other => panic!("{other:?}"),
     }
 }
@@ -254,7 +254,7 @@ fn time_outs_that_the_brokers_would_refuse_are_named_with_the_key() {
 #[test]
 fn a_log_that_has_not_begun_says_how_to_begin_it() {
     let spoil = |facts: &mut Facts| {
-        facts.genesis.insert(1, GenesisFact::Empty);
+        facts.genesis.insert(1, None);
     };
     check(spoil, Severity::Error, &["decisions[1]", "sluice topics create"]);
 }
@@ -262,7 +262,7 @@ fn a_log_that_has_not_begun_says_how_to_begin_it() {
 #[test]
 fn a_log_that_begins_with_something_else_is_refused() {
     let spoil = |facts: &mut Facts| {
-        facts.genesis.insert(1, GenesisFact::Other("it begins with a link".to_owned()));
+        facts.genesis.insert(1, Some(Begun::Other("it begins with a link".to_owned())));
     };
     check(spoil, Severity::Error, &["decisions[1]", "begins with a link"]);
 }
@@ -278,7 +278,7 @@ fn a_log_of_recreated_topics_is_refused_unless_the_loss_is_accepted() {
 #[test]
 fn a_log_whose_start_is_gone_is_refused() {
     let spoil = |facts: &mut Facts| {
-        facts.genesis.insert(1, GenesisFact::Trimmed(500));
+        facts.genesis.insert(1, Some(Begun::Trimmed(500)));
     };
     check(spoil, Severity::Error, &["begins at offset 500"]);
 }
