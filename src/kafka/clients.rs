@@ -33,6 +33,10 @@ const RETRY_BACKOFF_MS: u32 = 2;
 /// Longest such pause, ms.
 const RETRY_BACKOFF_MAX_MS: u32 = 100;
 
+/// What librdkafka must log for a commit to know whether its request was sent once ([`super::context`]): a dozen lines a
+/// transaction.
+const DEBUG_ENDS: &str = "eos";
+
 /// Heartbeats in a session time-out: so many may be lost but one.
 const HEARTBEATS_PER_SESSION: u128 = 6;
 
@@ -109,7 +113,10 @@ pub(super) fn writer(settings: &Settings, shard: u32) -> ClientConfig {
         ("queue.buffering.max.kbytes", SEND_QUEUE_KIB.to_string()),
     ];
     let mut config = writing(settings, &tuned);
+    let debug = config.get("debug").map_or_else(|| DEBUG_ENDS.to_owned(), |passed| format!("{passed},{DEBUG_ENDS}"));
     config
+        .set_log_level(RDKafkaLogLevel::Debug)
+        .set("debug", debug)
         .set("enable.idempotence", "true")
         .set("message.timeout.ms", &transaction_ms)
         // Above the commit time-out, so that within a commit no request is repeated because it was slow.
@@ -226,7 +233,8 @@ mod tests {
                 }
                 let mut settings = settings();
                 settings.common.insert(key.to_owned(), "mine".to_owned());
-                let mine = |config: &ClientConfig| config.get(key).is_none_or(|value| value == "mine");
+                let has_mine = |value: &str| value.split(',').any(|part| part == "mine");
+                let mine = |config: &ClientConfig| config.get(key).is_none_or(has_mine);
                 assert!(all(&settings).iter().all(mine), "{key} is neither refused nor passed on");
             }
         }

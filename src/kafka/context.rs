@@ -1,4 +1,4 @@
-//! Where a client's events go: log lines and errors to tracing, delivery reports and signs of trouble to counters.
+//! Where a client's events go: log lines and errors to tracing, delivery reports and ends of transactions to counters.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,8 +14,24 @@ use rdkafka::producer::ProducerContext;
 pub(super) struct Context {
     delivered: AtomicU64,
     failed: AtomicU64,
-    troubles: AtomicU64,
+    ends_answered: AtomicU64,
+    ends_failed: AtomicU64,
     first_failure: std::sync::Mutex<Option<KafkaError>>,
+}
+
+/// Name of the log line that tells what came of an EndTxn request; logged with `debug=eos`.
+const END_LINE: &str = "ENDTXN";
+
+/// What that line says of a request that was answered well.
+const GOOD_END: &str = "EndTxn returned NO_ERROR ";
+
+/// EndTxn requests since the client was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// Those that were answered well.
+    pub(super) answered: u64,
+    /// Those that were answered otherwise, or not at all.
+    pub(super) failed: u64,
 }
 
 impl Context {
@@ -34,27 +50,35 @@ impl Context {
         self.first_failure.lock().ok().and_then(|first| first.clone())
     }
 
-    /// Errors and warnings of brokers and connections seen.
-    pub(super) fn troubles(&self) -> u64 {
-        self.troubles.load(Ordering::Relaxed)
+    /// What came of EndTxn requests.
+    pub(super) fn ends(&self) -> Ends {
+        let (answered, failed) = (&self.ends_answered, &self.ends_failed);
+        Ends { answered: answered.load(Ordering::Relaxed), failed: failed.load(Ordering::Relaxed) }
+    }
+
+    /// Takes in the line that librdkafka logs of each EndTxn request once something came of it, before it repeats one or
+    /// lets a commit return. Nothing else tells of a repeated request: lost connections are reported only if they are
+    /// not like the last one, and in a log line like any other.
+    fn note_end(&self, message: &str) {
+        let counter = if message.contains(GOOD_END) { &self.ends_answered } else { &self.ends_failed };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        if fac == END_LINE {
+            self.note_end(message);
+        }
         match level {
             RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
                 tracing::debug!(target: "librdkafka", fac, "{message}");
             }
-            _ => {
-                self.troubles.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(target: "librdkafka", fac, "{message}");
-            }
+            _ => tracing::warn!(target: "librdkafka", fac, "{message}"),
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.troubles.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(target: "librdkafka", code = ?error.rdkafka_error_code(), "{reason}");
     }
 

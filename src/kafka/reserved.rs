@@ -69,7 +69,7 @@ pub const RESERVED_PROPERTIES: &[(&str, &str)] = &[
     ("log.queue", EVENTS),
     ("enabled_events", EVENTS),
     ("delivery.report.only.error", EVENTS),
-    ("log.connection.close", "a lost connection makes a commit suspicious, so it must be seen"),
+    ("log.connection.close", "lost connections must be seen by whoever reads the engine's log"),
     ("test.mock.num.brokers", "the service works against a real cluster only"),
     ("test.mock.broker.rtt", "the service works against a real cluster only"),
     ("plugin.library.paths", "foreign code in the process can undo every guarantee"),

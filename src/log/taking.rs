@@ -234,7 +234,8 @@ impl Taking {
             }
             (Phase::Commit, Event::Committed(Committed { suspicious: false })) => {
                 self.fenced = true;
-                self.heard_ms = Some(now.steady_ms);
+                // The silence begins with the first read: `now` is when the commit began, which may have taken long.
+                self.heard_ms = None;
                 if self.reader_open { Phase::Read } else { Phase::OpenReader }
             }
             (Phase::OpenReader, Event::Done) => {
@@ -283,7 +284,7 @@ impl Taking {
     fn fault(&mut self, now: Now, fault: Fault) -> Result<Turn, Dead> {
         let first_ms = if matches!(fault, Fault::Fenced(_)) { FENCED_FIRST_MS } else { BACKOFF_FIRST_MS };
         match fault {
-            Fault::OutOfRange { .. } => return Err(Dead::Fault(fault)),
+            Fault::OutOfRange { .. } | Fault::Overwritten { .. } => return Err(Dead::Fault(fault)),
             Fault::Fatal(_) => {
                 self.fatal += 1;
                 if self.fatal >= FATAL_MOST {
