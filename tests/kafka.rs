@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use sluice::broker::{Broker, Fault, Input, Inputs, LogReader, LogWriter, Outgoing, Output, Records, TimestampKind};
+use sluice::broker::{
+    Broker, Fault, Input, Inputs, LogReader, LogWriter, Outgoing, Output, Position, Records, TimestampKind,
+};
 use sluice::kafka::admin::{Admin, BrokerAge, CreateTopicError, TopicSpec, broker_age};
 use sluice::kafka::membership::{Event, Membership};
 use sluice::kafka::{Delivery, KafkaBroker, KafkaInputs, KafkaWriter, Properties, Settings, TopicNames};
@@ -209,7 +211,7 @@ fn positions_pass_markers_and_aborted_data_and_ends_tell_open_transactions() {
     publish(&aborting, &topics.orders, 0, "gone");
     aborting.abort_transaction(PATIENCE).expect("aborted");
 
-    let mut inputs = broker.inputs(0, 0, 0).expect("consumers are made");
+    let mut inputs = broker.inputs(0, Position::at(0), Position::at(0)).expect("consumers are made");
     let batch = until(&mut inputs, |inputs| inputs.poll(Input::Orders, 100).expect("it can be read"));
     assert_eq!(batch.len(), 2);
     let record = batch.get(1);
@@ -248,7 +250,7 @@ fn an_offset_that_is_not_there_is_a_fault_that_says_what_is() {
     let topics = settings.topics.clone();
     let broker = KafkaBroker::new(settings.clone()).expect("clients are made");
     publish(&upstream(&settings, None), &topics.orders, 0, "o0");
-    let mut inputs = broker.inputs(0, 5, 0).expect("consumers are made");
+    let mut inputs = broker.inputs(0, Position::at(5), Position::at(0)).expect("consumers are made");
     let fault = until(&mut inputs, |inputs| inputs.poll(Input::Orders, 100).err());
     assert!(matches!(fault, Fault::OutOfRange { asked: 5, begin: 0, end: 1, .. }), "{fault:?}");
 }
@@ -368,7 +370,7 @@ fn inputs_go_on_where_they_were_when_a_broker_comes_back() {
     let broker = KafkaBroker::new(settings.clone()).expect("clients are made");
     let plain = upstream(&settings, None);
     publish(&plain, &topics.orders, 0, "before");
-    let mut inputs = broker.inputs(0, 0, 0).expect("consumers are made");
+    let mut inputs = broker.inputs(0, Position::at(0), Position::at(0)).expect("consumers are made");
     until(&mut inputs, |inputs| inputs.poll(Input::Orders, 100).expect("it can be read"));
     kafka.kill(0).expect("it can be killed");
     inputs.ask_ends(1);

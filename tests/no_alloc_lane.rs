@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sluice::broker::memory::{Cluster, Layout as Topics, MemoryBroker, MemoryReader, MemoryWriter, Message, Topic};
 use sluice::broker::{
-    Broker, End, Ends, Fault, Header, Input, Inputs, Record, Records, TimestampKind, TopicFacts, Wake,
+    Broker, End, Ends, Fault, Header, Input, Inputs, Position, Record, Records, TimestampKind, TopicFacts, Wake,
 };
 use sluice::lane::apply::ApplyHalf;
 use sluice::lane::commit::CommitHalf;
@@ -179,7 +179,7 @@ impl Broker for ReadyBroker {
         self.inner.topics(timeout)
     }
 
-    fn inputs(&self, _: u32, _: i64, _: i64) -> Result<ReadyInputs, Fault> {
+    fn inputs(&self, _: u32, _: Position, _: Position) -> Result<ReadyInputs, Fault> {
         Ok(ReadyInputs { ready: self.ready.clone(), positions: [0, 0], ticket: None })
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use sluice::admin;
-use sluice::broker::{Broker, Input, Inputs, Records};
+use sluice::broker::{Broker, Input, Inputs, Position, Records};
 use sluice::config::Config;
 use sluice::kafka::admin::Admin;
 use sluice::kafka::{Delivery, KafkaBroker, Settings};
@@ -18,6 +18,8 @@ use crate::generate;
 
 /// How often the engine's progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How long lanes may take to commit what is open.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// A run that made no progress for so long has failed.
 const STALLED: Duration = Duration::from_secs(60);
 /// Records in one poll of the bare consumer: as many as the engine takes.
@@ -126,7 +128,7 @@ fn bare(task: &Task) -> Result<Figures> {
     for shard in 0..task.shards {
         let (broker, records) = (broker.clone(), records.clone());
         thread::spawn(move || -> Result<()> {
-            let mut inputs = broker.inputs(shard, 0, 0)?;
+            let mut inputs = broker.inputs(shard, Position::at(0), Position::at(0))?;
             loop {
                 let mut found = 0;
                 while let Some(batch) = inputs.poll(Input::Orders, POLL_RECORDS)? {
@@ -162,9 +164,9 @@ fn engine(task: &Task, delivery: Delivery) -> Result<Figures> {
             eprintln!("{event:?}");
         }
     }
-    lanes.iter().for_each(Lane::begin_stop);
+    lanes.iter().for_each(|lane| lane.begin_stop(STOP_WITHIN));
     for lane in lanes {
-        lane.join(Duration::from_secs(10));
+        lane.join(STOP_WITHIN);
     }
     figures
 }

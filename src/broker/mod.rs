@@ -37,6 +37,14 @@ pub enum Fault {
         /// Topic and partition.
         what: String,
     },
+    /// What had been read in front of this offset was lost to an unclean election; other records may stand in its place.
+    #[error("what had been read of {what} in front of offset {asked} was lost to an unclean leader election")]
+    Overwritten {
+        /// The offset asked for.
+        asked: i64,
+        /// Topic and partition.
+        what: String,
+    },
     /// Will not pass without a person: no such topic, not authorised, wrong configuration.
     #[error("{0}")]
     Fatal(String),
@@ -70,6 +78,25 @@ pub struct Record<'a> {
 
 /// One header of a record: name and value.
 pub type Header = (String, Option<Vec<u8>>);
+
+/// From where to read a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Offset of the first record wanted.
+    pub offset: i64,
+    /// Leader epoch of the record in front of it, which was read before; -1 if there is none, or it is not known. If that
+    /// record is no longer there, reading fails with [`Fault::Overwritten`] or [`Fault::OutOfRange`], whatever stands in
+    /// its place.
+    pub leader_epoch: i32,
+}
+
+impl Position {
+    /// An offset, whatever stands in front of it.
+    #[must_use]
+    pub const fn at(offset: i64) -> Self {
+        Self { offset, leader_epoch: -1 }
+    }
+}
 
 /// Consecutive records of one input, owned until dropped.
 pub trait Records: Send {
@@ -170,8 +197,9 @@ pub struct Outgoing<'a> {
 /// What a commit that succeeded went through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// A broker error, a time-out or a slow answer was seen meanwhile: a duplicate of the EndTxn request may still be
-    /// under way and strike the next transaction, so the writer must be replaced before it.
+    /// The EndTxn request was sent more than once: a duplicate may still be under way and strike the next transaction,
+    /// so the writer must be replaced before it. That it took long is no reason: a broker that is always slow would have
+    /// every writer replaced for ever.
     pub suspicious: bool,
 }
 
@@ -222,8 +250,8 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Partition counts and topic ids, asked for now.
     fn topics(&self, timeout: Duration) -> Result<TopicFacts, Fault>;
-    /// Opens both inputs of `shard`, each from the given offset.
-    fn inputs(&self, shard: u32, orders_from: i64, stock_from: i64) -> Result<Self::Inputs, Fault>;
+    /// Opens both inputs of `shard`.
+    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<Self::Inputs, Fault>;
     /// Makes a producer with the shard's transactional.id (decisions topic + partition). Does not initialise it.
     fn writer(&self, shard: u32) -> Result<Self::Writer, Fault>;
     /// Opens the log of `shard` from an offset; 0 is its start, and a log that no longer begins there is a fault of

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stdout};
 use std::time::{Duration, Instant};
 
-use crate::lane::status::{COMMIT_BUCKETS_MS, LaneSnapshot};
+use crate::lane::snapshot::{COMMIT_BUCKETS_MS, LaneSnapshot};
 use crate::wire::proto::{Outcome, Reason};
 
 /// Between two pictures on a terminal.

@@ -7,7 +7,7 @@ use super::inputs::KafkaInputs;
 use super::log_reader::KafkaLogReader;
 use super::settings::Settings;
 use super::writer::KafkaWriter;
-use crate::broker::{Broker, Fault, TopicFacts};
+use crate::broker::{Broker, Fault, Position, TopicFacts};
 
 /// Apache Kafka, by librdkafka.
 pub struct KafkaBroker {
@@ -49,7 +49,7 @@ impl Broker for KafkaBroker {
         Ok(facts)
     }
 
-    fn inputs(&self, shard: u32, orders_from: i64, stock_from: i64) -> Result<KafkaInputs, Fault> {
+    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<KafkaInputs, Fault> {
         KafkaInputs::open(&self.settings, &self.control, shard, orders_from, stock_from)
     }
 

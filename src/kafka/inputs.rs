@@ -16,7 +16,7 @@ use super::fault::{Problem, fault};
 use super::ffi::{Batch, Found, Owner, Partition};
 use super::graveyard::Buried;
 use super::settings::Settings;
-use crate::broker::{Ends, Fault, Header, Input, Inputs, Record, Records, Wake};
+use crate::broker::{Ends, Fault, Header, Input, Inputs, Position, Record, Records, Wake};
 use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
 
 /// Most records taken at once: bounds the list of pointers to them.
@@ -52,6 +52,8 @@ pub(super) struct Reading {
     shard: u32,
     control: Control,
     pub(super) position: i64,
+    /// Where it began, until librdkafka could be told to have the leader epoch compared.
+    unverified: Option<Position>,
     failed: Option<Fault>,
     /// Somebody was woken for what waits and has not taken it: who does not want it now must not be woken over and over.
     noticed: bool,
@@ -62,13 +64,16 @@ impl Reading {
         owner: Owner,
         control: Control,
         (topic, shard): (&str, u32),
-        from: i64,
+        from: Position,
         waker: Unparker,
     ) -> Result<Self, Fault> {
-        let partition = Partition::start(owner, topic, shard, from, waker)
-            .map_err(|problem| problem.fault(&format!("read {topic}[{shard}] from {from}")))?;
+        let Position { offset: position, .. } = from;
+        let partition = Partition::start(owner, topic, shard, position, waker)
+            .map_err(|problem| problem.fault(&format!("read {topic}[{shard}] from {position}")))?;
         let partition = Buried::new(partition);
-        Ok(Self { partition, topic: topic.to_owned(), shard, control, position: from, failed: None, noticed: false })
+        let unverified = (from.leader_epoch >= 0).then_some(from);
+        let topic = topic.to_owned();
+        Ok(Self { partition, topic, shard, control, position, unverified, failed: None, noticed: false })
     }
 
     /// Whether something waits that nobody was told of since the last [`Reading::take`].
@@ -84,6 +89,14 @@ impl Reading {
         if let Some(fault) = &self.failed {
             return Err(fault.clone());
         }
+        // librdkafka knows a partition by name only until its topic's metadata is there; nothing arrives before. What has
+        // arrived by now is fetched again once the leader epoch was compared.
+        if let Some(from) = self.unverified
+            && !self.partition.is_empty()
+            && self.partition.verify(from.offset, from.leader_epoch)
+        {
+            self.unverified = None;
+        }
         let (position, mut problem) = (&mut self.position, None);
         let batch = self.partition.take(most.clamp(1, TAKE_RECORDS), &mut |found| match found {
             Found::Record(offset) if offset >= *position => *position = offset + 1,
@@ -96,12 +109,15 @@ impl Reading {
                 problem.get_or_insert(error);
             }
         });
+        if batch.is_some() && self.unverified.is_some() {
+            problem.get_or_insert(Problem::new(Code::Inconsistent, "the leader epoch could not be compared"));
+        }
         let Some(problem) = problem else { return Ok(batch) };
-        let repeated = problem.code == Code::Inconsistent;
+        let withheld = problem.code == Code::Inconsistent;
         let fault = self.fault(&problem);
         self.failed = Some(fault.clone());
-        // A batch with a repeated record in it must not be handed out at all.
-        if repeated { Err(fault) } else { batch.map(Some).map(Ok).unwrap_or(Err(fault)) }
+        // A batch with a repeated or unverified record in it must not be handed out at all.
+        if withheld { Err(fault) } else { batch.map(Some).map(Ok).unwrap_or(Err(fault)) }
     }
 
     fn fault(&self, problem: &Problem) -> Fault {
@@ -110,11 +126,11 @@ impl Reading {
         let owner = self.control.owner();
         match problem.code {
             Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
+                let asked = self.position;
                 let place = (self.topic.as_str(), self.shard);
                 match watermarks(self.control.client(), &owner, place, QUESTION_TIMEOUT) {
-                    Ok((begin, end)) if self.position < begin || self.position > end => {
-                        Fault::OutOfRange { asked: self.position, begin, end, what }
-                    }
+                    Ok((begin, end)) if asked < begin || asked > end => Fault::OutOfRange { asked, begin, end, what },
+                    Ok(_) if problem.code == Code::LogTruncation => Fault::Overwritten { asked, what },
                     // In range after all: an election, or the broker that was asked did not know the end yet.
                     Ok(_) | Err(_) => passes(),
                 }
@@ -157,8 +173,8 @@ impl KafkaInputs {
         settings: &Settings,
         control: &Control,
         shard: u32,
-        orders_from: i64,
-        stock_from: i64,
+        orders_from: Position,
+        stock_from: Position,
     ) -> Result<Self, Fault> {
         let what = format!("make a consumer for shard {shard}");
         let consumer = clients::inputs(settings).create_with_context(Context::default());

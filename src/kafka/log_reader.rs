@@ -14,7 +14,7 @@ use super::ffi::Owner;
 use super::graveyard::Buried;
 use super::inputs::Reading;
 use super::settings::Settings;
-use crate::broker::{Fault, LogReader};
+use crate::broker::{Fault, LogReader, Position};
 
 /// Most records handed out by one call.
 const READ_RECORDS: usize = 1_024;
@@ -37,7 +37,8 @@ impl KafkaLogReader {
         let parker = Parker::new();
         let owner = Arc::clone(&consumer) as Owner;
         let place = (settings.topics.decisions.as_str(), shard);
-        let reading = Reading::start(owner, control.clone(), place, from_offset, parker.unparker().clone())?;
+        let from = Position::at(from_offset);
+        let reading = Reading::start(owner, control.clone(), place, from, parker.unparker().clone())?;
         Ok(Self { consumer, reading, parker })
     }
 }

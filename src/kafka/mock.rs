@@ -16,7 +16,9 @@ use super::inputs::{KafkaInputs, KafkaRecords};
 use super::log_reader::KafkaLogReader;
 use super::settings::Settings;
 use super::writer::KafkaWriter;
-use crate::broker::{Broker, Ends, Fault, Header, Input, Inputs, Record, Records, TimestampKind, TopicFacts, Wake};
+use crate::broker::{
+    Broker, Ends, Fault, Header, Input, Inputs, Position, Record, Records, TimestampKind, TopicFacts, Wake,
+};
 
 /// A cluster in this process; gone when dropped. Clients of any kind may connect to it.
 pub struct EmbeddedCluster {
@@ -130,7 +132,7 @@ impl Broker for MockBroker {
         Ok(facts)
     }
 
-    fn inputs(&self, shard: u32, orders_from: i64, stock_from: i64) -> Result<MockInputs, Fault> {
+    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<MockInputs, Fault> {
         self.0.inputs(shard, orders_from, stock_from).map(MockInputs)
     }
 
@@ -190,7 +192,7 @@ mod tests {
         });
         assert_eq!(values, [b"link".to_vec()]);
 
-        let mut inputs = broker.inputs(1, 0, 0).expect("consumers are made");
+        let mut inputs = broker.inputs(1, Position::at(0), Position::at(0)).expect("consumers are made");
         inputs.tick().expect("there is room");
         let batch = until(|| {
             inputs.wait(Duration::from_millis(20));

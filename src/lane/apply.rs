@@ -8,8 +8,9 @@ use super::Step;
 use super::exchange::{ApplyFault, Exchange, Start, Stop};
 use super::life::Life;
 use super::settings::{FETCH_RETRY_MS, LONGEST_WAIT, LaneSettings};
-use super::status::{LaneStatus, Phase};
-use crate::broker::{Broker, Fault, Inputs};
+use super::snapshot::Phase;
+use super::status::LaneStatus;
+use crate::broker::{Broker, Fault, Input, Inputs};
 use crate::log::step::Now;
 
 /// The apply half of one lane.
@@ -113,7 +114,7 @@ impl<B: Broker> ApplyHalf<B> {
             self.opening = Some((start, at_ms));
             return Ok(Step::Wait(Duration::from_millis(at_ms - now.steady_ms)));
         }
-        let inputs = match common.broker.inputs(common.shard, start.orders_from, start.stock_from) {
+        let inputs = match common.broker.inputs(common.shard, start.from(Input::Orders), start.from(Input::Stock)) {
             Ok(inputs) => inputs,
             Err(fault @ (Fault::Transient(_) | Fault::Fenced(_))) => {
                 common.status.set_phase(Phase::CatchingUp, Some(fault.to_string()));

@@ -12,7 +12,8 @@ use super::recover::Recovering;
 use super::settings::{
     FAILED_RETRY_MS, LOG_END_TIMEOUT, LONGEST_WAIT, LaneSettings, RETAKE_FIRST_MS, RETAKE_LONGEST_MS,
 };
-use super::status::{BatchFigures, LaneStatus, Phase};
+use super::snapshot::Phase;
+use super::status::{BatchFigures, LaneStatus};
 use super::work::Work;
 use super::{LaneEvent, Step};
 use crate::broker::Broker;
@@ -68,6 +69,9 @@ impl<B: Broker> CommitHalf<B> {
     pub fn step(&mut self, now: Now) -> Step {
         match (self.exchange.stopping(), &self.state) {
             (Stop::AtOnce, _) | (Stop::Graceful, State::Down { .. } | State::Taking) => return Step::Ended,
+            (Stop::Graceful, State::Idle | State::Committing { .. }) => {
+                self.driver.unassign(self.exchange.finish_by_ms())
+            }
             (_, &State::Down { until_ms }) if now.steady_ms < until_ms => {
                 return Step::Wait(Duration::from_millis(until_ms - now.steady_ms).min(LONGEST_WAIT));
             }
@@ -123,7 +127,8 @@ impl<B: Broker> CommitHalf<B> {
         let ledger = recovered.into_ledger().expect("a shard is taken only after its genesis was read");
         self.status.set_phase(Phase::CatchingUp, None);
         let (orders_from, stock_from) = (tail.orders_next, tail.stock_next);
-        self.exchange.begin(Start { life, ledger, orders_from, stock_from });
+        let leader_epochs = tail.leader_epochs;
+        self.exchange.begin(Start { life, ledger, orders_from, stock_from, leader_epochs });
         self.tell(LaneEvent::Running { shard: self.shard, epoch: tail.epoch });
         self.state = State::Idle;
         Step::Again

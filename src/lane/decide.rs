@@ -288,7 +288,7 @@ mod tests {
             owner: String::new(),
             accept_loss: false,
         };
-        let start = Start { life: 1, ledger, orders_from: 0, stock_from: 0 };
+        let start = Start { life: 1, ledger, orders_from: 0, stock_from: 0, leader_epochs: [-1; 2] };
         Decider::new(0, Arc::new(settings), start, Box::default())
     }
 

@@ -7,8 +7,9 @@ use std::thread::Thread;
 use crossbeam::queue::ArrayQueue;
 use thiserror::Error;
 
+use super::place;
 use super::work::Work;
-use crate::broker::{Fault, Wake};
+use crate::broker::{Fault, Input, Position, Wake};
 use crate::ledger::Ledger;
 
 /// Batches handed over and not yet taken: one, and only while the commit half is idle, so that a batch grows until
@@ -29,6 +30,16 @@ pub struct Start {
     pub orders_from: i64,
     /// First offset of `stock` that is not decided.
     pub stock_from: i64,
+    /// Leader epochs of the records in front of these, of `orders` and of `stock`; -1: not to be compared.
+    pub leader_epochs: [i32; 2],
+}
+
+impl Start {
+    /// From where to read `input` on.
+    pub(super) fn from(&self, input: Input) -> Position {
+        let offset = if input == Input::Stock { self.stock_from } else { self.orders_from };
+        Position { offset, leader_epoch: self.leader_epochs[place(input)] }
+    }
 }
 
 /// Why the apply half cannot go on with its life.
@@ -99,6 +110,8 @@ pub struct Exchange {
     /// The apply half was stopped gracefully and has handed over all it had.
     drained: AtomicBool,
     stop: AtomicU8,
+    /// Until when a lane that was asked to end may commit, ms of the lane's clock.
+    finish_by_ms: AtomicU64,
     pub(super) apply_bell: Bell,
     pub(super) commit_bell: Bell,
 }
@@ -119,6 +132,7 @@ impl Default for Exchange {
             idle: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             stop: AtomicU8::new(Stop::No as u8),
+            finish_by_ms: AtomicU64::new(u64::MAX),
             apply_bell: Bell::default(),
             commit_bell: Bell::default(),
         }
@@ -133,6 +147,19 @@ impl Exchange {
             1 => Stop::Graceful,
             _ => Stop::AtOnce,
         }
+    }
+
+    /// Asks the lane to commit what it has decided until `by_ms` of its clock ([`Now::steady_ms`]), and to end.
+    ///
+    /// [`Now::steady_ms`]: crate::log::step::Now::steady_ms
+    pub fn finish(&self, by_ms: u64) {
+        self.finish_by_ms.store(by_ms, Ordering::Release);
+        self.stop(Stop::Graceful);
+    }
+
+    /// Until when it may commit, once it was asked to end.
+    pub(super) fn finish_by_ms(&self) -> u64 {
+        self.finish_by_ms.load(Ordering::Acquire)
     }
 
     /// Asks the lane to end. A stronger wish stands.

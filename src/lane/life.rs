@@ -12,11 +12,11 @@ use super::place;
 use super::settings::{
     ASK_AGAIN_AFTER_MS, ASK_ENDS_EVERY_MS, FETCH_RETRY_MS, LONGEST_WAIT, MAX_POLL_RECORDS, MAX_RUN_RECORDS,
 };
-use super::status::Phase;
+use super::snapshot::Phase;
 use super::tick::{Situation, Ticker};
 use super::work::Work;
-use crate::broker::{Broker, End, Ends, Fault, Input, Inputs, Records};
-use crate::log::refusal::resume_after_loss;
+use crate::broker::{Broker, End, Ends, Fault, Input, Inputs, Position, Records};
+use crate::log::refusal::{Refusal, resume_after_loss};
 use crate::log::step::Now;
 
 /// Both inputs, in the order in which they are polled: what is equal in time is applied stock first.
@@ -44,6 +44,8 @@ pub(super) struct Life<I: Inputs> {
     /// Something was left unpolled in the last step, so that waiting for the inputs would not wait at all.
     unpolled: bool,
     paused: bool,
+    /// Leader epochs of the last records decided, of `orders` and of `stock`; -1 where none is to be compared.
+    leader_epochs: [i32; 2],
 }
 
 #[derive(Clone, Copy)]
@@ -58,6 +60,7 @@ impl<I: Inputs> Life<I> {
     pub(super) fn new<B: Broker<Inputs = I>>(common: &Common<B>, start: Start, inputs: I, work: Box<Work>) -> Self {
         Life {
             number: start.life,
+            leader_epochs: start.leader_epochs,
             inputs,
             merge: Merge::new(start.orders_from, start.stock_from),
             ticker: Ticker::default(),
@@ -133,8 +136,7 @@ impl<I: Inputs> Life<I> {
             return Ok(false);
         }
         if self.broken {
-            let (orders, stock) = (self.decider.next_offset(Input::Orders), self.decider.next_offset(Input::Stock));
-            match self.reopen(common, orders, stock) {
+            match self.reopen(common, self.next(Input::Orders), self.next(Input::Stock)) {
                 Ok(()) => {}
                 Err(Fault::Transient(_) | Fault::Fenced(_)) => {
                     self.fetch_from_ms = now.steady_ms + FETCH_RETRY_MS;
@@ -165,6 +167,10 @@ impl<I: Inputs> Life<I> {
                     self.give_up_lost(common, input, asked, begin, end)?;
                     return Ok(true);
                 }
+                Err(Fault::Overwritten { asked, .. }) => {
+                    let (shard, topic) = (common.shard, name(input));
+                    return Err(ApplyFault::Lost(Refusal::Overwritten { shard, topic, asked }));
+                }
                 Err(fault @ Fault::Fatal(_)) => return Err(ApplyFault::Inputs(fault)),
             }
             self.merge.position(input, self.inputs.position(input));
@@ -193,20 +199,29 @@ impl<I: Inputs> Life<I> {
         begin: i64,
         end: i64,
     ) -> Result<(), ApplyFault> {
-        let name = if input == Input::Stock { "stock" } else { "orders" };
         let accept = common.settings.accept_loss;
-        let from = resume_after_loss(common.shard, name, asked, begin, end, accept).map_err(ApplyFault::Lost)?;
-        let next = |of| if of == input { from } else { self.decider.next_offset(of) };
+        let from = resume_after_loss(common.shard, name(input), asked, begin, end, accept).map_err(ApplyFault::Lost)?;
+        let next = |of| if of == input { Position::at(from) } else { self.next(of) };
         let (orders, stock) = (next(Input::Orders), next(Input::Stock));
         self.reopen(common, orders, stock).map_err(ApplyFault::Inputs)
     }
 
+    /// Behind the last record decided.
+    fn next(&self, input: Input) -> Position {
+        Position { offset: self.decider.next_offset(input), leader_epoch: self.leader_epochs[place(input)] }
+    }
+
     /// Opens both inputs anew. What was received and not applied is dropped, and read again if it stands behind the
     /// offsets given.
-    fn reopen<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, orders: i64, stock: i64) -> Result<(), Fault> {
+    fn reopen<B: Broker<Inputs = I>>(
+        &mut self,
+        common: &Common<B>,
+        orders: Position,
+        stock: Position,
+    ) -> Result<(), Fault> {
         self.inputs = common.broker.inputs(common.shard, orders, stock)?;
         common.exchange.apply_bell.wakes(Some(self.inputs.waker()));
-        self.merge = Merge::new(orders, stock);
+        self.merge = Merge::new(orders.offset, stock.offset);
         self.pending = Default::default();
         self.broken = false;
         Ok(())
@@ -233,6 +248,9 @@ impl<I: Inputs> Life<I> {
         let (records, from) = pending.first();
         let to = records.len().min(from + count.min(MAX_RUN_RECORDS));
         let applied = self.decider.decide(input, records, from, to);
+        if applied > 0 {
+            self.leader_epochs[place(input)] = records.get(from + applied - 1).leader_epoch;
+        }
         pending.applied(applied);
         self.merge.applied(input, applied);
         true
@@ -317,6 +335,11 @@ impl<I: Inputs> Life<I> {
         // Not less than 1 ms: a Tick that is due while its record is pending would make this a spin.
         Duration::from_millis(wait_ms.max(1)).min(LONGEST_WAIT)
     }
+}
+
+/// What an input is called.
+fn name(input: Input) -> &'static str {
+    if input == Input::Stock { "stock" } else { "orders" }
 }
 
 /// Said of a shard whose ledger is full.

@@ -25,6 +25,7 @@ mod outbox; // the open batch
 mod pending; // records received and not yet applied
 pub mod recover; // brings a ledger to where its log ends
 pub mod settings;
+pub mod snapshot; // what a lane told about itself at one moment
 pub mod status;
 pub mod tally; // decisions counted by outcome and reason
 #[cfg(test)]
@@ -34,7 +35,8 @@ pub mod tick; // when to ask the broker for its time
 pub mod work; // a batch, its counts, and its recycled buffers
 
 pub use settings::{BatchLimits, LaneSettings, LedgerSettings};
-pub use status::{LaneSnapshot, LaneStatus, Phase};
+pub use snapshot::{LaneSnapshot, Phase};
+pub use status::LaneStatus;
 pub use threads::{Lane, LaneEvent};
 
 /// What a half wants after a step.

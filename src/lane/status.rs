@@ -5,50 +5,12 @@ use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::snapshot::{COMMIT_BUCKETS_MS, InputSnapshot, LaneSnapshot, Phase, RecoverySnapshot};
 use super::tally::{CELLS, Tally, pair};
 use crate::broker::{Ends, Input};
 use crate::ledger::Pressure;
 use crate::log::Counts;
 use crate::log::take::{Progress, Tail};
-use crate::wire::proto::{Outcome, Reason};
-
-/// Where a shard is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// Fencing its predecessor and finding the end of its log.
-    #[default]
-    Taking,
-    /// Replaying its log.
-    Recovering,
-    /// Works, and has yet to reach the end that its inputs had when it began.
-    CatchingUp,
-    /// Works, and has caught up since it was taken.
-    Running,
-    /// Takes no orders for a while; the reason says why.
-    Paused,
-    /// Failed or was fenced, and tries again after a pause; the reason says why.
-    BackingOff,
-    /// Ended, because it was told to.
-    Stopped,
-    /// Stays down until a person does something; the reason says what.
-    Failed,
-}
-
-const PHASES: [Phase; 8] = [
-    Phase::Taking,
-    Phase::Recovering,
-    Phase::CatchingUp,
-    Phase::Running,
-    Phase::Paused,
-    Phase::BackingOff,
-    Phase::Stopped,
-    Phase::Failed,
-];
-
-/// Upper bounds of the commit latency's buckets, in ms; the last bucket has none. From well below the 5 ms that a quiet
-/// broker takes to the longest time-out.
-pub const COMMIT_BUCKETS_MS: [u64; 14] = [1, 2, 4, 6, 8, 12, 20, 35, 60, 100, 250, 1_000, 5_000, 30_000];
 
 /// The halves of a lane, as the watchdog tells them apart.
 #[derive(Clone, Copy, Debug)]
@@ -135,83 +97,6 @@ pub struct LaneStatus {
     ledger_bytes: AtomicU64,
 }
 
-/// A copy of one input's figures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InputSnapshot {
-    /// Every record below this offset is decided and committed.
-    pub position: i64,
-    /// The last stable offset when it was last asked for; below 0: never.
-    pub stable: i64,
-    /// The high watermark when it was last asked for; below 0: never.
-    pub high: i64,
-    /// How long some upstream transaction has kept the stable offset from moving; 0 while none does.
-    pub stable_age_ms: u64,
-}
-
-/// How far a recovery is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecoverySnapshot {
-    /// Decisions replayed.
-    pub decisions: u64,
-    /// Offset in the log that was read last.
-    pub offset: i64,
-    /// Where the log ended when it was begun to be read; below 0: not known.
-    pub end: i64,
-}
-
-/// A copy of all figures.
-#[derive(Clone, Debug, Default)]
-pub struct LaneSnapshot {
-    /// Where the shard is in its life.
-    pub phase: Phase,
-    /// Why, if that is not the normal course.
-    pub reason: Option<String>,
-    /// How often the shard has changed owner.
-    pub epoch: u64,
-    /// Sequence of the last decision that is committed.
-    pub sequence: u64,
-    /// The shard's time, ms since the Unix epoch.
-    pub shard_time_ms: i64,
-    /// `orders`.
-    pub orders: InputSnapshot,
-    /// `stock`.
-    pub stock: InputSnapshot,
-    /// The last recovery.
-    pub recovery: RecoverySnapshot,
-    /// Batches committed.
-    pub batches: u64,
-    /// Decisions of the last batch.
-    pub last_decisions: u64,
-    /// Links of the last batch.
-    pub last_links: u64,
-    /// Bytes of the last batch.
-    pub last_bytes: u64,
-    /// Decisions committed, by outcome and reason; those that occurred.
-    pub decisions: Vec<(Outcome, Reason, u64)>,
-    /// Records that went to `dead-letters`.
-    pub dead_letters: u64,
-    /// Replies that asked for a partition that `replies` does not have, and were not written.
-    pub lost_replies: u64,
-    /// Times the log was looked at because a commit failed or looked odd.
-    pub looks: u64,
-    /// Batches whose remaining links had to be sent again.
-    pub resends: u64,
-    /// Ticks published.
-    pub ticks: u64,
-    /// Sum of all commits' times.
-    pub commit_ms: u64,
-    /// Commits in each bucket of [`COMMIT_BUCKETS_MS`], and above the last.
-    pub commit_buckets: [u64; COMMIT_BUCKETS_MS.len() + 1],
-    /// Orders held or committed.
-    pub open_orders: u64,
-    /// Closed identities remembered.
-    pub remembered: u64,
-    /// Stock rows.
-    pub rows: u64,
-    /// Bytes set aside for the ledger.
-    pub ledger_bytes: u64,
-}
-
 impl Default for LaneStatus {
     fn default() -> Self {
         LaneStatus {
@@ -248,7 +133,7 @@ impl Default for LaneStatus {
 impl LaneStatus {
     /// Where the shard is in its life.
     pub fn phase(&self) -> Phase {
-        PHASES[usize::from(self.phase.load(Relaxed))]
+        Phase::ALL[usize::from(self.phase.load(Relaxed))]
     }
 
     pub(super) fn set_phase(&self, phase: Phase, reason: Option<String>) {
@@ -395,8 +280,8 @@ impl LaneStatus {
             commit_ms: self.commit_ms.load(Relaxed),
             commit_buckets: std::array::from_fn(|i| self.commit_buckets[i].load(Relaxed)),
             open_orders: self.open_orders.load(Relaxed),
-            remembered: self.remembered.load(Relaxed),
-            rows: self.rows.load(Relaxed),
+            remembered_ids: self.remembered.load(Relaxed),
+            stock_rows: self.rows.load(Relaxed),
             ledger_bytes: self.ledger_bytes.load(Relaxed),
         }
     }

@@ -9,8 +9,8 @@ use prost::Message as _;
 
 use super::settings::{BatchLimits, LaneSettings, LedgerSettings};
 use super::{Lane, LaneEvent, Phase, clock};
-use crate::broker::memory::{Cluster, Layout, MemoryBroker, Message, Topic};
-use crate::broker::{Broker, TimestampKind};
+use crate::broker::memory::{Call, Cluster, Layout, MemoryBroker, Message, Site, Topic, Trouble};
+use crate::broker::{Broker, Position, TimestampKind};
 use crate::ledger::FingerprintKey;
 use crate::wire::link::{genesis, genesis_value};
 use crate::wire::proto::{
@@ -122,7 +122,7 @@ fn orders_become_decisions_and_replies_in_one_log() {
     }
     until(&lane, |state| state.sequence == 5 && state.phase == Phase::Running);
     assert_eq!(told.recv_timeout(PATIENCE), Ok(LaneEvent::Running { shard: 0, epoch: 1 }));
-    lane.begin_stop();
+    lane.begin_stop(PATIENCE);
     assert!(lane.join(PATIENCE));
     use Outcome::{Applied, Duplicate, Rejected, Reserved};
     assert_eq!(outcomes(&cluster), [Applied, Reserved, Reserved, Rejected, Duplicate]);
@@ -144,7 +144,7 @@ fn a_lane_that_is_stopped_commits_what_is_open_and_its_successor_goes_on() {
         }
         // Stopped in the midst of it, whatever it has done by then.
         until(&lane, |state| state.sequence > u64::from(100 * round));
-        lane.begin_stop();
+        lane.begin_stop(PATIENCE);
         let status = lane.status().clone();
         assert!(lane.join(PATIENCE));
         let state = status.snapshot(0);
@@ -154,6 +154,29 @@ fn a_lane_that_is_stopped_commits_what_is_open_and_its_successor_goes_on() {
     let (lane, _told) = spawn(&cluster);
     until(&lane, |state| state.sequence == 501);
     assert_eq!(outcomes(&cluster).len(), 501);
+}
+
+#[test]
+fn a_lane_that_is_stopped_leaves_a_commit_that_fails_to_its_successor() {
+    /// Longer than anybody waits.
+    const AGES: Duration = Duration::from_secs(86_400);
+    let cluster = cluster();
+    let (lane, _told) = spawn(&cluster);
+    until(&lane, |state| state.phase == Phase::Running);
+    cluster.set_faults(|site: Site| (site.call == Call::Commit).then_some(Trouble::Refuse));
+    cluster.publish(Topic::Orders, 0, place(&cluster, 1)).unwrap();
+    // By the time that a commit was refused the lane looks, and would look until it got an answer.
+    let patience = Instant::now() + PATIENCE;
+    while cluster.end(Topic::Decisions, 0).unwrap().high == 3 {
+        assert!(Instant::now() < patience, "the lane never tried to commit");
+        std::thread::yield_now();
+    }
+    lane.begin_stop(AGES);
+    assert!(lane.join(PATIENCE));
+    cluster.clear_faults();
+    let (lane, _told) = spawn(&cluster);
+    until(&lane, |state| state.sequence == 1);
+    assert_eq!(outcomes(&cluster), [Outcome::Rejected]);
 }
 
 #[test]
@@ -185,7 +208,7 @@ fn a_mass_expiry_is_cut_into_links_and_ends_every_hold_once() {
     cluster.publish(Topic::Stock, 0, receive(&cluster, 1)).unwrap();
     let (lane, _told) = spawn(&cluster);
     until(&lane, |state| state.sequence == u64::from(2 * HOLDS + 2));
-    lane.begin_stop();
+    lane.begin_stop(PATIENCE);
     assert!(lane.join(PATIENCE));
     let expired = outcomes(&cluster).into_iter().filter(|&outcome| outcome == Outcome::Expired).count();
     assert_eq!(expired, HOLDS as usize);
@@ -207,7 +230,7 @@ fn a_full_ledger_pauses_the_shard_and_one_with_more_room_goes_on() {
         cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
     }
     until(&lane, |state| state.phase == Phase::Paused);
-    lane.begin_stop();
+    lane.begin_stop(PATIENCE);
     assert!(lane.join(PATIENCE));
     assert_eq!(outcomes(&cluster).len(), 3);
     assert!(links(&cluster).iter().all(|link| !link.decisions.is_empty()), "a paused shard writes nothing");
@@ -227,7 +250,7 @@ impl Broker for Buggy {
         self.0.topics(timeout)
     }
 
-    fn inputs(&self, _: u32, _: i64, _: i64) -> Result<Self::Inputs, crate::broker::Fault> {
+    fn inputs(&self, _: u32, _: Position, _: Position) -> Result<Self::Inputs, crate::broker::Fault> {
         panic!("planted")
     }
 

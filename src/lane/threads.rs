@@ -14,7 +14,8 @@ use super::apply::ApplyHalf;
 use super::commit::CommitHalf;
 use super::exchange::{Exchange, Stop};
 use super::settings::LaneSettings;
-use super::status::{Half, LaneStatus, Phase};
+use super::snapshot::Phase;
+use super::status::{Half, LaneStatus};
 use super::{Step, clock};
 use crate::broker::Broker;
 
@@ -112,9 +113,11 @@ impl Lane {
         &self.status
     }
 
-    /// Asks it to take no more input and commit what is open. Returns at once; [`Lane::join`] waits for it.
-    pub fn begin_stop(&self) {
-        self.exchange.stop(Stop::Graceful);
+    /// Asks it to take no more input, to commit what it has decided within `bound`, and to end. What meets a fault is
+    /// left to the next owner. Returns at once; [`Lane::join`] waits for it.
+    pub fn begin_stop(&self, bound: Duration) {
+        let bound_ms = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+        self.exchange.finish(super::clock::steady_ms().saturating_add(bound_ms));
     }
 
     /// The shard is somebody else's: asks it to end and leave everything as it is. Returns at once.

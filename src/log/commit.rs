@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     Committed(Batch),
     /// The log is not ours any more.
     Lost(Lost),
-    /// The shard is not assigned any more, so that nothing may be tried again.
+    /// The shard is to be let go, so that nothing is tried again.
     Stopped(Batch),
     /// The broker refuses for good.
     Refused(Fault),
@@ -97,9 +97,9 @@ impl Writing {
         matches!(self.phase, Phase::Idle)
     }
 
-    /// Whether a transaction is open or about to be, and may be finished though the shard is not assigned any more.
-    pub(super) fn is_finishing(&self) -> bool {
-        matches!(self.phase, Phase::Begin | Phase::Send(_) | Phase::Commit)
+    /// Whether nothing has to be looked for first, so that work may be finished though the shard is to be let go.
+    pub(super) fn may_finish(&self) -> bool {
+        !matches!(self.phase, Phase::Look(_))
     }
 
     /// Gives up; the batch that was under way.
@@ -120,7 +120,7 @@ impl Writing {
         self.phase = Phase::Begin;
     }
 
-    /// What to do next; nothing while it is idle. `finish_by_ms` is set once the shard is not assigned any more.
+    /// What to do next; nothing while it is idle. `finish_by_ms` is set once the shard is to be let go.
     pub(super) fn next<'a>(
         &'a mut self,
         taking: &'a mut Taking,
@@ -199,7 +199,9 @@ impl Writing {
             _ if look.is_lost() => look.outcome(),
             Ok(Turn::Reached { .. }) => look.outcome(),
             Ok(Turn::More | Turn::Topics(_)) => return Outcome::More,
-            Err(Dead::Empty | Dead::Fault(Fault::OutOfRange { .. })) => Err(Why::TailMissing),
+            Err(Dead::Empty | Dead::Fault(Fault::OutOfRange { .. } | Fault::Overwritten { .. })) => {
+                Err(Why::TailMissing)
+            }
             Err(Dead::Fault(fault)) => return Outcome::Refused(fault),
         };
         match (found, turn) {

@@ -41,8 +41,9 @@ impl<B: Broker, R: Replay> Driver<B, R> {
         self.owner.hand(batch);
     }
 
-    /// The shard is no longer assigned. A transaction that is open may be finished until `finish_by_ms` of
-    /// [`Now::steady_ms`]; nothing new is begun, nothing is tried again, and the shard is not taken again.
+    /// The shard is to be let go. What is handed over until `finish_by_ms` of [`Now::steady_ms`] is still committed;
+    /// nothing is tried again, and the shard is not taken again: after a fault, the next owner finds out. A shard that is
+    /// being taken is let go at once.
     pub fn unassign(&mut self, finish_by_ms: u64) {
         self.owner.unassign(finish_by_ms);
     }

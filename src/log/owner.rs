@@ -96,7 +96,7 @@ impl<R: Replay> Owner<R> {
     /// What to do or to say next.
     pub(super) fn next(&mut self, now: Now) -> Next<'_, R> {
         if let Some(finish_by_ms) = self.finish_by_ms {
-            let finishing = matches!(&self.stage, Stage::Writing(writing) if writing.is_finishing());
+            let finishing = matches!(&self.stage, Stage::Writing(writing) if writing.may_finish());
             if !finishing || now.steady_ms >= finish_by_ms {
                 self.finish_by_ms = None;
                 let batch = match self.give_up() {
@@ -197,7 +197,7 @@ mod tests {
     use super::super::replay::ReplayFault;
     use super::super::settings::{COMMIT_TIMEOUT, FATAL_MOST, SILENCE_MOST_MS, SILENCES_MOST};
     use super::*;
-    use crate::broker::{Fault, TopicFacts};
+    use crate::broker::{Committed, Fault, TopicFacts};
     use crate::wire::entry::LinkView;
     use crate::wire::link::{genesis, genesis_value};
     use crate::wire::proto::Genesis;
@@ -283,6 +283,20 @@ mod tests {
             }
         }
         panic!("waits for ever for a genesis");
+    }
+
+    #[test]
+    fn a_commit_that_took_long_leaves_the_reader_of_the_fence_its_time() {
+        let (mut owner, mut now) = (owner(), Now { steady_ms: 0, unix_ms: 0 });
+        answer_until(&mut owner, &mut now, |action| matches!(action, Action::Commit { .. }));
+        let committed = Event::Committed(Committed { suspicious: false });
+        assert!(matches!(owner.event(now, committed), Step::Again));
+        now.steady_ms += 2 * SILENCE_MOST_MS;
+        // A cold reader finds nothing at first.
+        for _ in 0..3 {
+            assert!(matches!(owner.next(now), Next::Do(Action::Read)), "the reader was given up");
+            assert!(matches!(owner.event(now, Event::Done), Step::Again));
+        }
     }
 
     #[test]

@@ -175,6 +175,20 @@ pub enum Refusal {
         /// Offset after the last.
         end: i64,
     },
+    /// The input, or the log, lost what had been read and goes on with other records in its place.
+    #[error(
+        "{topic}-{shard}: what stood in front of offset {asked} had been read, and was lost since to an unclean leader \
+         election; other records may stand in its place. Bring back the replica that held it, or name a new set of \
+         topics in the configuration; and forbid unclean elections"
+    )]
+    Overwritten {
+        /// The partition.
+        shard: u32,
+        /// `orders`, `stock` or `decisions`.
+        topic: &'static str,
+        /// The offset to resume from.
+        asked: i64,
+    },
     /// The broker refuses for good.
     #[error("decisions-{shard}: {fault}. `sluice check` names what the engine needs of the cluster")]
     Broker {
@@ -205,6 +219,7 @@ impl Refusal {
         match fault {
             Fault::OutOfRange { asked, begin, .. } if begin > asked => Refusal::Trimmed { shard, begin },
             Fault::OutOfRange { asked, end, .. } => Refusal::Truncated { shard, read: asked, end },
+            Fault::Overwritten { asked, .. } => Refusal::Overwritten { shard, topic: "decisions", asked },
             fault => Refusal::Broker { shard, fault },
         }
     }

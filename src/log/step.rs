@@ -87,7 +87,7 @@ pub enum Step<R> {
     Lost(Lost),
     /// A person is needed. Nothing is held any more.
     Refused(Refusal),
-    /// Unassigned: nothing is held any more. A batch that comes along may or may not be in the log; whoever takes the
+    /// Let go: nothing is held any more. A batch that comes along may or may not be in the log; whoever takes the
     /// shard next finds out.
     Stopped(Option<Batch>),
 }

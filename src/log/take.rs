@@ -24,6 +24,9 @@ pub struct Tail {
     pub orders_next: i64,
     /// First offset of `stock` that is not decided.
     pub stock_next: i64,
+    /// Leader epochs of the last records decided, of `orders` and of `stock`; -1 where there is none that means
+    /// anything, because nothing was decided or the topic is not the one that the genesis names.
+    pub leader_epochs: [i32; 2],
     /// The shard's time after the last link, in ms since the epoch.
     pub shard_time_ms: i64,
     /// Fences up to the one by which the shard was taken, that one included: the epoch of our links.
@@ -122,7 +125,12 @@ impl<R: Replay> Recovery<R> {
     pub(super) fn finish(self, fence_offset: i64) -> (R, Tail) {
         let chain = self.check.chain();
         let genesis = chain.genesis().expect("the chain begins with a genesis").clone();
+        let ids = self.facts.expect("the topics were asked for").ids;
+        let is_same = [genesis.orders_topic_id == ids[0], genesis.stock_topic_id == ids[1]];
+        let leader_epochs = [(Input::Orders, is_same[0]), (Input::Stock, is_same[1])]
+            .map(|(input, is_same)| if is_same { chain.last_leader_epoch(input) } else { -1 });
         let tail = Tail {
+            leader_epochs,
             genesis,
             hash: chain.last_hash(),
             next_sequence: chain.next_sequence(),

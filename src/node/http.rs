@@ -117,8 +117,9 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
-    use super::super::state::{NodeState, Phase, ShardState, tests::Fixed};
+    use super::super::state::{NodeState, ShardState, tests::Fixed};
     use super::*;
+    use crate::lane::{LaneSnapshot, Phase};
 
     /// Serves `state`, asks for `path` and gives status and body.
     fn get(state: NodeState, path: &str) -> (u16, String) {
@@ -145,10 +146,14 @@ mod tests {
         NodeState { assigned: true, shards, ..NodeState::default() }
     }
 
+    fn shard(shard: u32, phase: Phase) -> ShardState {
+        ShardState { shard, lane: LaneSnapshot { phase, ..LaneSnapshot::default() }, ..ShardState::default() }
+    }
+
     #[test]
     fn ready_is_503_and_says_which_shard_is_not_until_all_have_caught_up() {
-        let running = ShardState { phase: Phase::Running, ..ShardState::default() };
-        let recovering = ShardState { shard: 4, phase: Phase::Recovering, ..ShardState::default() };
+        let running = shard(0, Phase::Running);
+        let recovering = shard(4, Phase::Recovering);
         let (status, body) = get(node(vec![running.clone(), recovering]), "/ready");
         assert_eq!(status, 503);
         assert!(body.starts_with("shard 4 is recovering"), "{body}");
@@ -157,16 +162,17 @@ mod tests {
 
     #[test]
     fn live_answers_whatever_the_shards_do() {
-        let stopped = ShardState { phase: Phase::Stopped, ..ShardState::default() };
-        assert_eq!(get(node(vec![stopped]), "/live"), (200, "live\n".to_owned()));
+        assert_eq!(get(node(vec![shard(0, Phase::Failed)]), "/live"), (200, "live\n".to_owned()));
     }
 
     #[test]
     fn state_is_json_with_every_shard() {
-        let (status, body) = get(node(vec![ShardState { shard: 7, sequence: 41, ..ShardState::default() }]), "/state");
+        let (status, body) = get(node(vec![shard(7, Phase::Failed)]), "/state");
         let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
-        assert_eq!((status, &json["shards"][0]["shard"], &json["shards"][0]["sequence"]), (200, &7.into(), &41.into()));
-        assert_eq!(json["shards"][0]["phase"], "taking");
+        assert_eq!(
+            (status, &json["shards"][0]["shard"], &json["shards"][0]["phase"]),
+            (200, &7.into(), &"failed".into())
+        );
     }
 
     #[test]

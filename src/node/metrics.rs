@@ -14,7 +14,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::state::{InputState, NodeState, Phase, ShardState, StateSource};
+use super::state::{NodeState, ShardState, StateSource};
+use crate::lane::snapshot::{COMMIT_BUCKETS_MS, InputSnapshot, Phase, outcome_name, reason_name};
 
 /// What the endpoint says it serves.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -87,15 +88,16 @@ impl Families<'_> {
         Ok(())
     }
 
-    fn histograms<'s>(
+    /// Rows of a sum, and of each bucket's upper bound and count, that of the last one infinite (`f64::MAX`).
+    fn histograms(
         &mut self,
         Family(name, help, unit): Family,
-        rows: impl Iterator<Item = (Labels, f64, &'s [(f64, u64)])>,
+        rows: impl Iterator<Item = (Labels, f64, Vec<(f64, u64)>)>,
     ) -> fmt::Result {
         let mut family = self.encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
         for (labels, sum, buckets) in rows {
             let count = buckets.iter().map(|(_, count)| count).sum();
-            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, buckets, None)?;
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }
         Ok(())
     }
@@ -105,8 +107,8 @@ fn of_shard(shard: &ShardState) -> Labels {
     vec![("shard", shard.shard.to_string())]
 }
 
-fn inputs(shard: &ShardState) -> [(Labels, InputState); 2] {
-    [("orders", shard.orders), ("stock", shard.stock)].map(|(name, input)| {
+fn inputs(shard: &ShardState) -> [(Labels, InputSnapshot); 2] {
+    [("orders", shard.lane.orders), ("stock", shard.lane.stock)].map(|(name, input)| {
         let mut labels = of_shard(shard);
         labels.push(("input", name.to_owned()));
         (labels, input)
@@ -148,22 +150,24 @@ fn of_life(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
             Phase::ALL.map(|phase| {
                 let mut labels = of_shard(shard);
                 labels.push(("phase", phase.name().to_owned()));
-                (labels, if shard.phase == phase { 1.0 } else { 0.0 })
+                (labels, if shard.lane.phase == phase { 1.0 } else { 0.0 })
             })
         }),
     )?;
     families.gauges(
         Family("shard_epoch", "How often the shard has changed owner", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.epoch as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.epoch as f64)),
     )?;
     families.gauges(
         Family("shard_time", "The shard's time, since the Unix epoch", Some(Unit::Seconds)),
-        shards.iter().map(|shard| (of_shard(shard), shard.shard_time_ms as f64 / MS_PER_SECOND)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.shard_time_ms as f64 / MS_PER_SECOND)),
     )?;
     families.gauges(
         Family("recovery_remaining_offsets", "Offsets of the log that a recovery has still to read", None),
         shards.iter().map(|shard| {
-            let left = shard.recovery.map_or(0, |recovery| (recovery.end - recovery.offset).max(0));
+            let recovery = shard.lane.recovery;
+            let is_under_way = shard.lane.phase == Phase::Recovering;
+            let left = if is_under_way { (recovery.end - recovery.offset).max(0) } else { 0 };
             (of_shard(shard), left as f64)
         }),
     )
@@ -173,45 +177,49 @@ fn of_work(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
     families.counters(
         Family("decisions", "Decisions committed, by outcome and reason", None),
         shards.iter().flat_map(|shard| {
-            shard.decisions.iter().map(|decision| {
+            shard.lane.decisions.iter().map(|&(outcome, reason, count)| {
                 let mut labels = of_shard(shard);
-                labels.push(("outcome", decision.outcome.clone()));
-                labels.push(("reason", decision.reason.clone()));
-                (labels, decision.count)
+                labels.push(("outcome", outcome_name(outcome)));
+                labels.push(("reason", reason_name(reason)));
+                (labels, count)
             })
         }),
     )?;
     families.gauges(
         Family("last_sequence", "Sequence of the last decision that is committed", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.sequence as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.sequence as f64)),
     )?;
     families.counters(
         Family("dead_letters", "Records that could not be read", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.dead_letters)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.dead_letters)),
     )?;
     families.counters(
         Family("lost_replies", "Replies asked for in a partition that the topic does not have", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lost_replies)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.lost_replies)),
     )?;
     families.histograms(
         Family("commit_duration", "From the hand-over of a batch to the end of its commit", Some(Unit::Seconds)),
-        shards.iter().map(|shard| (of_shard(shard), shard.commit_seconds.sum, shard.commit_seconds.buckets.as_slice())),
+        shards.iter().map(|shard| {
+            let bounds = COMMIT_BUCKETS_MS.iter().map(|&ms| ms as f64 / MS_PER_SECOND).chain([f64::MAX]);
+            let buckets = bounds.zip(shard.lane.commit_buckets).collect();
+            (of_shard(shard), shard.lane.commit_ms as f64 / MS_PER_SECOND, buckets)
+        }),
     )?;
     families.counters(
         Family("log_looks", "Commits that were looked up in the log because they failed or looked odd", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.looks)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.looks)),
     )?;
     families.counters(
         Family("batch_resends", "Batches of which links had to be sent again", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.resends)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.resends)),
     )?;
     families.gauges(
         Family("last_batch_decisions", "Decisions of the last batch", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.last_batch.decisions as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.last_decisions as f64)),
     )?;
     families.gauges(
         Family("last_batch", "Size of the last batch", Some(Unit::Bytes)),
-        shards.iter().map(|shard| (of_shard(shard), shard.last_batch.bytes as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.last_bytes as f64)),
     )?;
     families.gauges(
         Family("input_position_offset", "Every record below it is decided and committed", None),
@@ -230,28 +238,34 @@ fn of_work(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
 fn of_ledgers(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
     families.gauges(
         Family("open_orders", "Orders held or committed", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.open_orders as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.open_orders as f64)),
     )?;
     families.gauges(
         Family("remembered_ids", "Identities remembered", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.remembered_ids as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.remembered_ids as f64)),
     )?;
     families.gauges(
         Family("ledger", "What a ledger takes", Some(Unit::Bytes)),
-        shards.iter().map(|shard| (of_shard(shard), shard.remembered_bytes as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.ledger_bytes as f64)),
     )?;
     families.gauges(
         Family("stock_rows", "Stock rows (pool and SKU)", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.stock_rows as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.lane.stock_rows as f64)),
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::{DecisionCount, HistogramState, tests::Fixed};
+    use super::super::state::tests::Fixed;
     use super::*;
+    use crate::lane::LaneSnapshot;
+    use crate::wire::proto::{Outcome, Reason};
 
-    fn page(shards: Vec<ShardState>) -> String {
+    fn page(lane: LaneSnapshot) -> String {
+        page_of(vec![ShardState { shard: 3, lane, ..ShardState::default() }])
+    }
+
+    fn page_of(shards: Vec<ShardState>) -> String {
         Metrics::new(Arc::new(Fixed(NodeState { shards, ..NodeState::default() }))).page()
     }
 
@@ -262,18 +276,12 @@ mod tests {
 
     #[test]
     fn figures_carry_base_units_and_counters_end_in_total() {
-        let shard = ShardState {
-            shard: 3,
-            orders: InputState { position: 10, stable: 40, high: 50, stable_age_ms: 1_500 },
-            decisions: vec![DecisionCount {
-                outcome: "rejected".to_owned(),
-                reason: "out_of_stock".to_owned(),
-                count: 7,
-            }],
-            remembered_bytes: 1_024,
-            ..ShardState::default()
-        };
-        let page = page(vec![shard]);
+        let page = page(LaneSnapshot {
+            orders: InputSnapshot { position: 10, stable: 40, high: 50, stable_age_ms: 1_500 },
+            decisions: vec![(Outcome::Rejected, Reason::OutOfStock, 7)],
+            ledger_bytes: 1_024,
+            ..LaneSnapshot::default()
+        });
         check(&page, r#"sluice_decisions_total{shard="3",outcome="rejected",reason="out_of_stock"} 7"#);
         check(&page, r#"sluice_input_lag_offsets{shard="3",input="orders"} 40.0"#);
         check(&page, r#"sluice_input_stable_age_seconds{shard="3",input="orders"} 1.5"#);
@@ -283,23 +291,26 @@ mod tests {
 
     #[test]
     fn the_histogram_of_commits_is_cumulative_and_ends_at_infinity() {
-        let commit_seconds = HistogramState { sum: 0.5, buckets: vec![(0.01, 2), (0.1, 3), (f64::MAX, 1)] };
-        let page = page(vec![ShardState { commit_seconds, ..ShardState::default() }]);
-        check(&page, r#"sluice_commit_duration_seconds_bucket{le="0.01",shard="0"} 2"#);
-        check(&page, r#"sluice_commit_duration_seconds_bucket{le="0.1",shard="0"} 5"#);
-        check(&page, r#"sluice_commit_duration_seconds_bucket{le="+Inf",shard="0"} 6"#);
-        check(&page, r#"sluice_commit_duration_seconds_count{shard="0"} 6"#);
+        let mut lane = LaneSnapshot { commit_ms: 500, ..LaneSnapshot::default() };
+        (lane.commit_buckets[0], lane.commit_buckets[4]) = (2, 3);
+        *lane.commit_buckets.last_mut().expect("there are some") = 1;
+        let page = page(lane);
+        check(&page, r#"sluice_commit_duration_seconds_bucket{le="0.001",shard="3"} 2"#);
+        check(&page, r#"sluice_commit_duration_seconds_bucket{le="0.008",shard="3"} 5"#);
+        check(&page, r#"sluice_commit_duration_seconds_bucket{le="+Inf",shard="3"} 6"#);
+        check(&page, r#"sluice_commit_duration_seconds_count{shard="3"} 6"#);
+        check(&page, r#"sluice_commit_duration_seconds_sum{shard="3"} 0.5"#);
     }
 
     #[test]
     fn a_shard_that_left_leaves_no_figures() {
-        assert!(!page(vec![]).contains("shard="));
+        assert!(!page_of(vec![]).contains("shard="));
     }
 
     #[test]
     fn a_shard_is_in_one_phase() {
-        let page = page(vec![ShardState { phase: Phase::Recovering, ..ShardState::default() }]);
-        check(&page, r#"sluice_shard_phase{shard="0",phase="recovering"} 1.0"#);
-        check(&page, r#"sluice_shard_phase{shard="0",phase="running"} 0.0"#);
+        let page = page(LaneSnapshot { phase: Phase::Failed, ..LaneSnapshot::default() });
+        check(&page, r#"sluice_shard_phase{shard="3",phase="failed"} 1.0"#);
+        check(&page, r#"sluice_shard_phase{shard="3",phase="running"} 0.0"#);
     }
 }

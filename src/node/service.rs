@@ -229,7 +229,7 @@ impl<B: Broker> Service<'_, B> {
             }
             Action::Finish(shard) => {
                 if let Some(running) = self.running.get_mut(&shard) {
-                    running.lane.begin_stop();
+                    running.lane.begin_stop(self.plan.shutdown_timeout);
                     running.deadline = Some((Instant::now() + self.plan.shutdown_timeout, false));
                 }
             }

@@ -102,6 +102,8 @@ pub struct ChainCheck {
     next_sequence: u64,
     last_orders: i64,
     last_stock: i64,
+    /// Leader epochs of these, of `orders` and of `stock`; -1 where none is known.
+    leader_epochs: [i32; 2],
     epoch: u64,
     fences: u64,
     shard_time_ms: i64,
@@ -122,6 +124,7 @@ impl ChainCheck {
             next_sequence: 1,
             last_orders: -1,
             last_stock: -1,
+            leader_epochs: [-1; 2],
             epoch: 0,
             fences: 0,
             shard_time_ms: 0,
@@ -175,6 +178,9 @@ impl ChainCheck {
             }
         }
         (self.last_orders, self.last_stock) = (last_orders, last_stock);
+        for segment in &header.segments {
+            self.leader_epochs[usize::from(segment.input == Input::Stock as i32)] = segment.leader_epoch;
+        }
         self.next_sequence = self.next_sequence.saturating_add(u64::from(header.count));
         self.epoch = header.epoch;
         self.shard_time_ms = header.shard_time_ms;
@@ -217,6 +223,11 @@ impl ChainCheck {
     /// Offset of `input`'s last record that is decided, -1 if none is.
     pub fn last_offset(&self, input: Input) -> i64 {
         if input == Input::Stock { self.last_stock } else { self.last_orders }
+    }
+
+    /// Leader epoch of that record, -1 if the broker gave none.
+    pub fn last_leader_epoch(&self, input: Input) -> i32 {
+        self.leader_epochs[usize::from(input == Input::Stock)]
     }
 
     /// Offset of `input` from which to read on.

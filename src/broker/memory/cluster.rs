@@ -9,7 +9,7 @@ use super::reader::MemoryReader;
 use super::state::{Shared, State, Topic, struck};
 use super::upstream::Upstream;
 use super::writer::MemoryWriter;
-use crate::broker::{Broker, End, Fault, TimestampKind, TopicFacts};
+use crate::broker::{Broker, End, Fault, Position, TimestampKind, TopicFacts};
 use crate::wire::limits::{DEAD_LETTER_MESSAGE_BYTES, INPUT_MESSAGE_BYTES, LOG_MESSAGE_BYTES};
 
 /// How the topics are made.
@@ -115,7 +115,7 @@ impl Cluster {
     /// No such partition, or the offset is out of range.
     pub fn read(&self, topic: Topic, partition: u32, offset: i64) -> Result<Vec<Stored>, Fault> {
         let mut found = Vec::new();
-        let mut cursor = Cursor::at(offset);
+        let mut cursor = Cursor::at(Position::at(offset));
         let mut state = self.shared.lock();
         state.fetch((topic, partition), &mut cursor, usize::MAX, |stored| found.push(stored.clone()))?;
         Ok(found)
@@ -309,7 +309,7 @@ impl Broker for MemoryBroker {
         Ok(facts)
     }
 
-    fn inputs(&self, shard: u32, orders_from: i64, stock_from: i64) -> Result<MemoryInputs, Fault> {
+    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<MemoryInputs, Fault> {
         Ok(MemoryInputs::new(self.shared.clone(), self.node, shard, orders_from, stock_from))
     }
 

@@ -39,7 +39,7 @@ pub enum Call {
 /// | poll, read | fault | - | finds nothing | |
 /// | ask_ends | - | - | no answer ever comes | |
 /// | tick | fault | - | returns well, nothing is published | |
-/// | init | fault, nothing done | fault, although done | - | |
+/// | init | fault, nothing done | fault, although done | - | `Late` |
 /// | begin | fault | - | - | |
 /// | send | fault, not written | written, never acknowledged | not written, never acknowledged | |
 /// | commit | fault, still open | fault, although committed | - | `Prepare`, `SlowMarkers`, `Late`, `Suspect`, `Stray` |
@@ -60,8 +60,8 @@ pub enum Trouble {
     /// It succeeds, and the markers follow only when this producer's next transaction, or init, or
     /// [`Cluster::complete`](super::Cluster::complete) wants them: until then readers don't see it.
     SlowMarkers,
-    /// It fails with a time-out, and the request arrives after that many further calls on the cluster, unless the
-    /// producer has been fenced by then.
+    /// It fails with a time-out, and the request arrives after that many further calls on the cluster. A commit then
+    /// does nothing if its producer has been fenced; an init fences whoever is there.
     Late {
         /// Calls, of any node.
         calls: u32,
@@ -98,11 +98,8 @@ impl Call {
             Trouble::Refuse => self != Call::AskEnds,
             Trouble::LoseAnswer => matches!(self, Call::Init | Call::Send | Call::Commit),
             Trouble::Lose => matches!(self, Call::Poll | Call::Read | Call::AskEnds | Call::Tick | Call::Send),
-            Trouble::Prepare
-            | Trouble::SlowMarkers
-            | Trouble::Late { .. }
-            | Trouble::Suspect
-            | Trouble::Stray { .. } => self == Call::Commit,
+            Trouble::Late { .. } => matches!(self, Call::Init | Call::Commit),
+            Trouble::Prepare | Trouble::SlowMarkers | Trouble::Suspect | Trouble::Stray { .. } => self == Call::Commit,
         }
     }
 }
@@ -153,8 +150,9 @@ impl Rates {
 /// The longest that trouble with reading goes on once begun, in calls on the same [`Site`].
 pub const LONGEST_STREAK_CALLS: u32 = 8;
 
-/// The latest that [`FaultPlan`] lets a late commit arrive, in calls on the cluster: long enough to cross a takeover.
-pub const LATEST_COMMIT_CALLS: u32 = 64;
+/// The latest that [`FaultPlan`] lets a late commit or init arrive, in calls on the cluster: long enough to cross a
+/// takeover.
+pub const LATEST_CALLS: u32 = 64;
 
 /// Faults drawn from a seed.
 #[derive(Debug)]
@@ -175,7 +173,7 @@ impl FaultPlan {
     }
 
     fn trouble_with_commit(&mut self) -> Trouble {
-        let calls = self.draw.random_range(0..=LATEST_COMMIT_CALLS);
+        let calls = self.draw.random_range(0..=LATEST_CALLS);
         let stray = Trouble::Stray { after_records: self.draw.random_range(1..=4), commit: self.draw.random() };
         self.any(&[
             Trouble::Refuse,
@@ -212,7 +210,10 @@ impl Faults for FaultPlan {
             Call::Topics | Call::Begin => Trouble::Refuse,
             Call::Poll | Call::Read | Call::Tick => self.any(&[Trouble::Refuse, Trouble::Lose]),
             Call::AskEnds => Trouble::Lose,
-            Call::Init => self.any(&[Trouble::Refuse, Trouble::LoseAnswer]),
+            Call::Init => {
+                let calls = self.draw.random_range(0..=LATEST_CALLS);
+                self.any(&[Trouble::Refuse, Trouble::LoseAnswer, Trouble::Late { calls }])
+            }
             Call::Send => self.any(&[Trouble::Refuse, Trouble::LoseAnswer, Trouble::Lose]),
             Call::Commit => self.trouble_with_commit(),
         };

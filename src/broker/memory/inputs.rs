@@ -8,7 +8,7 @@ use prost::Message as _;
 use super::faults::{Call, Site, Trouble};
 use super::partition::{Cursor, Message, Stored};
 use super::state::{Shared, State, Topic, struck};
-use crate::broker::{Ends, Fault, Header, Inputs, Record, Records, Wake};
+use crate::broker::{Ends, Fault, Header, Inputs, Position, Record, Records, Wake};
 use crate::wire::proto::{Input, StockCommand, StockCommands, Tick, stock_command};
 
 /// See [`Inputs`]. Ends are taken at the moment in which they are asked for.
@@ -24,7 +24,7 @@ pub struct MemoryInputs {
 }
 
 impl MemoryInputs {
-    pub(super) fn new(shared: Shared, node: u32, shard: u32, orders_from: i64, stock_from: i64) -> Self {
+    pub(super) fn new(shared: Shared, node: u32, shard: u32, orders_from: Position, stock_from: Position) -> Self {
         let (orders, stock) = (Cursor::at(orders_from), Cursor::at(stock_from));
         Self { shared, node, shard, orders, stock, answer: None, failed: [None, None] }
     }

@@ -22,12 +22,12 @@
 //!
 //! ```
 //! use sluice::broker::memory::{Cluster, Layout, Message, Topic};
-//! use sluice::broker::{Broker, Input, Inputs, Records};
+//! use sluice::broker::{Broker, Input, Inputs, Position, Records};
 //!
 //! let cluster = Cluster::new(Layout::new(1), 1_700_000_000_000);
 //! cluster.publish(Topic::Orders, 0, Message::value("an order")).unwrap();
 //!
-//! let mut inputs = cluster.node().inputs(0, 0, 0).unwrap();
+//! let mut inputs = cluster.node().inputs(0, Position::at(0), Position::at(0)).unwrap();
 //! let records = inputs.poll(Input::Orders, 100).unwrap().unwrap();
 //! assert_eq!(records.get(0).value, Some(&b"an order"[..]));
 //! ```
@@ -46,7 +46,7 @@ mod writer;
 mod tests;
 
 pub use cluster::{Cluster, Layout, MemoryBroker};
-pub use faults::{Call, FaultPlan, Faults, LATEST_COMMIT_CALLS, LONGEST_STREAK_CALLS, Rates, Site, Trouble};
+pub use faults::{Call, FaultPlan, Faults, LATEST_CALLS, LONGEST_STREAK_CALLS, Rates, Site, Trouble};
 pub use inputs::{MemoryInputs, MemoryRecords};
 pub use partition::{Message, Stored};
 pub use reader::{MAX_READ_RECORDS, MemoryReader};

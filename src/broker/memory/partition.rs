@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::broker::{End, Header, TimestampKind};
+use crate::broker::{End, Header, Position, TimestampKind};
 
 /// A record to be published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,11 +75,13 @@ struct Entry {
     body: Body,
 }
 
-/// Why a fetch from an offset is out of range.
+/// Why a fetch from an offset fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Outside {
-    pub(super) begin: i64,
-    pub(super) end: i64,
+pub(super) enum Outside {
+    /// It is out of range.
+    Range { begin: i64, end: i64 },
+    /// What the fetcher had read in front of it was lost, and other records took its place.
+    Overwritten,
 }
 
 /// Where a fetcher stands in a partition.
@@ -92,8 +94,8 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn at(offset: i64) -> Self {
-        Self { position: offset, leader_epoch: None }
+    pub(super) fn at(from: Position) -> Self {
+        Self { position: from.offset, leader_epoch: (from.leader_epoch >= 0).then_some(from.leader_epoch) }
     }
 }
 
@@ -226,9 +228,11 @@ impl Partition {
         mut each: impl FnMut(&Stored),
     ) -> Result<usize, Outside> {
         let End { stable, high } = self.end();
-        let lost = cursor.leader_epoch.is_some_and(|epoch| self.end_of_epoch(epoch) < cursor.position);
-        if cursor.position < self.begin || cursor.position > high || lost {
-            return Err(Outside { begin: self.begin, end: high });
+        if cursor.position < self.begin || cursor.position > high {
+            return Err(Outside::Range { begin: self.begin, end: high });
+        }
+        if cursor.leader_epoch.is_some_and(|epoch| self.end_of_epoch(epoch) < cursor.position) {
+            return Err(Outside::Overwritten);
         }
         let mut handed_out = 0;
         while cursor.position < stable && handed_out < most {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::faults::{Call, Site, Trouble};
 use super::partition::Cursor;
 use super::state::{Shared, Topic, struck};
-use crate::broker::{Fault, LogReader};
+use crate::broker::{Fault, LogReader, Position};
 
 /// Records that one read hands out at the most, so that readers are seen to read on.
 pub const MAX_READ_RECORDS: usize = 100;
@@ -20,7 +20,7 @@ pub struct MemoryReader {
 
 impl MemoryReader {
     pub(super) fn new(shared: Shared, node: u32, shard: u32, from_offset: i64) -> Self {
-        Self { shared, node, shard, cursor: Cursor::at(from_offset) }
+        Self { shared, node, shard, cursor: Cursor::at(Position::at(from_offset)) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::cluster::{Layout, max_message_bytes};
 use super::faults::{Call, Faults, Site, Trouble};
-use super::partition::{Cursor, Message, Partition, Stored};
+use super::partition::{Cursor, Message, Outside, Partition, Stored};
 use super::transactions::Coordinator;
 use crate::broker::{End, Fault, TimestampKind};
 use crate::wire::proto::Input;
@@ -182,11 +182,9 @@ impl State {
         if !partition.has_leader {
             return Ok(None);
         }
-        partition.fetch(cursor, most, each).map(Some).map_err(|outside| Fault::OutOfRange {
-            asked: cursor.position,
-            begin: outside.begin,
-            end: outside.end,
-            what: name(at),
+        partition.fetch(cursor, most, each).map(Some).map_err(|outside| match outside {
+            Outside::Range { begin, end } => Fault::OutOfRange { asked: cursor.position, begin, end, what: name(at) },
+            Outside::Overwritten => Fault::Overwritten { asked: cursor.position, what: name(at) },
         })
     }
 
@@ -197,7 +195,7 @@ impl State {
     /// Counts a call, lets late requests arrive, and says what befalls it.
     pub(super) fn call(&mut self, site: Site) -> Option<Trouble> {
         self.calls += 1;
-        self.deliver_late_commits();
+        self.deliver_late();
         let planned = match self.one_shots.iter().position(|shot| (shot.matches)(site)) {
             Some(i) => Some(self.one_shots.remove(i).trouble),
             None => self.faults.as_mut().and_then(|faults| faults.strike(site)),

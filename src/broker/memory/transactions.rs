@@ -11,7 +11,7 @@ pub(super) struct Coordinator {
     /// By transactional.id.
     transactions: BTreeMap<String, Transactional>,
     producers_made: u64,
-    late: Vec<LateCommit>,
+    late: Vec<Late>,
 }
 
 #[derive(Debug)]
@@ -44,13 +44,18 @@ struct Stray {
     commit: bool,
 }
 
+/// A request that nobody waits for any more.
 #[derive(Debug)]
-struct LateCommit {
-    id: String,
-    producer: ProducerId,
-    epoch: u32,
+struct Late {
     /// Arrives with this call on the cluster.
     due: u64,
+    request: Request,
+}
+
+#[derive(Debug)]
+enum Request {
+    Commit(Session),
+    Init { id: String },
 }
 
 /// What a producer knows of itself after init.
@@ -214,19 +219,26 @@ impl State {
     }
 
     pub(super) fn commit_later(&mut self, session: &Session, calls: u32) {
-        let due = self.calls + u64::from(calls);
-        let Session { id, producer, epoch, .. } = session.clone();
-        self.coordinator.late.push(LateCommit { id, producer, epoch, due });
+        self.send_late(calls, Request::Commit(session.clone()));
     }
 
-    pub(super) fn deliver_late_commits(&mut self) {
+    pub(super) fn init_later(&mut self, id: &str, calls: u32) {
+        self.send_late(calls, Request::Init { id: id.to_owned() });
+    }
+
+    fn send_late(&mut self, calls: u32, request: Request) {
+        let due = self.calls + u64::from(calls);
+        self.coordinator.late.push(Late { due, request });
+    }
+
+    pub(super) fn deliver_late(&mut self) {
         let calls = self.calls;
-        for LateCommit { id, producer, epoch, .. } in
-            self.coordinator.late.extract_if(.., |l| l.due <= calls).collect::<Vec<_>>()
-        {
-            let sender = Session { id, producer, epoch, partitions: BTreeSet::new() };
-            // Fenced by now, or struck by nothing: the request is answered to nobody.
-            let _ = self.end_transaction(&sender, true);
+        for late in self.coordinator.late.extract_if(.., |late| late.due <= calls).collect::<Vec<_>>() {
+            // The request is answered to nobody.
+            match late.request {
+                Request::Commit(sender) => drop(self.end_transaction(&sender, true)),
+                Request::Init { id } => drop(self.init_producer(&id)),
+            }
         }
     }
 

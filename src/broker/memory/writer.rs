@@ -62,6 +62,10 @@ impl MemoryWriter {
         if state.is_cut_off(self.node) || trouble == Some(Trouble::Refuse) {
             return Err(struck(Call::Init, &self.id));
         }
+        if let Some(Trouble::Late { calls }) = trouble {
+            state.init_later(&self.id, calls);
+            return Err(struck(Call::Init, &self.id));
+        }
         let session = state.init_producer(&self.id)?;
         if trouble == Some(Trouble::LoseAnswer) {
             return Err(struck(Call::Init, &self.id));

@@ -1,4 +1,5 @@
-//! What rdkafka does not wrap: batches off a partition's own queue, commits without its flush, and two admin calls.
+//! What rdkafka does not wrap: batches off a partition's own queue, reading on by leader epoch, commits without its
+//! flush, and two admin calls.
 //!
 //! All of the project's unsafe code is in this module. What makes each block sound is one of:
 //! librdkafka's handles are thread safe; an owner ([`Owner`]) outlives every queue, partition and message taken from it,
@@ -179,6 +180,23 @@ impl Partition {
         self.queue.is_empty()
     }
 
+    /// Has reading begin at `offset` again once the leader has told that the records of `leader_epoch` reach it; if they
+    /// do not, an error arrives. What had arrived before is dropped. False if the partition is not known yet.
+    pub(in crate::kafka) fn verify(&self, offset: i64, leader_epoch: i32) -> bool {
+        // SAFETY: valid handles; the list is made, used and destroyed here, and copies the name. With a time-out of 0
+        // librdkafka waits for nothing and returns no error, but says in the list what it made of it.
+        unsafe {
+            let list = rd_kafka_topic_partition_list_new(1);
+            let place = rd_kafka_topic_partition_list_add(list, rd_kafka_topic_name(self.topic), self.partition);
+            (*place).offset = offset;
+            rd_kafka_topic_partition_set_leader_epoch(place, leader_epoch);
+            let asked = take_error(rd_kafka_seek_partitions(self.queue.owner.native(), list, 0));
+            let begun = (*place).err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__IN_PROGRESS;
+            rd_kafka_topic_partition_list_destroy(list);
+            asked.is_ok() && begun
+        }
+    }
+
     /// Takes what has arrived, `most` at the most, and tells `found` what it was. Does not wait.
     pub(in crate::kafka) fn take(&mut self, most: usize, found: &mut dyn FnMut(Found)) -> Option<Batch> {
         self.spare.reserve(most);
@@ -193,6 +211,10 @@ impl Partition {
         if count == 0 {
             return None;
         }
+        // librdkafka reports it as one of many reasons for a reset that is not allowed, and only in words.
+        // SAFETY: a static string.
+        let truncation = unsafe { CStr::from_ptr(rd_kafka_err2str(RDKafkaRespErr::RD_KAFKA_RESP_ERR__LOG_TRUNCATION)) };
+        let truncation = truncation.to_string_lossy();
         self.spare.retain(|&message| {
             // SAFETY: a valid message, not yet destroyed; its error text is valid as long as it is.
             let (code, offset) = unsafe { ((*message).err, (*message).offset) };
@@ -204,8 +226,9 @@ impl Partition {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => found(Found::End(offset)),
                 _ => {
                     // SAFETY: as above.
-                    let text = unsafe { CStr::from_ptr(rd_kafka_message_errstr(message)) };
-                    found(Found::Error(Problem::new(code.into(), &text.to_string_lossy())));
+                    let text = unsafe { CStr::from_ptr(rd_kafka_message_errstr(message)) }.to_string_lossy();
+                    let code = if text.contains(&*truncation) { RDKafkaErrorCode::LogTruncation } else { code.into() };
+                    found(Found::Error(Problem::new(code, &text)));
                 }
             }
             // SAFETY: ours, and leaves the list with this.

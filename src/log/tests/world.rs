@@ -16,7 +16,7 @@ use super::super::take::Tail;
 use crate::broker::memory::{
     Call, Cluster, Layout, MemoryBroker, MemoryInputs, MemoryReader, MemoryWriter, Message, Site, Topic,
 };
-use crate::broker::{Broker, Committed, Fault, LogWriter, Outgoing, TopicFacts};
+use crate::broker::{Broker, Committed, Fault, LogWriter, Outgoing, Position, TopicFacts};
 use crate::wire::entry::{LinkView, LogEntry};
 use crate::wire::link::{LinkDraft, LinkHash, genesis, genesis_value};
 use crate::wire::proto::{Asked, Genesis, Input, OrderState, Outcome, Reason};
@@ -116,7 +116,7 @@ impl Broker for Node {
         self.broker.topics(timeout)
     }
 
-    fn inputs(&self, shard: u32, orders_from: i64, stock_from: i64) -> Result<MemoryInputs, Fault> {
+    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<MemoryInputs, Fault> {
         self.broker.inputs(shard, orders_from, stock_from)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Cluster, Layout, MemoryBroker, MemoryWriter, Topic};
-use crate::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output};
+use crate::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output, Position};
 
 mod plan;
 mod states;

@@ -20,7 +20,7 @@ fn a_node_cut_off_reaches_nothing_and_the_others_do() {
     let (cluster, here) = cluster();
     let there = cluster.node();
     publish(&cluster, Topic::Orders, 1);
-    let (mut inputs, mut first) = (here.inputs(0, 0, 0).unwrap(), writer(&here));
+    let (mut inputs, mut first) = (here.inputs(0, Position::at(0), Position::at(0)).unwrap(), writer(&here));
     first.begin().unwrap();
     here.set_cut_off(true);
 
@@ -46,7 +46,7 @@ fn a_node_cut_off_reaches_nothing_and_the_others_do() {
 fn a_partition_without_leader_is_neither_read_nor_written() {
     let (cluster, node) = cluster();
     publish(&cluster, Topic::Orders, 1);
-    let mut inputs = node.inputs(0, 0, 0).unwrap();
+    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
     cluster.set_leader(Topic::Orders, 0, false).unwrap();
     assert_eq!(poll(&mut inputs), Ok(vec![]));
     inputs.ask_ends(1);
@@ -105,7 +105,7 @@ fn stamps_follow_the_clusters_clock_even_back() {
 fn a_clean_election_loses_nothing_and_shows_in_the_leader_epoch() {
     let (cluster, node) = cluster();
     publish(&cluster, Topic::Orders, 2);
-    let mut inputs = node.inputs(0, 0, 0).unwrap();
+    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
     assert_eq!(poll(&mut inputs), Ok(vec![0, 1]));
     cluster.elect(Topic::Orders, 0).unwrap();
     publish(&cluster, Topic::Orders, 1);
@@ -117,7 +117,7 @@ fn a_clean_election_loses_nothing_and_shows_in_the_leader_epoch() {
 fn whoever_read_what_an_election_lost_is_out_of_range() {
     let (cluster, node) = cluster();
     publish(&cluster, Topic::Orders, 5);
-    let [mut far, mut late, mut near] = [(); 3].map(|()| node.inputs(0, 0, 0).unwrap());
+    let [mut far, mut late, mut near] = [(); 3].map(|()| node.inputs(0, Position::at(0), Position::at(0)).unwrap());
     assert_eq!(poll(&mut far).map(|found| found.len()), Ok(5));
     assert_eq!(poll(&mut late).map(|found| found.len()), Ok(5));
     assert_eq!(near.poll(Input::Orders, 2).unwrap().unwrap().len(), 2);
@@ -125,8 +125,12 @@ fn whoever_read_what_an_election_lost_is_out_of_range() {
     assert!(matches!(poll(&mut far), Err(Fault::OutOfRange { asked: 5, begin: 0, end: 3, .. })));
     // Others take the place of what was lost; having read another record at that offset is no better.
     publish(&cluster, Topic::Orders, 4);
-    assert!(matches!(poll(&mut late), Err(Fault::OutOfRange { asked: 5, end: 7, .. })));
+    assert!(matches!(poll(&mut late), Err(Fault::Overwritten { asked: 5, .. })));
     assert_eq!(poll(&mut near), Ok(vec![2, 3, 4, 5, 6]), "who had read nothing of it goes on");
+    let resume = |offset, leader_epoch| node.inputs(0, Position { offset, leader_epoch }, Position::at(0)).unwrap();
+    assert!(matches!(poll(&mut resume(5, 0)), Err(Fault::Overwritten { asked: 5, .. })));
+    assert_eq!(poll(&mut resume(3, 0)), Ok(vec![3, 4, 5, 6]));
+    assert_eq!(poll(&mut resume(5, 1)), Ok(vec![5, 6]));
 }
 
 #[test]
@@ -145,13 +149,13 @@ fn a_deleted_topic_is_a_fatal_fault_and_a_new_one_starts_empty() {
     let (cluster, node) = cluster();
     let before = node.topics(Duration::ZERO).unwrap();
     publish(&cluster, Topic::Orders, 2);
-    let mut inputs = node.inputs(0, 2, 0).unwrap();
+    let mut inputs = node.inputs(0, Position::at(2), Position::at(0)).unwrap();
     cluster.delete(Topic::Orders);
     assert!(matches!(poll(&mut inputs), Err(Fault::Fatal(_))));
     assert!(matches!(node.topics(Duration::ZERO), Err(Fault::Fatal(_))));
     cluster.create(Topic::Orders, 1);
     assert_ne!(node.topics(Duration::ZERO).unwrap().ids, before.ids);
-    let mut anew = node.inputs(0, 2, 0).unwrap();
+    let mut anew = node.inputs(0, Position::at(2), Position::at(0)).unwrap();
     assert!(matches!(poll(&mut anew), Err(Fault::OutOfRange { asked: 2, begin: 0, end: 0, .. })));
 }
 

@@ -214,20 +214,20 @@ fn an_init_refused_did_nothing() {
 fn a_poll_that_loses_moves_nothing_and_one_that_refuses_is_the_last() {
     let (cluster, node) = cluster();
     cluster.publish(Topic::Orders, 0, super::super::Message::value("a")).unwrap();
-    let mut inputs = node.inputs(0, 0, 0).unwrap();
+    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
     cluster.inject_next(Call::Poll, Trouble::Lose);
     cluster.inject_next(Call::Poll, Trouble::Refuse);
     assert!(inputs.poll(Input::Orders, 10).unwrap().is_none());
     assert!(inputs.poll(Input::Orders, 10).is_err());
     assert_eq!(inputs.position(Input::Orders), 0);
     assert!(inputs.poll(Input::Orders, 10).is_err(), "what failed fails ever after");
-    assert!(node.inputs(0, 0, 0).unwrap().poll(Input::Orders, 10).unwrap().is_some());
+    assert!(node.inputs(0, Position::at(0), Position::at(0)).unwrap().poll(Input::Orders, 10).unwrap().is_some());
 }
 
 #[test]
 fn ends_that_cannot_be_asked_replace_the_last_answer_by_none() {
     let (cluster, node) = cluster();
-    let mut inputs = node.inputs(0, 0, 0).unwrap();
+    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
     inputs.ask_ends(1);
     cluster.inject_next(Call::AskEnds, Trouble::Lose);
     inputs.ask_ends(2);
@@ -237,12 +237,25 @@ fn ends_that_cannot_be_asked_replace_the_last_answer_by_none() {
 #[test]
 fn a_lost_tick_is_reported_as_sent() {
     let (cluster, node) = cluster();
-    let mut inputs = node.inputs(0, 0, 0).unwrap();
+    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
     cluster.inject_next(Call::Tick, Trouble::Lose);
     cluster.inject_next(Call::Tick, Trouble::Refuse);
     assert_eq!(inputs.tick(), Ok(()));
     assert!(is_transient(&inputs.tick()));
     assert_eq!(cluster.end(Topic::Stock, 0).unwrap().high, 0);
+}
+
+#[test]
+fn an_init_that_arrives_late_fences_whoever_is_there() {
+    let (cluster, node) = cluster();
+    cluster.inject_next(Call::Init, Trouble::Late { calls: 3 });
+    assert!(is_transient(&try_init(&mut node.writer(0).unwrap())));
+    let mut owner = writer(&node);
+    owner.begin().unwrap();
+    let fenced = owner.send(Outgoing { output: Output::Decisions, key: None, value: Some(b"a"), headers: &[] });
+    assert!(matches!(fenced, Err(Fault::Fenced(_))), "{fenced:?}");
+    assert_eq!(transact(&mut writer(&node), &["b"]), CLEAN);
+    assert_eq!(log(&cluster), ["b"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::partition::{Cursor, Message, Partition};
 use super::NOW_MS;
-use crate::broker::TimestampKind;
+use crate::broker::{Position, TimestampKind};
 
 /// Something that happens to a partition. Figures are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ proptest! {
     fn a_fetcher_sees_what_is_committed_below_the_last_stable_offset(events in events(), most in 1..5_usize) {
         let (mut partition, mut model) = (Partition::new(), Model::default());
         // Follows from the start, and stops following once records were dropped under it.
-        let mut follower = Some((Cursor::at(0), HashSet::new()));
+        let mut follower = Some((Cursor::at(Position::at(0)), HashSet::new()));
         for event in events {
             let held = model.rows.len() - model.begin;
             match event {
@@ -111,7 +111,7 @@ proptest! {
             }
             let end = partition.end();
             prop_assert_eq!((end.stable, end.high), (model.stable() as i64, model.rows.len() as i64));
-            let mut cursor = Cursor::at(model.begin as i64);
+            let mut cursor = Cursor::at(Position::at(model.begin as i64));
             prop_assert_eq!(fetch(&partition, &mut cursor, usize::MAX), model.readable());
             prop_assert_eq!(cursor.position, end.stable, "the position passes what is never handed out");
             if let Some((cursor, seen)) = &mut follower {
