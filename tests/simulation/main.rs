@@ -28,11 +28,17 @@ use world::World;
 /// Runs of the ordinary test: enough to meet every path many times, and short of a minute unoptimised.
 const RUNS: u64 = 300;
 
+/// Runs with slow commits.
+const SLOW_RUNS: u64 = 30;
+
 /// Runs in which a planted bug must show.
 const PLANTED_RUNS: u64 = 20;
 
 fn evidence(seed: u64, bug: Bug) -> Result<Evidence> {
-    let mut world = World::new(seed, bug);
+    evidence_of(World::new(seed, bug))
+}
+
+fn evidence_of(mut world: World) -> Result<Evidence> {
     world.rough();
     world.settle()?;
     Ok(Evidence::gather(&world.cluster, world.shards()))
@@ -97,6 +103,14 @@ fn met_what_it_is_for(all: &Summary) {
         (Asked::Tick, Outcome::Applied),
     ] {
         assert!(all.count(asked, outcome) > 0, "no {asked:?} was ever {outcome:?}");
+    }
+}
+
+#[test]
+fn a_coordinator_that_is_always_slow_holds_nothing_up_for_ever() {
+    for seed in 0..SLOW_RUNS {
+        let evidence = evidence_of(World::slow(seed)).unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
+        verify(&evidence).unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
     }
 }
 

@@ -1,9 +1,12 @@
 //! The memory broker with a bug of the engine planted at the seam, to show that the simulation would find it.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use sluice::broker::memory::{MemoryBroker, MemoryInputs, MemoryReader, MemoryWriter};
-use sluice::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output, TopicFacts};
+use sluice::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output, Position, TopicFacts};
 use sluice::wire::entry::LogEntry;
 
 /// What is wrong.
@@ -27,11 +30,14 @@ pub enum Bug {
 pub struct Planted {
     pub inner: MemoryBroker,
     pub bug: Bug,
+    /// Commits asked for since somebody last looked.
+    pub commits: Arc<AtomicU64>,
 }
 
 pub struct PlantedWriter {
     inner: MemoryWriter,
     bug: Bug,
+    commits: Arc<AtomicU64>,
 }
 
 pub struct PlantedReader {
@@ -48,17 +54,18 @@ impl Broker for Planted {
         self.inner.topics(timeout)
     }
 
-    fn inputs(&self, shard: u32, orders_from: i64, stock_from: i64) -> Result<MemoryInputs, Fault> {
+    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<MemoryInputs, Fault> {
         let by = match self.bug {
-            Bug::ResumesLate if orders_from > 0 => 1,
-            Bug::ResumesEarly if orders_from > 0 => -1,
+            Bug::ResumesLate if orders_from.offset > 0 => 1,
+            Bug::ResumesEarly if orders_from.offset > 0 => -1,
             _ => 0,
         };
-        self.inner.inputs(shard, orders_from + by, stock_from)
+        let orders_from = Position { offset: orders_from.offset + by, ..orders_from };
+        self.inner.inputs(shard, orders_from, stock_from)
     }
 
     fn writer(&self, shard: u32) -> Result<PlantedWriter, Fault> {
-        Ok(PlantedWriter { inner: self.inner.writer(shard)?, bug: self.bug })
+        Ok(PlantedWriter { inner: self.inner.writer(shard)?, bug: self.bug, commits: self.commits.clone() })
     }
 
     fn reader(&self, shard: u32, from_offset: i64) -> Result<PlantedReader, Fault> {
@@ -87,6 +94,7 @@ impl LogWriter for PlantedWriter {
     }
 
     fn commit(&mut self, timeout: Duration) -> Result<Committed, Fault> {
+        self.commits.fetch_add(1, Relaxed);
         self.inner.commit(timeout)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -27,6 +28,10 @@ const START_MS: i64 = 1_700_000_000_000;
 const ROUGH_STEPS: u32 = 4_000;
 /// Simulated time in which a healed world must come to rest.
 const SETTLE_MS: u64 = 120_000;
+/// By how much longer a world may take whose commits are always slow.
+const SLOW_SETTLE_MS: u64 = 3_600_000;
+/// What a commit takes in a slow world, ms: from what was once thought suspicious to beyond every other bound.
+const SLOW_COMMIT_MS: std::ops::Range<u64> = 1_500..25_000;
 /// How long it then goes on, so that what is held falls due with nothing but Ticks to move time.
 const IDLE_MS: u64 = 3_000;
 
@@ -40,6 +45,8 @@ pub struct World {
     owners: Vec<usize>,
     traffic: Traffic,
     steady_ms: u64,
+    /// What each commit takes; 0 in most worlds.
+    commit_ms: u64,
 }
 
 struct Node {
@@ -108,7 +115,17 @@ impl SimLane {
 
 impl World {
     pub fn new(seed: u64, bug: Bug) -> World {
+        Self::with(seed, bug, 0..1)
+    }
+
+    /// A world whose coordinator is sound and always slow.
+    pub fn slow(seed: u64) -> World {
+        Self::with(seed, Bug::None, SLOW_COMMIT_MS)
+    }
+
+    fn with(seed: u64, bug: Bug, commit_ms: std::ops::Range<u64>) -> World {
         let mut rng = StdRng::seed_from_u64(seed);
+        let commit_ms = rng.random_range(commit_ms);
         let shards = rng.random_range(1..4);
         let layout = Layout { replies: rules::REPLY_PARTITIONS, ..Layout::new(shards) };
         let cluster = Cluster::new(layout, START_MS);
@@ -119,7 +136,7 @@ impl World {
             cluster.publish(Topic::Decisions, shard, message).expect("nothing is in its way");
         }
         let nodes = (0..rng.random_range(1..4usize)).map(|i| Node {
-            broker: Arc::new(Planted { inner: cluster.node(), bug }),
+            broker: Arc::new(Planted { inner: cluster.node(), bug, commits: Arc::default() }),
             settings: Arc::new(rules::settings(&format!("node-{i}"))),
             skew_ms: rng.random_range(-400..400),
             frozen: false,
@@ -128,7 +145,7 @@ impl World {
         let nodes: Vec<_> = nodes.collect();
         let owners = (0..shards as usize).map(|shard| shard % nodes.len()).collect();
         let traffic = Traffic::new(&cluster, shards);
-        let mut world = World { cluster, rng, bug, shards, nodes, owners, traffic, steady_ms: 1_000 };
+        let mut world = World { cluster, rng, bug, shards, nodes, owners, traffic, steady_ms: 1_000, commit_ms };
         (0..shards).for_each(|shard| world.start(shard));
         world
     }
@@ -157,7 +174,7 @@ impl World {
     pub fn settle(&mut self) -> Result<()> {
         self.heal();
         let mut idle_until_ms = None;
-        let until_ms = self.steady_ms + SETTLE_MS;
+        let until_ms = self.steady_ms + if self.commit_ms > 0 { SLOW_SETTLE_MS } else { SETTLE_MS };
         while self.steady_ms < until_ms {
             self.step_everybody();
             if !self.is_settled() {
@@ -201,6 +218,17 @@ impl World {
         for _ in 0..self.rng.random_range(1..6) {
             lane.step(apply, now);
         }
+        self.pass_commits();
+    }
+
+    /// Lets the time pass that commits took.
+    fn pass_commits(&mut self) {
+        let commits: u64 = self.nodes.iter().map(|node| node.broker.commits.swap(0, Relaxed)).sum();
+        let took_ms = commits * self.commit_ms;
+        if took_ms > 0 {
+            self.steady_ms += took_ms;
+            self.cluster.advance_ms(took_ms.cast_signed());
+        }
     }
 
     fn step_everybody(&mut self) {
@@ -214,6 +242,7 @@ impl World {
                 busy |= lane.apply.until_ms.min(lane.commit.until_ms) <= self.steady_ms;
             }
         }
+        self.pass_commits();
         // Time goes on even while somebody always has more to do: who spins must not stop the clock.
         self.advance(if busy { 0..2 } else { 1..20 });
     }
@@ -222,7 +251,7 @@ impl World {
         let shard = self.rng.random_range(0..self.shards);
         let node = self.rng.random_range(0..self.nodes.len());
         let topic = Topic::ALL[self.rng.random_range(0..Topic::ALL.len())];
-        match self.rng.random_range(0..14) {
+        match self.rng.random_range(0..18) {
             // Killed and started again: nothing is left of what its lanes held.
             0 => {
                 let shards: Vec<u32> = std::mem::take(&mut self.nodes[node].lanes).into_keys().collect();
@@ -245,7 +274,7 @@ impl World {
             4 | 5 => self.drop_strays(),
             6 => {
                 if let Some(lane) = self.nodes[node].lanes.get(&shard) {
-                    lane.exchange.stop(Stop::Graceful);
+                    lane.exchange.finish(self.steady_ms + self.rng.random_range(0..2_000));
                 }
             }
             7 => self.restart_ended(),
@@ -255,13 +284,25 @@ impl World {
             }
             9 => self.cluster.complete(),
             10 => self.cluster.time_out(shard),
-            11 => self.cluster.elect(topic, 0).expect("the topic is there"),
-            12 => {
+            11 | 12 => self.cluster.elect(topic, self.partition(topic, shard)).expect("the partition is there"),
+            13 | 14 => {
                 let is_there = self.rng.random_bool(0.7);
-                self.cluster.set_leader(topic, 0, is_there).expect("the topic is there");
+                let partition = self.partition(topic, shard);
+                self.cluster.set_leader(topic, partition, is_there).expect("the partition is there");
+            }
+            // After a week of silence the coordinator knows the shard's producer no more.
+            15 => self.cluster.forget(shard),
+            16 => {
+                let is_full = self.rng.random_bool(0.4);
+                self.cluster.set_disk_full(topic, is_full).expect("the topic is there");
             }
             _ => self.cluster.advance_ms(-self.rng.random_range(0..300)),
         }
+    }
+
+    /// A partition that the topic has: the shard's own, if it has one for each.
+    fn partition(&self, topic: Topic, shard: u32) -> u32 {
+        if topic == Topic::Replies { shard % rules::REPLY_PARTITIONS } else { shard }
     }
 
     /// Nodes hear that shards are no longer theirs.
@@ -283,7 +324,11 @@ impl World {
     fn heal(&mut self) {
         self.cluster.clear_faults();
         for topic in Topic::ALL {
-            self.cluster.set_leader(topic, 0, true).expect("the topic is there");
+            for shard in 0..self.shards {
+                let partition = self.partition(topic, shard);
+                self.cluster.set_leader(topic, partition, true).expect("the partition is there");
+            }
+            self.cluster.set_disk_full(topic, false).expect("the topic is there");
         }
         for node in &mut self.nodes {
             node.frozen = false;
