@@ -8,6 +8,7 @@ mod support;
 mod auditor;
 mod brokers;
 mod crash;
+mod loss;
 mod operations;
 mod outputs;
 mod ownership;

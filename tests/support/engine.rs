@@ -31,6 +31,8 @@ pub(crate) struct Deployment {
     pub(crate) reply_partitions: u32,
     /// The optional topic with one record a decision is written.
     pub(crate) per_decision: bool,
+    /// Topics without replication are accepted, and made so.
+    dev: bool,
     guard: RefCell<Guard>,
     config: PathBuf,
 }
@@ -58,6 +60,14 @@ impl Deployment {
         deployment
     }
 
+    /// As it is to be run in earnest: topics and checks as they are without `--dev`, on three brokers or more.
+    pub(crate) fn create_replicated(bootstrap: &str, name: &str, partitions: u32) -> Self {
+        let mut deployment = Self::unmade(bootstrap, name, partitions, "");
+        deployment.dev = false;
+        deployment.create_topics(&[]);
+        deployment
+    }
+
     /// The configuration without the topics.
     pub(crate) fn unmade(bootstrap: &str, name: &str, partitions: u32, settings: &str) -> Self {
         let guard = Guard::new("sluice-test").unwrap_or_else(|error| panic!("{error}"));
@@ -67,6 +77,7 @@ impl Deployment {
             partitions,
             reply_partitions: 2,
             per_decision: false,
+            dev: true,
             config: guard.dir().join("sluice.toml"),
             guard: RefCell::new(guard),
         };
@@ -94,7 +105,8 @@ impl Deployment {
     /// Creates its topics, with further flags.
     pub(crate) fn create_topics(&self, flags: &[String]) {
         let flags = [&self.counts()[..], flags].concat();
-        let done = self.sluice(&["topics", "create", "--dev"], &flags);
+        let command = ["topics", "create", "--dev"];
+        let done = self.sluice(if self.dev { &command } else { &command[..2] }, &flags);
         assert!(done.status.success(), "topics create: {}", text(&done));
     }
 
@@ -140,8 +152,9 @@ impl Deployment {
         let log = self.guard.borrow().dir().join(format!("engine-{number}.log"));
         let out = File::create(&log).expect("a log can be created");
         let child = Command::new(SLUICE)
-            .args(["run", "--dev", "--log-format=json", "--config"])
+            .args(["run", "--log-format=json", "--config"])
             .arg(&self.config)
+            .args(self.dev.then_some("--dev"))
             .args(flags)
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a log can be shared"))

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -75,6 +76,29 @@ fn stored(message: &impl Message) -> Stored {
         value: message.payload().map(<[u8]>::to_vec),
         headers,
     }
+}
+
+/// An administrator's question, answered.
+fn ask<T>(question: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+    runtime.block_on(question)
+}
+
+/// Deletes the records of a partition in front of an offset.
+pub(crate) fn delete_before(bootstrap: &str, topic: &str, partition: i32, offset: i64) {
+    let admin = ClientConfig::new().set("bootstrap.servers", bootstrap).create::<AdminClient<DefaultClientContext>>();
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
+    let options = AdminOptions::new().request_timeout(Some(WITHIN)).operation_timeout(Some(WITHIN));
+    let deleted = ask(admin.expect("a client can be made").delete_records(&before, &options)).expect("an answer");
+    deleted.elements()[0].error().expect("they were deleted");
+}
+
+/// The broker that leads a partition; none while nobody does.
+pub(crate) fn leader(bootstrap: &str, topic: &str, partition: i32) -> Option<usize> {
+    let metadata = consumer(bootstrap, "read_committed").fetch_metadata(Some(topic), WITHIN).expect("metadata");
+    let partitions = metadata.topics().first()?.partitions();
+    usize::try_from(partitions.iter().find(|found| found.id() == partition)?.leader()).ok()
 }
 
 /// Where a partition ends for readers of either kind.

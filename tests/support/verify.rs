@@ -13,11 +13,15 @@ use super::topics;
 
 /// Audits every shard against the model. All engines must have stopped.
 pub(crate) fn verify(deployment: &Deployment) -> Report {
+    verify_read(deployment, (0..deployment.partitions).map(|shard| read_shard(deployment, shard)).collect())
+}
+
+/// The same, of shards that were read by the caller.
+pub(crate) fn verify_read(deployment: &Deployment, shards: Vec<ShardTopics>) -> Report {
     let mut report = Report::default();
     let mut expected: HashMap<u32, HashMap<u128, i64>> = HashMap::new();
     let mut each: HashMap<u128, i64> = HashMap::new();
-    for shard in 0..deployment.partitions {
-        let topics = read_shard(deployment, shard);
+    for topics in shards {
         let model = rules(&topics, deployment.partitions).map(Model::new);
         let audited = audit(&topics, model);
         let Audited { report: mut of_shard, book, model, copies } = audited;
