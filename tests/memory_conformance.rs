@@ -9,6 +9,7 @@ use sluice::broker::{Header, Input, Output, TimestampKind};
 #[macro_use]
 mod conformance;
 
+use conformance::elections::Elections;
 use conformance::{Plain, Upstream, Watched, World};
 
 struct MemoryWorld {
@@ -118,4 +119,38 @@ impl Upstream for MemoryUpstream {
     }
 }
 
-conformance_suite!(MemoryWorld);
+/// Its one partition loses its leader and its records when it is told to.
+struct MemoryElections {
+    world: MemoryWorld,
+    lost_from: i64,
+}
+
+impl Elections for MemoryElections {
+    type World = MemoryWorld;
+
+    fn fresh() -> Self {
+        Self { world: MemoryWorld::fresh(1), lost_from: 0 }
+    }
+
+    fn world(&self) -> &MemoryWorld {
+        &self.world
+    }
+
+    fn take_leader_away(&mut self) {
+        self.world.cluster.set_leader(Topic::Stock, 0, false).expect("nothing is wrong");
+    }
+
+    fn bring_leader_back(&mut self) {
+        self.world.cluster.set_leader(Topic::Stock, 0, true).expect("nothing is wrong");
+    }
+
+    fn publish_to_leader_alone(&mut self, records: &[Plain]) {
+        self.lost_from = self.world.publish(Input::Orders, 0, records);
+    }
+
+    fn elect_uncleanly(&mut self) {
+        self.world.cluster.lose_tail(Topic::Orders, 0, self.lost_from).expect("nothing is wrong");
+    }
+}
+
+conformance_suite!(MemoryWorld, MemoryElections);

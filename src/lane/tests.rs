@@ -195,6 +195,29 @@ fn timestamps_that_are_not_the_brokers_take_the_shard_down_and_say_so() {
 }
 
 #[test]
+fn an_input_that_was_overwritten_after_it_was_decided_is_refused() {
+    let cluster = cluster();
+    for number in 0..3 {
+        cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
+    }
+    let (lane, _told) = spawn(&cluster);
+    until(&lane, |state| state.sequence == 3);
+    lane.begin_stop(PATIENCE);
+    assert!(lane.join(PATIENCE));
+    // The last order that was decided is gone, and the partition is longer than it was.
+    cluster.lose_tail(Topic::Orders, 0, 2).unwrap();
+    for number in 10..20 {
+        cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
+    }
+    let (lane, told) = spawn(&cluster);
+    until(&lane, |state| state.phase == Phase::Failed);
+    let failed = told.iter().find(|event| matches!(event, LaneEvent::Failed { .. }));
+    let Some(LaneEvent::Failed { reason, .. }) = failed else { panic!("{failed:?}") };
+    assert!(reason.contains("orders-0") && reason.contains("unclean"), "{reason}");
+    assert_eq!(outcomes(&cluster).len(), 3, "orders 10 and 11 would never be decided");
+}
+
+#[test]
 fn a_mass_expiry_is_cut_into_links_and_ends_every_hold_once() {
     const HOLDS: u32 = 12_000;
     let cluster = cluster();

@@ -82,8 +82,18 @@ impl KafkaWorld {
 
     /// Makes a topic and waits until it can be used.
     fn make(&self, name: &str, partitions: u32, message_bytes: usize, timestamps: &str) {
+        self.make_at(name, partitions, message_bytes, timestamps, &[]);
+    }
+
+    /// The same, on these brokers if any are named.
+    fn make_at(&self, name: &str, partitions: u32, message_bytes: usize, timestamps: &str, replicas: &[i32]) {
         let bytes = message_bytes.to_string();
-        let topic = NewTopic::new(name, partitions as i32, TopicReplication::Fixed(1))
+        let everywhere = vec![replicas; partitions as usize];
+        let replication =
+            if replicas.is_empty() { TopicReplication::Fixed(1) } else { TopicReplication::Variable(&everywhere) };
+        let topic = NewTopic::new(name, partitions as i32, replication)
+            .set("min.insync.replicas", "1")
+            .set("unclean.leader.election.enable", "true")
             .set("max.message.bytes", &bytes)
             .set("message.timestamp.type", timestamps);
         let made = ask(self.admin.create_topics([&topic], &options())).expect("the broker answers");
@@ -105,6 +115,54 @@ impl KafkaWorld {
         });
     }
 
+    /// Fresh topics on any cluster. `replicas` are the brokers that hold each partition of `orders` and of `stock`, the
+    /// first of which leads; whichever the cluster likes if none are named.
+    pub(crate) fn fresh_at(bootstrap: &str, shards: u32, [orders, stock]: [&[i32]; 2]) -> Self {
+        let bootstrap = bootstrap.to_owned();
+        let unique = unique();
+        let topic = |kind: &str| format!("{kind}-{unique}");
+        let settings = Settings {
+            bootstrap_servers: bootstrap.clone(),
+            client_id: format!("conformance-{unique}"),
+            group_id: format!("conformance-{unique}"),
+            topics: TopicNames {
+                orders: topic("orders"),
+                stock: topic("stock"),
+                decisions: topic("decisions"),
+                replies: topic("replies"),
+                dead_letters: topic("dead-letters"),
+                per_decision: Some(topic("per-decision")),
+            },
+            common: Properties::new(),
+            consumer: Properties::new(),
+            producer: Properties::new(),
+            commit_timeout: <Self as World>::PATIENCE,
+            // Longer than any case: no transaction is ended but by the case itself.
+            transaction_timeout: <Self as World>::PATIENCE * 5,
+            session_timeout: Duration::from_secs(10),
+            receive_queue_bytes: 8 << 20,
+            delivery: Delivery::Transactional,
+        };
+        let mut config = client(&bootstrap);
+        let admin = config.create().expect("a client can be made");
+        config.set("linger.ms", "0").set("message.max.bytes", INPUT_MESSAGE_BYTES.to_string());
+        let producer = config.create_with_context(Deliveries::default()).expect("a client can be made");
+        let uncommitted = client(&bootstrap).set("isolation.level", "read_uncommitted").create();
+        let world = Self { settings, admin, producer, uncommitted: uncommitted.expect("a client can be made") };
+        let names = world.settings.topics.clone();
+        world.make_at(&names.orders, shards, INPUT_MESSAGE_BYTES, "LogAppendTime", orders);
+        world.make_at(&names.stock, shards, INPUT_MESSAGE_BYTES, "LogAppendTime", stock);
+        for (name, partitions, bytes, timestamps) in [
+            (names.decisions, shards, LOG_MESSAGE_BYTES, "CreateTime"),
+            (names.replies, REPLY_PARTITIONS, LOG_MESSAGE_BYTES, "CreateTime"),
+            (names.dead_letters, shards, DEAD_LETTER_MESSAGE_BYTES, "CreateTime"),
+            (topic("per-decision"), REPLY_PARTITIONS, LOG_MESSAGE_BYTES, "CreateTime"),
+        ] {
+            world.make(&name, partitions, bytes, timestamps);
+        }
+        world
+    }
+
     fn delete(&self, topic: Watched) {
         let name = self.name(topic);
         let deleted = ask(self.admin.delete_topics(&[name], &options())).expect("the broker answers");
@@ -123,48 +181,7 @@ impl World for KafkaWorld {
 
     fn fresh(shards: u32) -> Self {
         let bootstrap = kafka::lock().bootstrap();
-        let unique = unique();
-        let topic = |kind: &str| format!("{kind}-{unique}");
-        let settings = Settings {
-            bootstrap_servers: bootstrap.clone(),
-            client_id: format!("conformance-{unique}"),
-            group_id: format!("conformance-{unique}"),
-            topics: TopicNames {
-                orders: topic("orders"),
-                stock: topic("stock"),
-                decisions: topic("decisions"),
-                replies: topic("replies"),
-                dead_letters: topic("dead-letters"),
-                per_decision: Some(topic("per-decision")),
-            },
-            common: Properties::new(),
-            consumer: Properties::new(),
-            producer: Properties::new(),
-            commit_timeout: Self::PATIENCE,
-            // Longer than any case: no transaction is ended but by the case itself.
-            transaction_timeout: Self::PATIENCE * 5,
-            session_timeout: Duration::from_secs(10),
-            receive_queue_bytes: 8 << 20,
-            delivery: Delivery::Transactional,
-        };
-        let mut config = client(&bootstrap);
-        let admin = config.create().expect("a client can be made");
-        config.set("linger.ms", "0").set("message.max.bytes", INPUT_MESSAGE_BYTES.to_string());
-        let producer = config.create_with_context(Deliveries::default()).expect("a client can be made");
-        let uncommitted = client(&bootstrap).set("isolation.level", "read_uncommitted").create();
-        let world = Self { settings, admin, producer, uncommitted: uncommitted.expect("a client can be made") };
-        let names = world.settings.topics.clone();
-        for (name, partitions, bytes, timestamps) in [
-            (names.orders, shards, INPUT_MESSAGE_BYTES, "LogAppendTime"),
-            (names.stock, shards, INPUT_MESSAGE_BYTES, "LogAppendTime"),
-            (names.decisions, shards, LOG_MESSAGE_BYTES, "CreateTime"),
-            (names.replies, REPLY_PARTITIONS, LOG_MESSAGE_BYTES, "CreateTime"),
-            (names.dead_letters, shards, DEAD_LETTER_MESSAGE_BYTES, "CreateTime"),
-            (topic("per-decision"), REPLY_PARTITIONS, LOG_MESSAGE_BYTES, "CreateTime"),
-        ] {
-            world.make(&name, partitions, bytes, timestamps);
-        }
-        world
+        Self::fresh_at(&bootstrap, shards, [&[], &[]])
     }
 
     fn broker(&self) -> KafkaBroker {

@@ -1,7 +1,7 @@
 //! What the engine relies on at a broker, as one suite of cases that every implementation of the seam must pass: the
 //! real one, so that the promises are true, and the one in memory, so that what is simulated on it can be believed.
 //!
-//! A test binary brings a [`World`] and writes `conformance_suite!(ItsWorld);`. No case depends on how long something
+//! A test binary brings a [`World`] and writes `conformance_suite!(ItsWorld, ItsElections);`. No case depends on how long something
 //! takes: what may take time is looked at again until [`World::PATIENCE`] is over.
 
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use sluice::broker::{
     Broker, Committed, Fault, Header, Input, Inputs, LogReader, LogWriter, Outgoing, Output, Records, TimestampKind,
 };
 
+pub(crate) mod elections;
 pub(crate) mod ends;
 pub(crate) mod inputs;
 pub(crate) mod log;
@@ -253,9 +254,13 @@ macro_rules! conformance_cases {
     };
 }
 
-/// Runs every case on a world: one test each.
+/// Runs every case on a world, and those that need several brokers on another: one test each.
 macro_rules! conformance_suite {
-    ($world:ty) => {
+    ($world:ty, $elections:ty) => {
+        conformance_cases!($elections, elections:
+            ends_are_answered_only_while_every_leader_is_there
+            what_was_read_and_is_overwritten_since_is_missed
+        );
         conformance_cases!($world, inputs:
             records_come_in_order_with_their_bytes_and_the_brokers_time
             key_and_value_may_be_absent_or_empty
