@@ -149,6 +149,25 @@ fn no_secret_shows_in_debug_or_in_what_is_printed() {
 }
 
 #[test]
+fn a_misspelt_secret_is_refused_without_its_value_wherever_it_is_set() {
+    let sources = Sources {
+        file: Some("tests/config/bad/properties.toml".into()),
+        environment: environment(&[("SLUICE__KAFKA__COMMON__SASL_PASSWRD", "hunter2")]),
+        flags: vec![Sources::parse_set("kafka.producer.sasl.pasword=hunter2").expect("a key and a value")],
+    };
+    let text = errors(&sources);
+    for part in [
+        "properties.toml:2: unknown key kafka.common.sasl.pasword: ",
+        "variable SLUICE__KAFKA__COMMON__SASL_PASSWRD: unknown key kafka.common.sasl.passwrd: ",
+        "flag --set: unknown key kafka.producer.sasl.pasword: ",
+        "did you mean kafka.common.sasl.password?",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    assert!(!text.contains("hunter2") && !text.contains("12345"), "{text}");
+}
+
+#[test]
 fn what_is_printed_loads_again_and_gives_the_same() {
     let loaded = load(&good("small.toml")).expect("it loads");
     let directory = tempfile::tempdir().expect("a directory");

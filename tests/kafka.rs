@@ -325,7 +325,7 @@ fn two_members_share_the_shards_and_the_one_that_stays_gets_them_all() {
 }
 
 #[test]
-fn a_commit_held_up_is_suspicious_and_one_that_is_given_up_is_settled_by_the_next_writer() {
+fn a_commit_held_up_is_sound_and_one_that_is_given_up_is_settled_by_the_next_writer() {
     let kafka = cluster::lock();
     let (settings, _) = world(&kafka, "frozen");
     let broker = KafkaBroker::new(settings).expect("clients are made");
@@ -347,7 +347,7 @@ fn a_commit_held_up_is_suspicious_and_one_that_is_given_up_is_settled_by_the_nex
         });
         writer.commit(PATIENCE).expect("committed in the end")
     });
-    assert!(committed.suspicious);
+    assert!(!committed.suspicious, "late, and asked for once");
 
     open(&mut writer, b"c");
     kafka.pause(0).expect("it can be frozen");

@@ -119,7 +119,7 @@ impl Upstream for MemoryUpstream {
     }
 }
 
-/// Its one partition loses its leader and its records when it is told to.
+/// Its partition of `orders` loses records when it is told to.
 struct MemoryElections {
     world: MemoryWorld,
     lost_from: i64,
@@ -134,14 +134,6 @@ impl Elections for MemoryElections {
 
     fn world(&self) -> &MemoryWorld {
         &self.world
-    }
-
-    fn take_leader_away(&mut self) {
-        self.world.cluster.set_leader(Topic::Stock, 0, false).expect("nothing is wrong");
-    }
-
-    fn bring_leader_back(&mut self) {
-        self.world.cluster.set_leader(Topic::Stock, 0, true).expect("nothing is wrong");
     }
 
     fn publish_to_leader_alone(&mut self, records: &[Plain]) {

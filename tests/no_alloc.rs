@@ -1,8 +1,6 @@
 //! On the way of an order nothing allocates once the ledger is warm: record bytes in, decision bytes out.
-#![allow(unsafe_code, reason = "counting allocations takes an allocator")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use prost::Message;
 use sluice::ledger::{FingerprintKey, Ledger, Moment, Rules};
@@ -10,31 +8,6 @@ use sluice::wire::decision::Source;
 use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::encode;
 use sluice::wire::proto::{self, Input, command, stock_command};
-
-/// Counts what the thread that asks allocates.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches a thread-local without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(at, layout) }
-    }
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const RULES: Rules = Rules {
     shard: 0,
@@ -89,7 +62,7 @@ fn round(n: i64) -> Vec<(Vec<u8>, Input)> {
 fn run(ledger: &mut Ledger, records: &[(Vec<u8>, Input)], now: i64, out: &mut Vec<u8>, scratch: &mut Scratch) -> u64 {
     let source = Source { input: Input::Orders, offset: 1, index: 0, reply_partition: Some(3) };
     let at = Moment { shard_time_ms: now, engine_time_ms: now };
-    let before = ALLOCATIONS.get();
+    let before = counting::allocations();
     ledger.advance(now);
     while let Some(decision) = ledger.expire_one(at) {
         out.clear();
@@ -104,7 +77,7 @@ fn run(ledger: &mut Ledger, records: &[(Vec<u8>, Input)], now: i64, out: &mut Ve
         }
     }
     ledger.digest();
-    ALLOCATIONS.get() - before
+    counting::allocations() - before
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! The apply half of a lane does not allocate once it is warm: polled records in, batches out, buffers going round.
-#![allow(unsafe_code, reason = "counting allocations takes an allocator")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -24,31 +23,6 @@ use sluice::wire::link::{genesis, genesis_value};
 use sluice::wire::proto::{
     Cancel, Command, Commands, OrderLine, Place, Receive, StockCommand, StockCommands, command, stock_command,
 };
-
-/// Counts what the thread that asks allocates.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches a thread-local without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(at, layout) }
-    }
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const START_MS: i64 = 1_700_000_000_000;
 const ROUNDS: usize = 60;
@@ -246,9 +220,9 @@ fn the_apply_half_allocates_nothing_once_it_is_warm() {
             steady_ms += 1;
             let now = Now { steady_ms, unix_ms: START_MS };
             while commit.step(now) == Step::Again {}
-            let before = ALLOCATIONS.get();
+            let before = counting::allocations();
             while apply.step(now) == Step::Again {}
-            allocations += ALLOCATIONS.get() - before;
+            allocations += counting::allocations() - before;
         }
         assert!(round > 0 || allocations > 0, "the first round allocates, or nothing is counted");
         assert!(round < ROUNDS / 2 || allocations == 0, "{allocations} allocations in round {round}");

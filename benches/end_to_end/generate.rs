@@ -58,7 +58,8 @@ pub(crate) fn stock(bootstrap: &str, topic: &str, partitions: u32) -> Result<()>
     finish(&producer)
 }
 
-/// Publishes `orders` orders, spread evenly over the partitions, numbered from `first`.
+/// Publishes `orders` orders, spread evenly over the partitions, numbered from `first`. Returns the bytes of the
+/// records' values.
 pub(crate) fn orders(
     bootstrap: &str,
     topic: &str,
@@ -66,14 +67,14 @@ pub(crate) fn orders(
     per_record: usize,
     first: u64,
     orders: u64,
-) -> Result<()> {
+) -> Result<u64> {
     let producer = producer(bootstrap)?;
     let pools = pools(partitions);
     let mut rng = StdRng::seed_from_u64(first);
     let mut templates: Vec<Vec<Template>> =
         pools.iter().map(|pool| (0..TEMPLATES).map(|_| Template::new(&mut rng, pool, per_record)).collect()).collect();
     let mut number = first;
-    let mut record = 0usize;
+    let (mut record, mut bytes) = (0usize, 0);
     while number < first + orders {
         let partition = record % pools.len();
         let template = &mut templates[partition][(record / pools.len()) % TEMPLATES];
@@ -81,11 +82,13 @@ pub(crate) fn orders(
             template.placed_at(now_ms());
         }
         let value = template.stamp(number);
+        bytes += value.len() as u64;
         send(&producer, topic, partition as i32, &pools[partition], value)?;
         number += per_record as u64;
         record += 1;
     }
-    finish(&producer)
+    finish(&producer)?;
+    Ok(bytes)
 }
 
 /// A prepared record whose order ids are overwritten for each use.

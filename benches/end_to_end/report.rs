@@ -1,15 +1,46 @@
-//! The table that a run ends with.
+//! The table that a run ends with, and its ratios.
+
+use std::collections::BTreeMap;
+use std::thread::available_parallelism;
 
 use serde::Serialize;
 
-use crate::children::{Busy, Figures};
+use crate::median::median;
+use crate::task::Figures;
+use crate::usage::{Busiest, Busy};
+use crate::{BATCHED, SHARDS};
+
+/// The row of the service that the engine is compared with.
+pub(crate) const BASELINE: &str = "baseline, at least once";
+/// Share of the machine's, or of one core's, CPU time from which it counts as saturated.
+const SATURATED: f64 = 0.9;
+/// The baseline is to be beaten by this factor on orders alone in their records.
+const BASELINE_GOAL: f64 = 6.0;
+
+/// What the broker did meanwhile.
+pub(crate) struct Broker {
+    pub(crate) cpu_seconds: f64,
+    pub(crate) busiest: Busiest,
+}
 
 /// One measured run.
-#[derive(Debug, Serialize)]
+pub(crate) struct Measured<'a> {
+    /// What is measured, and a generator beside it if there was one.
+    pub(crate) parts: &'a [Figures],
+    pub(crate) broker: Broker,
+    pub(crate) machine: Busy,
+    /// From before the parts started to after they ended, which is what broker and machine were looked at for.
+    pub(crate) seconds: f64,
+}
+
+/// One measured run, as it is printed.
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    name: String,
+    name: &'static str,
     per_record: usize,
     shards: u32,
+    /// Mean length of a record's value, where it was generated.
+    record_bytes: Option<f64>,
     orders: u64,
     seconds: f64,
     orders_per_second: f64,
@@ -21,71 +52,161 @@ pub(crate) struct Row {
     broker_us: f64,
     /// Share of the machine's CPU time that was used by anybody.
     utilisation: f64,
+    /// What could not have gone faster: all CPUs, most of them used by this side; or a single thread.
+    saturated: String,
 }
 
 impl Row {
-    /// Of the figures of the parts, the first of them being what is measured, the second a generator beside it.
-    pub(crate) fn new(
-        name: &str,
-        per_record: usize,
-        shards: u32,
-        figures: &[Figures],
-        broker_seconds: f64,
-        machine: Busy,
-    ) -> Self {
-        let measured = &figures[0];
-        let us = |seconds: f64| seconds * 1e6 / measured.orders as f64;
+    pub(crate) fn new(name: &'static str, per_record: usize, measured: &Measured<'_>) -> Self {
+        let (part, generator) = (&measured.parts[0], measured.parts.get(1));
+        let us = |seconds: f64| seconds * 1e6 / part.orders as f64;
         // Beside a generator the clock runs from its first order.
-        let seconds = figures.get(1).map_or(measured.seconds, |generator| measured.ended - generator.began);
+        let seconds = generator.map_or(part.seconds, |generator| part.ended - generator.began);
+        let it = if name == "generator" { "generator" } else { "it" };
+        let side = |name, part: &Figures| Side {
+            name,
+            share: part.cpu_seconds / part.seconds,
+            thread: part.busiest.name.clone(),
+            thread_share: part.busiest.cpu_seconds / part.seconds,
+        };
+        let broker = Side {
+            name: "broker",
+            share: measured.broker.cpu_seconds / measured.seconds,
+            thread: measured.broker.busiest.name.clone(),
+            thread_share: measured.broker.busiest.cpu_seconds / measured.seconds,
+        };
+        let sides = [Some(side(it, part)), Some(broker), generator.map(|part| side("generator", part))];
         Self {
-            name: name.to_owned(),
+            name,
             per_record,
-            shards,
-            orders: measured.orders,
+            shards: SHARDS,
+            record_bytes: generator.unwrap_or(part).record_bytes,
+            orders: part.orders,
             seconds,
-            orders_per_second: measured.orders as f64 / seconds,
-            cpu_us: us(measured.cpu_seconds),
-            generator_us: figures.get(1).map(|generator| us(generator.cpu_seconds)),
-            broker_us: us(broker_seconds),
-            utilisation: machine.share(),
+            orders_per_second: part.orders as f64 / seconds,
+            cpu_us: us(part.cpu_seconds),
+            generator_us: generator.map(|generator| us(generator.cpu_seconds)),
+            broker_us: us(measured.broker.cpu_seconds),
+            utilisation: measured.machine.share(),
+            saturated: saturated(&sides.into_iter().flatten().collect::<Vec<_>>(), measured.machine.share()),
         }
     }
 }
 
-/// Prints the rows, and the ratios that the goals are stated in.
-pub(crate) fn print(rows: &[Row]) {
-    println!(
-        "\n{:<24} {:>10} {:>6} {:>12} {:>12} {:>10} {:>13} {:>11}",
-        "", "per record", "shards", "orders/s", "its CPU us", "broker us", "generator us", "CPU in use"
-    );
-    for row in rows {
-        let generator = row.generator_us.map_or_else(String::new, |us| format!("{us:.2}"));
-        println!(
-            "{:<24} {:>10} {:>6} {:>12.0} {:>12.2} {:>10.2} {:>13} {:>10.0}%",
-            row.name,
-            row.per_record,
-            row.shards,
-            row.orders_per_second,
-            row.cpu_us,
-            row.broker_us,
-            generator,
-            row.utilisation * 100.0
-        );
+/// What one side used, in cores.
+struct Side {
+    name: &'static str,
+    share: f64,
+    /// Its busiest thread.
+    thread: String,
+    thread_share: f64,
+}
+
+fn saturated(sides: &[Side], utilisation: f64) -> String {
+    let cores = available_parallelism().map_or(1, usize::from) as f64;
+    let shares = sides.iter().map(|side| format!("{} {:.0}%", side.name, side.share / cores * 100.0));
+    let shares = shares.collect::<Vec<_>>().join(", ");
+    if utilisation >= SATURATED {
+        return format!("CPU: {shares}");
     }
-    println!();
-    for per_record in [1, crate::BATCHED] {
-        let rate = |name: &str| {
-            rows.iter().find(|row| row.name == name && row.per_record == per_record).map(|row| row.orders_per_second)
-        };
-        let (Some(bare), Some(exactly), Some(at_least)) =
-            (rate("bare consumer"), rate("engine, exactly once"), rate("engine, at least once"))
-        else {
-            continue;
-        };
-        println!(
-            "{per_record:>3} a record: exactly once / bare {:.2}, exactly once / at least once {:.2}",
-            exactly / bare,
-            exactly / at_least
-        );
+    match sides.iter().max_by(|a, b| a.thread_share.total_cmp(&b.thread_share)) {
+        Some(side) if side.thread_share >= SATURATED => format!("a thread of {}: {}; {shares}", side.name, side.thread),
+        _ => format!("none: {shares}"),
     }
+}
+
+/// All rows, repeated ones too.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    rows: Vec<Row>,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    fn of(&self, name: &str, per_record: usize) -> Vec<&Row> {
+        self.rows.iter().filter(|row| row.name == name && row.per_record == per_record).collect()
+    }
+
+    /// Prints the median of each row, and the ratios that the goals are stated in.
+    pub(crate) fn print(&self) {
+        println!(
+            "\n{:<24} {:>10} {:>12} {:>12} {:>11} {:>10} {:>12} {:>10}  saturated",
+            "", "per record", "record bytes", "orders/s", "its CPU us", "broker us", "generator us", "CPU in use"
+        );
+        for per_record in [1, BATCHED] {
+            let bytes = self.of("generator", per_record).first().and_then(|row| row.record_bytes).unwrap_or_default();
+            let mut seen = Vec::new();
+            for row in self.rows.iter().filter(|row| row.per_record == per_record) {
+                if seen.contains(&row.name) {
+                    continue;
+                }
+                seen.push(row.name);
+                let row = middle(self.of(row.name, per_record));
+                println!(
+                    "{:<24} {:>10} {:>12.0} {:>12.0} {:>11.2} {:>10.2} {:>12} {:>9.0}%  {}",
+                    row.name,
+                    row.per_record,
+                    bytes,
+                    row.orders_per_second,
+                    row.cpu_us,
+                    row.broker_us,
+                    row.generator_us.map_or_else(String::new, |us| format!("{us:.2}")),
+                    row.utilisation * 100.0,
+                    row.saturated
+                );
+            }
+        }
+        println!("\n{SHARDS} shards; \"it\" is the row's own side");
+        for per_record in [1, BATCHED] {
+            let ratio =
+                |a: &str, b: &str| self.ratio(a, b, per_record, |row| row.orders_per_second).unwrap_or(f64::NAN);
+            let exactly = "engine, exactly once";
+            println!(
+                "{per_record:>3} a record: exactly once / bare {:.2}, / at least once {:.2}, / baseline {:.2}{}",
+                ratio(exactly, "bare consumer"),
+                ratio(exactly, "engine, at least once"),
+                ratio(exactly, BASELINE),
+                if per_record == 1 { format!(" (at least {BASELINE_GOAL} wanted)") } else { String::new() }
+            );
+            if let Some(row) = self.of("engine, recovery", per_record).first() {
+                let row = middle(self.of(row.name, per_record));
+                println!(
+                    "{per_record:>3} a record: recovery {:.2} million decisions/s, {:.2} million/s for each core used",
+                    row.orders_per_second / 1e6,
+                    1.0 / row.cpu_us
+                );
+            }
+        }
+        println!();
+    }
+
+    /// Of each repeat `a`'s figure over `b`'s; the median of that.
+    fn ratio(&self, a: &str, b: &str, per_record: usize, figure: impl Fn(&Row) -> f64) -> Option<f64> {
+        let (a, b) = (self.of(a, per_record), self.of(b, per_record));
+        let ratios: Vec<_> = a.iter().zip(&b).map(|(a, b)| figure(a) / figure(b)).collect();
+        (!ratios.is_empty()).then(|| median(ratios))
+    }
+
+    /// The ratios that neighbours on the machine move least: CPU time an order. Larger is better.
+    pub(crate) fn steady_ratios(&self) -> BTreeMap<String, f64> {
+        let mut ratios = BTreeMap::new();
+        for per_record in [1, BATCHED] {
+            for other in ["bare consumer", BASELINE] {
+                if let Some(ratio) = self.ratio(other, "engine, exactly once", per_record, |row| row.cpu_us) {
+                    let name = format!("CPU an order, {other} over engine exactly once, {per_record} a record");
+                    ratios.insert(name, ratio);
+                }
+            }
+        }
+        ratios
+    }
+}
+
+/// The row whose rate is the median.
+fn middle(mut rows: Vec<&Row>) -> &Row {
+    rows.sort_by(|a, b| a.orders_per_second.total_cmp(&b.orders_per_second));
+    rows[rows.len() / 2]
 }

@@ -15,6 +15,7 @@ use super::required::Role;
 use crate::broker::{Broker, Fault};
 use crate::config::Config;
 use crate::kafka::admin::{Admin, Configs, CreateTopicError, TopicDescription, TopicSpec};
+use crate::wire::proto::Genesis;
 
 /// How long a topic that was created may take until every partition has a leader.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -96,9 +97,33 @@ pub enum CreateError {
         /// What is there.
         what: String,
     },
+    /// A log is there and follows other rules than those asked for.
+    #[error(
+        "partition {shard} of {topic} was begun with --window {} --skew {}, and --window {} --skew {} are asked for. \
+         Both stand in the log for good, because a ledger is rebuilt by the rules under which its log was written. To \
+         complete these topics repeat the former; for the latter name other topics under [topics]",
+        duration(found.0), duration(found.1), duration(wanted.0), duration(wanted.1)
+    )]
+    Rules {
+        /// The topic.
+        topic: String,
+        /// Its partition.
+        shard: u32,
+        /// Window and skew of the log, in milliseconds.
+        found: (u64, u64),
+        /// Window and skew that are asked for, in milliseconds.
+        wanted: (u64, u64),
+    },
     /// The brokers could not be reached, or refused.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// Milliseconds as the flags want them: `1h`, `90s`.
+fn duration(ms: u64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    let fits = units.into_iter().find(|(unit_ms, _)| ms.is_multiple_of(*unit_ms) && ms > 0);
+    fits.map_or_else(|| "0s".to_owned(), |(unit_ms, unit)| format!("{}{unit}", ms / unit_ms))
 }
 
 /// Makes what is missing; says each step to `say`.
@@ -206,11 +231,10 @@ fn write_genesis<B: Broker>(
                 if let Some(difference) = genesis::differences(&found, shard, topics).into_iter().next() {
                     return Err(other(difference.found));
                 }
-                if (found.window_ms, found.skew_ms) != (wanted.window_ms, wanted.skew_ms) {
-                    return Err(other(format!(
-                        "it was made with --window {}ms --skew {}ms, which stay as they are",
-                        found.window_ms, found.skew_ms
-                    )));
+                let rules = |genesis: &Genesis| (genesis.window_ms, genesis.skew_ms);
+                let (found, wanted) = (rules(&found), rules(&wanted));
+                if found != wanted {
+                    return Err(CreateError::Rules { topic: decisions.to_owned(), shard, found, wanted });
                 }
                 before += 1;
             }
@@ -254,6 +278,16 @@ mod tests {
     #[test]
     fn the_log_is_made_to_be_kept_for_ever() {
         assert!(Must::BeUnlimited.holds(&spec(Role::Decisions, "decisions", &PLAN).config["retention.ms"]));
+    }
+
+    #[test]
+    fn a_log_of_other_rules_is_told_by_the_flags_of_both() {
+        let (found, wanted) = ((3_600_000, 300_000), (90_000, 500));
+        let text = CreateError::Rules { topic: "decisions".to_owned(), shard: 0, found, wanted }.to_string();
+        for part in ["--window 1h --skew 5m", "--window 90s --skew 500ms"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!((duration(0), duration(172_800_000)), ("0s".to_owned(), "2d".to_owned()));
     }
 
     #[test]

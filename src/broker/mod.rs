@@ -50,6 +50,19 @@ pub enum Fault {
     Fatal(String),
 }
 
+impl Fault {
+    /// Its kind in a word, for logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Transient(_) => "transient",
+            Self::Fenced(_) => "fenced",
+            Self::OutOfRange { .. } => "out_of_range",
+            Self::Overwritten { .. } => "overwritten",
+            Self::Fatal(_) => "fatal",
+        }
+    }
+}
+
 /// How a record got its timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimestampKind {

@@ -13,8 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     about = "Order ingestion for shopping-festival peaks",
     long_about = "Reads orders from Kafka, reserves stock for each one in memory, refuses duplicates, and writes the \
                   decisions back exactly once, in batched transactional commits.",
-    after_help = "Exit codes: 0 done, 1 failed or a check found a fault, 2 wrong flag or configuration, 3 Kafka out \
-                  of reach.\n\nExamples:\n  sluice demo --for 30s\n  sluice topics create --config sluice.toml \
+    after_help = "Exit codes: 0 done, 1 failed or a check found a fault, 2 wrong flag, configuration, certificate or \
+                  password, 3 Kafka out of reach.\n\nExamples:\n  sluice demo --for 30s\n  sluice topics create --config sluice.toml \
                   --partitions 12\n  sluice check --config sluice.toml\n  sluice run --config sluice.toml",
     subcommand_required = true,
     arg_required_else_help = true

@@ -1,7 +1,9 @@
 //! Each command, from its flags to its exit code.
 
 use std::env;
+use std::fs::File;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
@@ -9,11 +11,12 @@ use tokio::runtime::Builder;
 use super::args::{CheckArgs, Command, ConfigArgs, ConfigCommand, CreateArgs, DemoArgs, RunArgs, TopicsCommand};
 use super::exit::{Exit, Failure};
 use crate::admin::facts::Answer;
-use crate::admin::{self, Demands, Facts, Finding, Plan, Severity};
+use crate::admin::{self, CreateError, Demands, Facts, Finding, Plan, Severity};
 use crate::broker::Fault;
 use crate::config::{self, Config, DEFAULTS, FlagSetting, Loaded, Log, LogFormat, Sources};
 use crate::kafka::KafkaBroker;
-use crate::kafka::admin::Admin;
+use crate::kafka::admin::{Admin, CreateTopicError};
+use crate::node::http::{self, Port};
 use crate::node::{logging, signals, start};
 
 /// How long a question to the cluster may take: a cold connection over TLS, and an election under way.
@@ -65,9 +68,14 @@ impl Cluster {
     fn of(config: &Config) -> Result<Self, Failure> {
         let settings = config.kafka_settings();
         let bootstrap_servers = settings.bootstrap_servers.clone();
-        let failed = |fault| Failure::Kafka { bootstrap_servers: bootstrap_servers.clone(), fault };
-        let admin = Admin::new(&settings, ASK_TIMEOUT).map_err(failed)?;
-        let broker = KafkaBroker::new(settings).map_err(failed)?;
+        for (key, path) in config.files() {
+            if let Err(error) = File::open(path) {
+                return Err(Failure::File { key, path: path.to_owned(), error });
+            }
+        }
+        // Nothing was asked yet: whatever is wrong is wrong with the settings.
+        let admin = Admin::new(&settings, ASK_TIMEOUT).map_err(Failure::Client)?;
+        let broker = KafkaBroker::new(settings).map_err(Failure::Client)?;
         Ok(Self { admin, broker, bootstrap_servers })
     }
 
@@ -76,7 +84,8 @@ impl Cluster {
     }
 
     fn failed(&self, fault: Fault) -> Failure {
-        Failure::Kafka { bootstrap_servers: self.bootstrap_servers.clone(), fault }
+        let trouble = self.admin.trouble().or_else(|| self.broker.trouble()).map(Box::new);
+        Failure::Kafka { bootstrap_servers: self.bootstrap_servers.clone(), fault, trouble }
     }
 }
 
@@ -123,10 +132,16 @@ fn create(args: &CreateArgs) -> Result<Exit, Failure> {
         skew: args.skew,
     };
     let cluster = Cluster::of(&config)?;
+    cluster.admin.cluster().map_err(|fault| cluster.failed(fault))?;
     // A closed standard output must not stop the work half way.
     let mut say = |line: &str| drop(writeln!(io::stdout(), "{line}"));
-    admin::create(&cluster.admin, &cluster.broker, &config, &plan, &mut say)?;
-    Ok(Exit::Success)
+    match admin::create(&cluster.admin, &cluster.broker, &config, &plan, &mut say) {
+        Ok(()) => Ok(Exit::Success),
+        Err(CreateError::Fault(fault) | CreateError::Topic(CreateTopicError::Fault(fault))) => {
+            Err(cluster.failed(fault))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn describe(args: &CheckArgs) -> Result<Exit, Failure> {
@@ -147,7 +162,9 @@ fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let config = load(&args.config)?.config;
     logging::init(&config.log)?;
     let facts = Cluster::of(&config)?.facts(&config)?;
-    let findings = admin::findings(&facts, &config, Demands { dev: args.dev, accept_loss: false });
+    let mut findings = admin::findings(&facts, &config, Demands { dev: args.dev, accept_loss: false });
+    findings.extend(config.http.listen.and_then(endpoint_finding));
+    findings.sort();
     let mut out = io::stdout().lock();
     print_findings(&mut out, &findings)?;
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
@@ -158,6 +175,18 @@ fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     }
     writeln!(out, "not ready to run: {errors} errors, {warnings} warnings")?;
     Ok(Exit::Failure)
+}
+
+/// Whether the endpoint's port is free. One that another engine has is fine for a look at a node that works already.
+fn endpoint_finding(listen: SocketAddr) -> Option<Finding> {
+    let (severity, found) = match http::probe(listen) {
+        Port::Free => return None,
+        Port::Engine => (Severity::Warning, format!("{listen} is served by an engine that is at work")),
+        Port::Taken(why) => (Severity::Error, format!("{listen} cannot be listened on: {why}")),
+    };
+    let remedy = "for another one on this machine set http.listen (--http-listen) to a free port, or to \"\" to serve \
+                  nothing";
+    Some(Finding { severity, subject: "http.listen".to_owned(), found, remedy: remedy.to_owned() })
 }
 
 fn print_findings(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {

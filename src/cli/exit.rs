@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::admin::CreateError;
 use crate::broker::Fault;
 use crate::config::{ConfigError, ConfigErrors};
+use crate::kafka::Trouble;
 use crate::node::http::HttpError;
 use crate::node::logging::LoggingError;
 use crate::node::start::StartError;
@@ -20,7 +21,8 @@ pub enum Exit {
     Success = 0,
     /// It ran and failed, or a check found something that must be put right.
     Failure = 1,
-    /// The command line or the configuration is wrong; trying again will not help.
+    /// The command line or the configuration, certificates and passwords included, is wrong; trying again will not
+    /// help.
     Usage = 2,
     /// Kafka could not be reached; trying again may help.
     Unavailable = 3,
@@ -42,15 +44,30 @@ pub enum Failure {
     #[error("{0}")]
     Flag(#[from] ConfigError),
     /// Kafka.
-    #[error("{bootstrap_servers}: {fault}{hint}", hint = unreachable_hint(fault))]
+    #[error("{bootstrap_servers}: {fault}{}", why(fault, trouble.as_deref()))]
     Kafka {
         /// Whom we asked.
         bootstrap_servers: String,
         /// What went wrong.
         fault: Fault,
+        /// The last connection that failed: why there was no answer.
+        trouble: Option<Box<Trouble>>,
     },
+    /// A file that the configuration names.
+    #[error("{key} = {path:?}: {error}")]
+    File {
+        /// The key that names it.
+        key: String,
+        /// The file.
+        path: String,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// librdkafka makes no client of these settings.
+    #[error("{0}; see [kafka.common], [kafka.consumer] and [kafka.producer] of the configuration")]
+    Client(Fault),
     /// Topics could not be made.
-    #[error("{0}{hint}", hint = create_hint(.0))]
+    #[error("{0}")]
     Create(#[from] CreateError),
     /// The logs could not be set up.
     #[error("{0}")]
@@ -66,21 +83,16 @@ pub enum Failure {
     Demo(#[from] anyhow::Error),
 }
 
-/// What to do about a fault that more waiting may end.
-fn unreachable_hint(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Transient(_) => {
-            "; see that kafka.bootstrap_servers (--bootstrap-servers) names brokers that run and can be reached from here, \
-             and that security.protocol in [kafka.common] is what this port speaks"
+/// Why a fault that more waiting may end came about, and what to do.
+fn why(fault: &Fault, trouble: Option<&Trouble>) -> String {
+    match (fault, trouble) {
+        (Fault::Transient(_), Some(trouble)) => format!("\n  why: {trouble}\n  do: {}", trouble.kind.advice()),
+        (Fault::Transient(_), None) => {
+            "\n  why: no broker refused, and none answered in time\n  do: see that kafka.bootstrap_servers \
+             (--bootstrap-servers) names brokers that run and can be reached from here"
+                .to_owned()
         }
-        _ => "",
-    }
-}
-
-fn create_hint(error: &CreateError) -> &'static str {
-    match error {
-        CreateError::Fault(fault) => unreachable_hint(fault),
-        _ => "",
+        _ => String::new(),
     }
 }
 
@@ -91,10 +103,15 @@ impl Failure {
             Self::Create(CreateError::Plan(_))
             | Self::Config(_)
             | Self::Flag(_)
+            | Self::File { .. }
+            | Self::Client(_)
             | Self::Service(StartError::Http(HttpError::Listen { .. })) => Exit::Usage,
-            Self::Kafka { fault: Fault::Transient(_), .. } | Self::Create(CreateError::Fault(Fault::Transient(_))) => {
-                Exit::Unavailable
+            Self::Kafka { fault: Fault::Transient(_), trouble: Some(trouble), .. }
+                if trouble.kind.is_configuration() =>
+            {
+                Exit::Usage
             }
+            Self::Kafka { fault: Fault::Transient(_), .. } => Exit::Unavailable,
             Self::Kafka { .. }
             | Self::Create(_)
             | Self::Logging(_)
@@ -107,5 +124,34 @@ impl Failure {
     /// Whoever read our output has had enough (`sluice … | head`): no failure.
     pub(super) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::TroubleKind;
+
+    fn failure(kind: Option<TroubleKind>) -> Failure {
+        let trouble = kind.map(|kind| Trouble { kind, broker: "kafka:9092".to_owned(), words: "no".to_owned() });
+        let fault = Fault::Transient("ask for the brokers: timed out".to_owned());
+        Failure::Kafka { bootstrap_servers: "kafka:9092".to_owned(), fault, trouble: trouble.map(Box::new) }
+    }
+
+    #[test]
+    fn a_broker_out_of_reach_is_told_with_the_reason_and_what_to_do() {
+        for kind in [TroubleKind::Refused, TroubleKind::Name, TroubleKind::Silence, TroubleKind::Closed] {
+            let failure = failure(Some(kind));
+            assert_eq!(failure.exit(), Exit::Unavailable);
+            assert!(failure.to_string().contains(kind.advice()), "{failure}");
+        }
+        assert_eq!(failure(None).exit(), Exit::Unavailable);
+    }
+
+    #[test]
+    fn a_wrong_certificate_or_password_is_a_wrong_configuration() {
+        for kind in [TroubleKind::Tls, TroubleKind::Authentication] {
+            assert_eq!(failure(Some(kind)).exit(), Exit::Usage);
+        }
     }
 }

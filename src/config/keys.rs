@@ -8,6 +8,8 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::kafka::{PropertyProblem, RESERVED_PROPERTIES, check_property, property_names};
+
 /// Tables whose keys are librdkafka's, not ours.
 pub(super) const PASS_THROUGH: [&str; 3] = ["kafka.common", "kafka.consumer", "kafka.producer"];
 
@@ -24,6 +26,23 @@ pub(super) fn pass_through(key: &str) -> Option<(&'static str, &str)> {
         .find_map(|table| key.strip_prefix(table)?.strip_prefix('.').map(|property| (table, property)))
 }
 
+/// Whether librdkafka has a property of this name. Those that may not be set are known too: they are refused with their
+/// reason.
+pub(super) fn is_property(name: &str) -> bool {
+    RESERVED_PROPERTIES.iter().any(|(reserved, _)| *reserved == name)
+        || check_property(name, "") != Err(PropertyProblem::Unknown)
+}
+
+/// The hint for a property that librdkafka does not have.
+pub(super) fn property_hint(table: &str, unknown: &str) -> String {
+    // Last parts (`bytes`, `location`) are common to many and tell nothing.
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(unknown, known);
+    match nearest(property_names().iter().map(String::as_str), likeness) {
+        Some(known) => format!("librdkafka has no such property: did you mean {table}.{known}?"),
+        None => "librdkafka has no such property: its CONFIGURATION.md lists all of them".to_owned(),
+    }
+}
+
 /// The hint for an unknown key.
 pub(super) fn hint<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
@@ -33,14 +52,19 @@ pub(super) fn hint<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> S
         // A key in the wrong section has the right last part; a slip within the right section is likelier.
         whole.max(tail * 0.9)
     };
-    let nearest = known.map(|key| (likeness(key), key)).max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((likeness, key)) if likeness >= LEAST_LIKENESS => format!("did you mean {key}?"),
+    match nearest(known, likeness) {
+        Some(key) => format!("did you mean {key}?"),
         _ if unknown.starts_with("kafka.") => {
             "librdkafka's own properties stand in [kafka.common], [kafka.consumer] or [kafka.producer]".to_owned()
         }
         _ => "`sluice config --default` prints every key".to_owned(),
     }
+}
+
+/// The most alike of the known names, if it is alike enough.
+fn nearest<'a>(known: impl Iterator<Item = &'a str>, likeness: impl Fn(&str) -> f64) -> Option<&'a str> {
+    let nearest = known.map(|key| (likeness(key), key)).max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.filter(|(likeness, _)| *likeness >= LEAST_LIKENESS).map(|(_, key)| key)
 }
 
 /// What a key may be set to, beyond its type.

@@ -171,10 +171,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value of the type that this key has; none if there is no such key.
+    /// A value of the type that this key has; none if there is no such key. A property that librdkafka does not know is
+    /// none either, which also keeps the value of a misspelt password from being shown.
     fn expected(&self, key: &str) -> Option<Value> {
         match keys::pass_through(key) {
-            Some((_, property)) => (!property.is_empty()).then(|| Value::String(String::new())),
+            Some((_, property)) => keys::is_property(property).then(|| Value::String(String::new())),
             None => self.defaults.get(key).map(|setting| setting.value.clone()),
         }
     }
@@ -187,6 +188,10 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown(&mut self, origin: Origin, key: String) {
+        if let Some((table, property)) = keys::pass_through(&key) {
+            let hint = keys::property_hint(table, property);
+            return self.errors.push(ConfigError::UnknownKey { origin, key, hint });
+        }
         let sections = self.defaults.keys().filter_map(|known| known.split('.').next());
         let known = self.defaults.keys().map(String::as_str).chain(sections).chain(keys::PASS_THROUGH);
         let hint = keys::hint(&key, known);

@@ -9,7 +9,7 @@ use super::error::{ConfigError, ConfigErrors, Origin};
 use super::keys::{self, RULES};
 use super::layers::{self, FlagSetting, Layer, Reader};
 use super::{Config, DEFAULTS, secrets};
-use crate::kafka::RESERVED_PROPERTIES;
+use crate::kafka::{PropertyProblem, RESERVED_PROPERTIES, check_property};
 use crate::ledger::BYTES_PER_REMEMBERED_ID;
 
 /// Where settings come from, lowest first; the defaults stand below all.
@@ -131,6 +131,11 @@ fn check_each(layer: &Layer, errors: &mut Vec<ConfigError>) {
         let Some((_, property)) = keys::pass_through(key) else { continue };
         if let Some((_, reason)) = RESERVED_PROPERTIES.iter().find(|(reserved, _)| *reserved == property) {
             errors.push(refused(layer, key, format!("may not be set: {reason}")));
+        } else if let Err(PropertyProblem::Invalid(words)) = check_property(property, &layers::bare(&layer[key].value))
+        {
+            // librdkafka's words quote the value.
+            let words = if secrets::is_secret(property) { "librdkafka does not accept it".to_owned() } else { words };
+            errors.push(refused(layer, key, words));
         }
     }
 }

@@ -24,6 +24,13 @@ pub use secrets::Properties;
 /// The default configuration, `config/sluice.toml`, with every key and its description.
 pub const DEFAULTS: &str = include_str!("../../config/sluice.toml");
 
+/// Properties of librdkafka that name a file, or a directory of them.
+const FILES: [&str; 5] =
+    ["ssl.ca.location", "ssl.certificate.location", "ssl.crl.location", "ssl.key.location", "ssl.keystore.location"];
+
+/// Instead of a file: wherever this system keeps its authorities.
+const PROBE: &str = "probe";
+
 /// The whole configuration, checked. Durations are in milliseconds (`_ms`), sizes in bytes (`_bytes`).
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -175,6 +182,20 @@ impl Config {
             receive_queue_bytes: kafka.receive_queue_bytes,
             delivery: kafka::Delivery::Transactional,
         }
+    }
+
+    /// Files that librdkafka is told to read, by the key that names them: it says which property failed, and not which
+    /// file.
+    pub fn files(&self) -> impl Iterator<Item = (String, &str)> {
+        let kafka = &self.kafka;
+        let tables = [("common", &kafka.common), ("consumer", &kafka.consumer), ("producer", &kafka.producer)];
+        tables.into_iter().flat_map(|(table, properties)| {
+            properties
+                .0
+                .iter()
+                .filter(|(name, value)| FILES.contains(&name.as_str()) && value.as_str() != PROBE)
+                .map(move |(name, value)| (format!("kafka.{table}.{name}"), value.as_str()))
+        })
     }
 
     /// Every topic that the engine reads or writes, by the key that names it.

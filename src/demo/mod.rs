@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -50,6 +50,11 @@ const STOCK_PER_RECORD: usize = 100;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the last answers may take, and after them the last holds beyond their time.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long nothing may be answered while something waits for its answer: a broker that is gone does not come back. A
+/// real one that is slow, or elects a leader, takes seconds.
+const STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the engine may take to end when the demo failed: what it waits for may never come.
+const FAILED_END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one wait for receipts may take; paces the loop.
 const PACE: Duration = Duration::from_millis(2);
 /// How long a reader of the log waits for a record before it looks whether it is still wanted.
@@ -82,11 +87,15 @@ fn play<B: Broker>(
     let lanes = Arc::new(Lanes::new(&settings.group_id, &settings.client_id));
     let (stop_engine, engine_stop) = bounded(1);
     let plan = Plan { broker: broker.clone(), lane: Arc::new(lane), shutdown_timeout, stall_timeout: SETTLE_TIMEOUT };
+    let (ending, engine_ended) = bounded::<()>(0);
     let engine = {
         let lanes = lanes.clone();
-        std::thread::Builder::new()
-            .name("engine".to_owned())
-            .spawn(move || service::run(plan, membership, &lanes, &engine_stop))?
+        let work = move || {
+            let ended = service::run(plan, membership, &lanes, &engine_stop);
+            drop(ending);
+            ended
+        };
+        std::thread::Builder::new().name("engine".to_owned()).spawn(work)?
     };
     let (decided, decisions) = unbounded();
     let wanted = Arc::new(());
@@ -95,16 +104,26 @@ fn play<B: Broker>(
         .collect::<Result<Vec<_>>>()?;
 
     let publisher = Publisher::new(&settings)?;
-    let mut show = Show { args, settings, publisher, lanes, decisions, engine: &engine, verifier: Verifier::default() };
+    let verifier = Verifier::default();
+    let moved = (Instant::now(), 0);
+    let mut show = Show { args, settings, publisher, lanes, decisions, engine: &engine, verifier, moved };
     let shown = show.run(seed, stop);
     let verifier = show.verifier;
     drop(wanted);
     let _ = stop_engine.send(());
+    if let Err(error) = shown {
+        // Nothing is ever sent: the channel closes when the engine has ended.
+        let in_time = engine_ended.recv_timeout(FAILED_END_TIMEOUT) == Err(RecvTimeoutError::Disconnected);
+        let reason = if in_time { engine.join().ok().and_then(Result::err) } else { None };
+        return Err(match reason {
+            Some(reason) => anyhow::Error::from(reason).context(error.to_string()),
+            None => error,
+        });
+    }
     let ended: Result<(), NodeError> = engine.join().map_err(|_| anyhow::anyhow!("the engine's thread panicked"))?;
     for reader in readers {
         reader.join().map_err(|_| anyhow::anyhow!("a reader's thread panicked"))??;
     }
-    shown?;
     ended.context("the engine failed")?;
     Ok(conclude(verifier))
 }
@@ -145,6 +164,8 @@ struct Show<'a> {
     decisions: Receiver<(u32, Vec<proto::Decision>)>,
     engine: &'a std::thread::JoinHandle<Result<(), NodeError>>,
     verifier: Verifier,
+    /// When there was last an answer, or nothing to wait for; and how many answers there were by then.
+    moved: (Instant, u64),
 }
 
 impl Show<'_> {
@@ -163,7 +184,9 @@ impl Show<'_> {
 
         let mut traffic = Traffic::new(seed);
         let mut screen = Screen::new(self.verifier.totals().1);
-        self.place(&mut traffic, &mut screen, stop)?;
+        let placed = self.place(&mut traffic, &mut screen, stop);
+        screen.end();
+        placed?;
         say!("No more orders; waiting for the last answers and for abandoned holds to expire");
         let mut rest = Vec::new();
         traffic.rest(&mut rest);
@@ -234,6 +257,19 @@ impl Show<'_> {
         }
         if self.engine.is_finished() {
             bail!("the engine ended before the demo did");
+        }
+        let answered = self.verifier.totals().1;
+        if answered != self.moved.1 || self.verifier.unanswered() <= 0 {
+            self.moved = (Instant::now(), answered);
+        }
+        if self.moved.0.elapsed() >= STALL_TIMEOUT {
+            let why = self.publisher.trouble();
+            let why = why.map_or_else(|| "it may hang, or the engine".to_owned(), |trouble| trouble.to_string());
+            bail!(
+                "nothing was answered for {} s; the broker is at {}: {why}",
+                STALL_TIMEOUT.as_secs(),
+                self.settings.bootstrap_servers
+            );
         }
         Ok(())
     }

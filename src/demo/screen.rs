@@ -79,16 +79,25 @@ impl Screen {
 
     fn redraw(&mut self, lines: &[String]) {
         let mut out = stdout().lock();
-        if self.drawn_lines > 0 {
-            // Cursor up to the first line of the last picture, clear to the end of the screen.
-            let _ = write!(out, "\x1b[{}F\x1b[J", self.drawn_lines);
-        }
-        for line in lines {
-            let _ = writeln!(out, "{line}");
-        }
+        let _ = write!(out, "{}", picture(self.drawn_lines, lines));
         let _ = out.flush();
         self.drawn_lines = lines.len();
     }
+
+    /// The last picture stays; what is written next begins a line of its own, whatever the terminal has echoed (`^C`).
+    pub(super) fn end(self) {
+        if self.drawn_lines > 0 {
+            let _ = write!(stdout(), "\r\x1b[J");
+        }
+    }
+}
+
+/// What draws `lines` over a picture of `drawn_lines`: cursor up to its first line, clear to the end of the screen. Lines
+/// are cut at the terminal's edge and not wrapped, or the next picture would begin too low.
+fn picture(drawn_lines: usize, lines: &[String]) -> String {
+    let up = if drawn_lines > 0 { format!("\x1b[{drawn_lines}F\x1b[J") } else { String::new() };
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    format!("{up}\x1b[?7l{lines}\x1b[?7h")
 }
 
 /// An outcome and its reason as people read them: `REJECTED (OUT_OF_STOCK)`.
@@ -117,6 +126,13 @@ fn commit_ms(lanes: &[LaneSnapshot], quantile: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picture_covers_the_one_before_in_a_terminal_of_any_width() {
+        let lines = ["a line".to_owned(), "another".to_owned()];
+        assert_eq!(picture(0, &lines), "\x1b[?7la line\nanother\n\x1b[?7h");
+        assert_eq!(picture(2, &lines), "\x1b[2F\x1b[J\x1b[?7la line\nanother\n\x1b[?7h");
+    }
 
     #[test]
     fn commit_latency_is_told_by_the_bucket_that_holds_the_quantile() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::guard::Guard;
 use super::ports::Ports;
-use super::{DevBrokerError, HOST};
+use super::{DevBrokerError, HOST, Secure};
 
 /// Longest wait for a broker to serve. It takes 4 s on a quiet machine with two cores.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -37,6 +37,7 @@ pub(super) struct Spec {
     pub(super) brokers: u16,
     pub(super) voters: String,
     pub(super) cluster_id: String,
+    pub(super) secure: Option<Secure>,
     pub(super) overrides: Vec<(String, String)>,
 }
 
@@ -65,12 +66,16 @@ impl Broker {
 
     /// Prepares the data directory, as Kafka wants it done once.
     pub(super) fn format(&self) -> Result<(), DevBrokerError> {
+        let users = self.spec.secure.iter().flat_map(|secure| &secure.users);
         let log = self.open_log()?;
         let status = self
             .java("kafka.tools.StorageTool", log)?
             // With `=`: an id may begin with a dash.
             .args(["format", &format!("--cluster-id={}", self.spec.cluster_id), "--config"])
             .arg(&self.properties)
+            .args(users.flat_map(|(name, password)| {
+                ["--add-scram".to_owned(), format!("SCRAM-SHA-512=[name={name},password={password}]")]
+            }))
             .status()
             .map_err(DevBrokerError::io("start java"))?;
         if status.success() { Ok(()) } else { Err(self.failed(format!("could not be formatted ({status})"))) }
@@ -152,6 +157,11 @@ impl Broker {
     /// Host and port.
     pub(super) fn address(&self) -> String {
         format!("{HOST}:{}", self.ports.broker)
+    }
+
+    /// Host and port of the listener for clients that authenticate.
+    pub(super) fn secure_address(&self) -> String {
+        format!("{HOST}:{}", self.ports.secure)
     }
 
     /// None while it is down.
@@ -257,8 +267,36 @@ fn server_properties(id: usize, ports: &Ports, data: &Path, spec: &Spec) -> Stri
         // 128 MiB of the heap otherwise.
         ("log.cleaner.dedupe.buffer.size".to_owned(), "8388608".to_owned()),
     ];
+    if let Some(secure) = &spec.secure {
+        lines.extend(secure_listener(ports, secure));
+    }
     lines.extend(spec.overrides.iter().cloned());
     lines.into_iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+}
+
+/// Besides the plain listener, which stays for the brokers themselves, one of SASL over TLS. Of two lines with the same
+/// key Kafka takes the latter.
+fn secure_listener(ports: &Ports, secure: &Secure) -> Vec<(String, String)> {
+    let plain = format!("BROKER://{HOST}:{}", ports.broker);
+    let secured = format!("SECURE://{HOST}:{}", ports.secure);
+    let map = "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL";
+    let of_listener = [
+        ("sasl.enabled.mechanisms", "SCRAM-SHA-512".to_owned()),
+        (
+            "scram-sha-512.sasl.jaas.config",
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+        ),
+        ("ssl.keystore.type", "PKCS12".to_owned()),
+        ("ssl.keystore.location", secure.keystore.display().to_string()),
+        ("ssl.keystore.password", secure.keystore_password.clone()),
+    ];
+    let lines = [
+        ("listeners".to_owned(), format!("{plain},CONTROLLER://{HOST}:{},{secured}", ports.controller)),
+        ("advertised.listeners".to_owned(), format!("{plain},{secured}")),
+        ("listener.security.protocol.map".to_owned(), map.to_owned()),
+    ];
+    let of_listener = of_listener.into_iter().map(|(key, value)| (format!("listener.name.secure.{key}"), value));
+    lines.into_iter().chain(of_listener).collect()
 }
 
 #[cfg(test)]

@@ -88,13 +88,26 @@ pub struct Options {
     pub brokers: u16,
     /// Java heap of each broker, MiB.
     pub heap_mib: u32,
+    /// A further listener of each broker, for clients that authenticate.
+    pub secure: Option<Secure>,
     /// Further lines for each broker's `server.properties`; they override what stands there.
     pub properties: Vec<(String, String)>,
 }
 
+/// A listener of SASL (SCRAM-SHA-512) over TLS.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    /// PKCS#12 file with the brokers' key and certificate.
+    pub keystore: PathBuf,
+    /// Its password.
+    pub keystore_password: String,
+    /// Names and passwords of those who may connect.
+    pub users: Vec<(String, String)>,
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self { brokers: 1, heap_mib: 768, properties: Vec::new() }
+        Self { brokers: 1, heap_mib: 768, secure: None, properties: Vec::new() }
     }
 }
 
@@ -139,6 +152,7 @@ impl Cluster {
             brokers: options.brokers,
             voters: voters.join(","),
             cluster_id: broker::cluster_id(SmallRng::from_os_rng().random()),
+            secure: options.secure.clone(),
             overrides: options.properties.clone(),
         };
         let mut cluster = Self { brokers: Vec::new(), guard };
@@ -164,6 +178,13 @@ impl Cluster {
     #[must_use]
     pub fn bootstrap(&self) -> String {
         let addresses: Vec<String> = self.brokers.iter().map(Broker::address).collect();
+        addresses.join(",")
+    }
+
+    /// The same for clients that authenticate, if it was started with [`Options::secure`].
+    #[must_use]
+    pub fn secure_bootstrap(&self) -> String {
+        let addresses: Vec<String> = self.brokers.iter().map(Broker::secure_address).collect();
         addresses.join(",")
     }
 

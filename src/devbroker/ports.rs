@@ -16,20 +16,22 @@ const LAST_PORT: u16 = 31_999;
 /// How many ports are looked at before giving up.
 const TRIES: u32 = 200;
 
-/// A broker's two ports, held against other harnesses for as long as this lives.
+/// A broker's ports, held against other harnesses for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Ports {
     pub(super) broker: u16,
     pub(super) controller: u16,
-    _locks: [File; 2],
+    pub(super) secure: u16,
+    _locks: [File; 3],
 }
 
 impl Ports {
-    /// Chooses two free ports. Another program may still take one before the broker does: that start is tried again.
+    /// Chooses free ports. Another program may still take one before the broker does: that start is tried again.
     pub(super) fn reserve() -> Result<Self, DevBrokerError> {
         let (broker, first) = free_port()?;
         let (controller, second) = free_port()?;
-        Ok(Self { broker, controller, _locks: [first, second] })
+        let (secure, third) = free_port()?;
+        Ok(Self { broker, controller, secure, _locks: [first, second, third] })
     }
 }
 

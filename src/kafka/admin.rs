@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -18,6 +18,7 @@ use super::fault::{Problem, fault};
 use super::ffi::{Owner, TopicFound};
 use super::graveyard::Buried;
 use super::settings::{Delivery, Settings};
+use super::trouble::Trouble;
 use super::writer::KafkaWriter;
 use crate::broker::{Fault, LogWriter, Outgoing, Output};
 
@@ -100,6 +101,12 @@ pub enum BrokerAge {
     Unknown,
 }
 
+/// How long the brokers are waited for before it is looked why none has answered.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Pause between two questions.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
 /// An administrator's client. Its calls wait; not for use on a thread that runs futures.
 pub struct Admin {
     settings: Settings,
@@ -122,6 +129,11 @@ impl Admin {
         Arc::clone(&self.client) as Owner
     }
 
+    /// The last connection that failed: why a call waited in vain.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.client.inner().context().trouble()
+    }
+
     fn options(&self) -> AdminOptions {
         AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout))
     }
@@ -129,11 +141,24 @@ impl Admin {
     /// The cluster's id and brokers.
     ///
     /// # Errors
-    /// The brokers cannot be reached.
+    /// The brokers cannot be reached: at once if certificates or passwords are why, else when the time is up.
     pub fn cluster(&self) -> Result<ClusterDescription, Fault> {
         let client = self.client.inner();
-        let metadata = client.fetch_metadata(None, self.timeout);
-        let metadata = metadata.map_err(|error| fault(&error, "ask for the brokers"))?;
+        let deadline = Instant::now() + self.timeout;
+        let metadata = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match client.fetch_metadata(None, left.min(LOOK_EVERY)) {
+                Ok(metadata) => break metadata,
+                // A wrong password does not become right by waiting.
+                Err(error)
+                    if left <= LOOK_EVERY || self.trouble().is_some_and(|trouble| trouble.kind.is_configuration()) =>
+                {
+                    return Err(fault(&error, "ask for the brokers"));
+                }
+                // One that was not waited for must not make this a spin.
+                Err(_) => thread::park_timeout(LOOK_PAUSE),
+            }
+        };
         let brokers = metadata.brokers().iter();
         Ok(ClusterDescription {
             id: client.fetch_cluster_id(self.timeout),

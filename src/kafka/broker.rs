@@ -6,6 +6,7 @@ use super::control::{Control, describe_topics, watermarks};
 use super::inputs::KafkaInputs;
 use super::log_reader::KafkaLogReader;
 use super::settings::Settings;
+use super::trouble::Trouble;
 use super::writer::KafkaWriter;
 use crate::broker::{Broker, Fault, Position, TopicFacts};
 
@@ -24,6 +25,12 @@ impl KafkaBroker {
         settings.validate().map_err(|error| Fault::Fatal(error.to_string()))?;
         let control = Control::new(&settings)?;
         Ok(Self { settings, control })
+    }
+
+    /// The last connection that failed: why a call waited in vain.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.control.serve();
+        self.control.client().context().trouble()
     }
 }
 

@@ -43,10 +43,20 @@ const HEARTBEATS_PER_SESSION: u128 = 6;
 /// After this a Tick is given up, ms: the lane asks for another.
 const TICK_TIMEOUT_MS: u32 = 5_000;
 
+/// How long a connection may take until it stands, TLS and SASL included, ms: shorter than what an operator's question
+/// waits for, or its error could not say that nobody answers.
+const CONNECT_TIMEOUT_MS: u32 = 10_000;
+
+/// Longest pause before a lost broker is tried again, ms. The default of 10 s would be the longest part of most outages.
+const RECONNECT_MAX_MS: u32 = 2_000;
+
 fn base(settings: &Settings, tuned: &[(&str, String)], passed: &Properties) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set_log_level(RDKafkaLogLevel::Info);
-    config.set("socket.keepalive.enable", "true");
+    config
+        .set("socket.keepalive.enable", "true")
+        .set("socket.connection.setup.timeout.ms", CONNECT_TIMEOUT_MS.to_string())
+        .set("reconnect.backoff.max.ms", RECONNECT_MAX_MS.to_string());
     for (key, value) in tuned {
         config.set(*key, value);
     }

@@ -9,6 +9,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
+use super::trouble::{LastTrouble, Trouble, log_error};
+
 /// Counters of one client.
 #[derive(Debug, Default)]
 pub(super) struct Context {
@@ -17,6 +19,7 @@ pub(super) struct Context {
     ends_answered: AtomicU64,
     ends_failed: AtomicU64,
     first_failure: std::sync::Mutex<Option<KafkaError>>,
+    trouble: LastTrouble,
 }
 
 /// Name of the log line that tells what came of an EndTxn request; logged with `debug=eos`.
@@ -56,6 +59,11 @@ impl Context {
         Ends { answered: answered.load(Ordering::Relaxed), failed: failed.load(Ordering::Relaxed) }
     }
 
+    /// The last connection that failed.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.trouble.get()
+    }
+
     /// Takes in the line that librdkafka logs of each EndTxn request once something came of it, before it repeats one or
     /// lets a commit return. Nothing else tells of a repeated request: lost connections are reported only if they are
     /// not like the last one, and in a log line like any other.
@@ -70,16 +78,11 @@ impl ClientContext for Context {
         if fac == END_LINE {
             self.note_end(message);
         }
-        match level {
-            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
-                tracing::debug!(target: "librdkafka", fac, "{message}");
-            }
-            _ => tracing::warn!(target: "librdkafka", fac, "{message}"),
-        }
+        self.trouble.line(level, fac, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(target: "librdkafka", code = ?error.rdkafka_error_code(), "{reason}");
+        log_error(&error, reason);
     }
 
     fn stats_raw(&self, _: &[u8]) {}

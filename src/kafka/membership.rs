@@ -18,6 +18,7 @@ use rdkafka::types::RDKafkaRespErr;
 use super::clients;
 use super::fault::fault;
 use super::settings::{Settings, TopicNames};
+use super::trouble::{LastTrouble, log_error};
 use crate::broker::{Fault, Input};
 
 /// Events not yet taken. The membership waits when it is full, except with [`Event::Trouble`], which is then dropped.
@@ -66,7 +67,7 @@ impl Membership {
         let (tell, events) = bounded(EVENT_CAPACITY);
         let (reports, reported) = bounded(REPORT_CAPACITY);
         let (leave, left) = mpsc::channel();
-        let context = GroupContext { events: tell, release_timeout };
+        let context = GroupContext { events: tell, release_timeout, trouble: LastTrouble::default() };
         let consumer: KafkaResult<BaseConsumer<_>> = clients::membership(settings).create_with_context(context);
         let consumer = consumer.map_err(|error| fault(&error, "make the group's consumer"))?;
         let what = format!("subscribe to {}", settings.topics.orders);
@@ -110,7 +111,6 @@ fn stay(consumer: &BaseConsumer<GroupContext>, topics: &TopicNames, reported: &R
     loop {
         if let Some(Err(error)) = consumer.poll(POLL) {
             let fault = fault(&error, "stay in the group");
-            tracing::warn!(%fault, "group membership");
             let _ = consumer.context().events.try_send(Event::Trouble(fault));
         }
         match reported.try_recv() {
@@ -138,6 +138,7 @@ fn report(consumer: &BaseConsumer<GroupContext>, topics: &TopicNames, positions:
 struct GroupContext {
     events: Sender<Event>,
     release_timeout: Duration,
+    trouble: LastTrouble,
 }
 
 impl GroupContext {
@@ -150,18 +151,19 @@ impl GroupContext {
         let (held, released) = bounded(0);
         self.tell(Event::Revoked(shards, Ack { _held: held }));
         if released.recv_timeout(self.release_timeout) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!(timeout = ?self.release_timeout, "revoked shards were not let go in time");
+            let waited_ms = self.release_timeout.as_millis() as u64;
+            tracing::warn!(waited_ms, "revoked shards were not let go in time; the group goes on without waiting");
         }
     }
 }
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        tracing::debug!(target: "librdkafka", ?level, fac, "{message}");
+        self.trouble.line(level, fac, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(target: "librdkafka", code = ?error.rdkafka_error_code(), "{reason}");
+        log_error(&error, reason);
     }
 }
 
@@ -185,7 +187,6 @@ impl ConsumerContext for GroupContext {
         };
         if let Err(error) = done {
             let fault = fault(&error, "take part in a rebalance");
-            tracing::warn!(%fault, "group membership");
             let _ = self.events.try_send(Event::Trouble(fault));
         }
     }

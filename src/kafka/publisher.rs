@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crossbeam::queue::SegQueue;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
@@ -11,6 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use super::clients;
 use super::fault::fault;
 use super::settings::Settings;
+use super::trouble::{LastTrouble, Trouble, log_error};
 use crate::broker::Fault;
 
 /// What became of a record.
@@ -52,19 +54,35 @@ impl Publisher {
         }
     }
 
+    /// The last connection that failed.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.producer.context().trouble.get()
+    }
+
     /// Hands what became known to `each`; waits `timeout` at the most for a first receipt.
     pub fn receipts(&self, timeout: Duration, each: &mut dyn FnMut(Receipt)) {
         self.producer.poll(timeout);
-        while let Some(receipt) = self.producer.context().0.pop() {
+        while let Some(receipt) = self.producer.context().receipts.pop() {
             each(receipt);
         }
     }
 }
 
 #[derive(Default)]
-struct Receipts(SegQueue<Receipt>);
+struct Receipts {
+    receipts: SegQueue<Receipt>,
+    trouble: LastTrouble,
+}
 
-impl ClientContext for Receipts {}
+impl ClientContext for Receipts {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.trouble.line(level, fac, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
 
 impl ProducerContext for Receipts {
     type DeliveryOpaque = usize;
@@ -74,6 +92,6 @@ impl ProducerContext for Receipts {
             Ok(message) => (message, Ok(message.offset())),
             Err((error, message)) => (message, Err(error.to_string())),
         };
-        self.0.push(Receipt { tag, partition: message.partition().cast_unsigned(), stored });
+        self.receipts.push(Receipt { tag, partition: message.partition().cast_unsigned(), stored });
     }
 }

@@ -35,6 +35,8 @@ pub struct CommitHalf<B: Broker> {
     state: State,
     /// The next pause before the shard is taken again.
     pause_ms: u64,
+    /// Faults of this driver before the last commit.
+    faults: u64,
 }
 
 enum State {
@@ -62,7 +64,7 @@ impl<B: Broker> CommitHalf<B> {
         let driver = new_driver(&broker, shard, &settings, &mut rng);
         let state = State::Down { until_ms: 0 };
         let pause_ms = RETAKE_FIRST_MS;
-        CommitHalf { broker, shard, settings, exchange, status, events, rng, driver, state, pause_ms }
+        CommitHalf { broker, shard, settings, exchange, status, events, rng, driver, state, pause_ms, faults: 0 }
     }
 
     /// Does one thing, which blocks as long as its time-out says.
@@ -95,7 +97,7 @@ impl<B: Broker> CommitHalf<B> {
             driver::Step::Idle => self.idle(now),
             driver::Step::Committed(batch) => self.committed(batch, now),
             driver::Step::Lost(lost) => {
-                let reason = format!("the shard was lost: {:?}", lost.why);
+                let reason = format!("the shard was lost: {}", lost.why);
                 let jitter_ms = self.rng.random_range(0..self.pause_ms);
                 let until_ms = now.steady_ms + self.pause_ms + jitter_ms;
                 self.pause_ms = (self.pause_ms * 2).min(RETAKE_LONGEST_MS);
@@ -145,6 +147,7 @@ impl<B: Broker> CommitHalf<B> {
         }
         if let Some(fault) = self.exchange.take_fault() {
             self.driver = new_driver(&self.broker, self.shard, &self.settings, &mut self.rng);
+            self.faults = 0;
             return self.fail(fault.to_string(), now);
         }
         if self.exchange.stopping() == Stop::Graceful && self.exchange.is_drained() && !self.exchange.has_full() {
@@ -172,7 +175,12 @@ impl<B: Broker> CommitHalf<B> {
             shard_time_ms: work.shard_time_ms,
         };
         self.status.committed(&figures, &work.tally);
-        self.status.set_counts(self.driver.counts());
+        let (shard, counts) = (self.shard, self.driver.counts());
+        let faults = counts.faults - std::mem::replace(&mut self.faults, counts.faults);
+        if faults > 0 {
+            tracing::info!(shard, faults, commit_ms = figures.commit_ms, "commits again");
+        }
+        self.status.set_counts(counts);
         self.exchange.give_back(work);
         Step::Again
     }

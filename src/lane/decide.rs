@@ -18,16 +18,12 @@ use crate::wire::decode::{Poison, Scratch, Validated, validate};
 /// for them is on its way from memory by then. As many as there are misses that a core can have under way.
 const READ_AHEAD: usize = 8;
 
-/// A record read ahead.
+/// A record read ahead. Most hold one command, which is then looked up ahead too; those of one that holds many are when
+/// their turn comes.
 struct Ahead<'a> {
     record: Record<'a>,
-    commands: Result<Commands<'a>, Poison>,
-}
-
-/// Most records hold one command, which is then read once. One that holds many is read ahead command by command.
-enum Commands<'a> {
-    One(Command<'a>, Foresight),
-    Many(Validated<'a>),
+    commands: Result<Validated<'a>, Poison>,
+    foresight: Foresight,
 }
 
 /// The ledger of a shard at work, and the batch that it fills.
@@ -98,7 +94,7 @@ impl Decider {
         for ((slot, scratch), i) in ahead.iter_mut().zip(scratch).zip(from..to) {
             *slot = Some(read(ledger, input, records.get(i), scratch));
         }
-        for (Ahead { record, commands }, i) in ahead.into_iter().flatten().zip(from..) {
+        for (Ahead { record, commands, foresight }, i) in ahead.iter().flatten().zip(from..) {
             if outbox.is_full() {
                 return i - from;
             }
@@ -108,14 +104,14 @@ impl Decider {
             }
             outbox.make_room(ledger);
             match commands {
-                Ok(Commands::One(command, foresight)) => {
-                    apply(ledger, outbox, (input, &record, 0), &command, &foresight);
+                Ok(commands) if commands.count() == 1 => {
+                    apply(ledger, outbox, (input, record, 0), &commands.command(0), foresight);
                 }
-                Ok(Commands::Many(commands)) => apply_many(ledger, outbox, (input, &record), &commands),
-                Err(poison) => outbox.bury(input, &record, records.headers(i), &poison),
+                Ok(commands) => apply_many(ledger, outbox, (input, record), commands),
+                Err(poison) => outbox.bury(input, record, records.headers(i), poison),
             }
             let last = &mut last[place(input)];
-            outbox.cover(input, *last, &record);
+            outbox.cover(input, *last, record);
             *last = record.offset;
         }
         to - from
@@ -135,11 +131,12 @@ impl Decider {
 }
 
 fn read<'a>(ledger: &Ledger, input: Input, record: Record<'a>, scratch: &'a mut Scratch) -> Ahead<'a> {
-    let commands = validate(record.value, input, scratch).map(|validated| match validated.commands().next() {
-        Some(command) if validated.count() == 1 => Commands::One(command, ledger.foresee(&command)),
-        _ => Commands::Many(validated),
-    });
-    Ahead { record, commands }
+    let commands = validate(record.value, input, scratch);
+    let foresight = match &commands {
+        Ok(one) if one.count() == 1 => ledger.foresee(&one.command(0)),
+        _ => Foresight::default(),
+    };
+    Ahead { record, commands, foresight }
 }
 
 fn apply_many(
@@ -148,17 +145,16 @@ fn apply_many(
     (input, record): (Input, &Record<'_>),
     commands: &Validated<'_>,
 ) {
-    let mut commands = (0..).zip(commands.commands());
-    loop {
-        let mut ahead: [Option<(u32, Command<'_>, Foresight)>; READ_AHEAD] = [None; READ_AHEAD];
-        for (slot, (index, command)) in ahead.iter_mut().zip(commands.by_ref()) {
-            *slot = Some((index, command, ledger.foresee(&command)));
+    let indexes = 0..commands.count();
+    for from in indexes.clone().step_by(READ_AHEAD) {
+        // Commands are put together twice, which costs less than moving them about.
+        let mut ahead: [Foresight; READ_AHEAD] = Default::default();
+        let some = from..indexes.end.min(from + READ_AHEAD as u32);
+        for (foresight, index) in ahead.iter_mut().zip(some.clone()) {
+            *foresight = ledger.foresee(&commands.command(index));
         }
-        if ahead[0].is_none() {
-            return;
-        }
-        for (index, command, foresight) in ahead.iter().flatten() {
-            apply(ledger, outbox, (input, record, *index), command, foresight);
+        for (foresight, index) in ahead.iter().zip(some) {
+            apply(ledger, outbox, (input, record, index), &commands.command(index), foresight);
         }
     }
 }
@@ -208,7 +204,7 @@ mod tests {
     use crate::ledger::{FingerprintKey, Rules};
     use crate::wire::command::LinesBuf;
     use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
-    use crate::wire::{Kind, StockChange};
+    use crate::wire::{Kind, Place, StockChange};
 
     const HOLDS: u32 = 1_000;
     const MAX_DECISIONS: u32 = 40;
@@ -255,21 +251,21 @@ mod tests {
         let mut ledger = Ledger::new(rules, FingerprintKey([1; 16]));
         let at = Moment { shard_time_ms: 1_000, engine_time_ms: 0 };
         let mut apply =
-            |kind| _ = ledger.apply(&Command { pool: "p", reply_partition: None, unsupported: None, kind }, at);
-        let change = StockChange::Receive { sku: "sku", quantity: HOLDS.into() };
-        apply(Kind::Stock { id: "in", issued_at_ms: 1_000, change });
+            |kind| _ = ledger.apply(&Command { pool: "p".into(), reply_partition: None, unsupported: None, kind }, at);
+        let change = StockChange::Receive { sku: "sku".into(), quantity: HOLDS.into() };
+        apply(Kind::Stock { id: "in".into(), issued_at_ms: 1_000, change });
         let lines: LinesBuf = [("sku", 1)].into_iter().collect();
         for order_id in &ids {
-            apply(Kind::Place {
-                order_id,
+            apply(Kind::Place(Place {
+                order_id: (&**order_id).into(),
                 attempt: 0,
-                customer: "ann",
-                channel: "",
+                customer: "ann".into(),
+                channel: "".into(),
                 placed_at_ms: 1_000,
                 lines: lines.lines(),
                 hold_ms: 0,
                 answer_by_ms: 0,
-            });
+            }));
         }
         let settings = LaneSettings {
             orders_topic: String::new(),

@@ -46,6 +46,8 @@ pub(super) struct Life<I: Inputs> {
     paused: bool,
     /// Leader epochs of the last records decided, of `orders` and of `stock`; -1 where none is to be compared.
     leader_epochs: [i32; 2],
+    /// The last step applied a run and left records that the next can go on with.
+    backlog: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -73,6 +75,7 @@ impl<I: Inputs> Life<I> {
             catching_up: CatchUp::EndsUnknown,
             unpolled: false,
             paused: false,
+            backlog: false,
         }
     }
 
@@ -103,7 +106,9 @@ impl<I: Inputs> Life<I> {
             self.answered(common, ends, now);
         }
         let mut progress = self.poll(common, now)?;
-        progress |= self.apply_next(common, now);
+        let applied = self.apply_next(common, now);
+        self.backlog = applied && self.pending.iter().any(|pending| !pending.is_empty());
+        progress |= applied;
         self.ask_for_status(now);
         self.tick(common, now);
         progress |= self.hand_over(common, now);
@@ -113,7 +118,7 @@ impl<I: Inputs> Life<I> {
 
     /// Hands over what is open and takes nothing more.
     pub(super) fn drain<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Step {
-        self.unpolled = true;
+        (self.unpolled, self.backlog) = (true, false);
         if self.decider.outbox().is_empty() {
             return Step::Ended;
         }
@@ -304,8 +309,8 @@ impl<I: Inputs> Life<I> {
 
     /// Hands the open batch over if the commit half waits for one and the last was not just now.
     fn hand_over<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> bool {
+        let due_ms = self.hand_over_due_ms(common);
         let outbox = self.decider.outbox();
-        let due_ms = self.handed_ms + common.settings.batch.min_interval_ms;
         if outbox.is_empty() || !common.exchange.wants_work() || (now.steady_ms < due_ms && !outbox.is_full()) {
             return false;
         }
@@ -315,6 +320,13 @@ impl<I: Inputs> Life<I> {
         common.exchange.hand_over(full);
         self.handed_ms = now.steady_ms;
         true
+    }
+
+    /// When the open batch may be handed over though it is not full, ms.
+    fn hand_over_due_ms<B: Broker<Inputs = I>>(&self, common: &Common<B>) -> u64 {
+        let limits = &common.settings.batch;
+        let backlog_ms = if self.backlog { limits.backlog_interval_ms } else { 0 };
+        self.handed_ms + limits.min_interval_ms.max(backlog_ms)
     }
 
     fn note_caught_up<B: Broker<Inputs = I>>(&mut self, common: &Common<B>) {
@@ -329,7 +341,7 @@ impl<I: Inputs> Life<I> {
     fn longest_wait<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Duration {
         let mut wait_ms = self.ticker.wait_ms(self.situation(now)).unwrap_or(u64::MAX);
         if !self.decider.outbox().is_empty() && common.exchange.wants_work() {
-            let due_ms = self.handed_ms + common.settings.batch.min_interval_ms;
+            let due_ms = self.hand_over_due_ms(common);
             wait_ms = wait_ms.min(due_ms.saturating_sub(now.steady_ms));
         }
         // Not less than 1 ms: a Tick that is due while its record is pending would make this a spin.

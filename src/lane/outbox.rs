@@ -165,6 +165,8 @@ impl Outbox {
             Input::Stock => self.settings.stock_topic.as_str(),
             Input::Orders | Input::Unspecified => self.settings.orders_topic.as_str(),
         };
+        let (partition, offset, stage) = (self.shard, record.offset, poison.stage());
+        tracing::warn!(topic, partition, offset, stage, error = %poison, "a record could not be read");
         let named = [
             ("__connect.errors.topic", topic.to_owned()),
             ("__connect.errors.partition", self.shard.to_string()),

@@ -43,9 +43,10 @@ impl<T: Copy> Arena<T> {
         }
     }
 
-    /// Keeps `values` until [`Arena::free`].
-    pub(super) fn keep(&mut self, values: &[T]) -> Run {
-        let class = (values.len().div_ceil(self.smallest)).next_power_of_two().trailing_zeros() as usize;
+    /// A run of `len` values, whatever they are, until [`Arena::free`].
+    #[inline]
+    pub(super) fn make(&mut self, len: usize) -> Run {
+        let class = (len.div_ceil(self.smallest)).next_power_of_two().trailing_zeros() as usize;
         let size = self.smallest << class;
         let store = &mut self.classes[class];
         let place = store.free.pop().unwrap_or_else(|| {
@@ -56,12 +57,20 @@ impl<T: Copy> Arena<T> {
             store.used += 1;
             store.used - 1
         });
-        let start = (place as usize % CHUNK_PLACES) * size;
-        store.chunks[place as usize / CHUNK_PLACES][start..start + values.len()].copy_from_slice(values);
-        Run { place, len: values.len() as u16, class: class as u8 }
+        Run { place, len: len as u16, class: class as u8 }
     }
 
-    /// The values of a run. After [`Arena::free`] they stand until the next [`Arena::keep`].
+    /// The values of a run, to be changed.
+    #[inline]
+    pub(super) fn get_mut(&mut self, run: Run) -> &mut [T] {
+        let size = self.smallest << run.class;
+        let start = (run.place as usize % CHUNK_PLACES) * size;
+        let chunk = &mut self.classes[run.class as usize].chunks[run.place as usize / CHUNK_PLACES];
+        &mut chunk[start..start + run.len as usize]
+    }
+
+    /// The values of a run. After [`Arena::free`] they stand until the next [`Arena::make`].
+    #[inline]
     pub(super) fn get(&self, run: Run) -> &[T] {
         let size = self.smallest << run.class;
         let start = (run.place as usize % CHUNK_PLACES) * size;
@@ -84,13 +93,19 @@ impl<T: Copy> Arena<T> {
 mod tests {
     use super::*;
 
+    fn keep<T: Copy>(arena: &mut Arena<T>, values: &[T]) -> Run {
+        let run = arena.make(values.len());
+        arena.get_mut(run).copy_from_slice(values);
+        run
+    }
+
     #[test]
     fn runs_keep_their_values_while_others_come_and_go() {
         let mut arena: Arena<u8> = Arena::new(16, 128, 0);
         let mut runs = Vec::new();
         for n in 0..5_000usize {
             let values = vec![n as u8; n % 129];
-            runs.push((arena.keep(&values), values));
+            runs.push((keep(&mut arena, &values), values));
             if n % 3 == 0 {
                 let (run, values) = runs.swap_remove(n / 2 % runs.len());
                 assert_eq!(arena.get(run), values);
@@ -105,10 +120,10 @@ mod tests {
     #[test]
     fn freed_places_are_used_again() {
         let mut arena: Arena<u64> = Arena::new(1, 200, 0);
-        let runs: Vec<Run> = (0..3_000).map(|n| arena.keep(&vec![n; n as usize % 200])).collect();
+        let runs: Vec<Run> = (0..3_000).map(|n| keep(&mut arena, &vec![n; n as usize % 200])).collect();
         runs.iter().for_each(|run| arena.free(*run));
         let bytes = arena.bytes();
-        (0..3_000u64).for_each(|n| _ = arena.keep(&vec![n; n as usize % 200]));
+        (0..3_000u64).for_each(|n| _ = keep(&mut arena, &vec![n; n as usize % 200]));
         assert_eq!(arena.bytes(), bytes);
     }
 }

@@ -16,8 +16,9 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::identity::Identity;
+use super::identity::{Identity, Parts};
 use super::records::Remembered;
+use crate::wire::Text;
 
 /// Builds canonical bytes in a buffer that is reused.
 #[derive(Debug, Default)]
@@ -30,9 +31,9 @@ impl Canonical {
         self
     }
 
-    pub(super) fn str(&mut self, text: &str) -> &mut Canonical {
+    pub(super) fn str(&mut self, text: &[u8]) -> &mut Canonical {
         self.0.extend_from_slice(&(text.len() as u32).to_le_bytes());
-        self.0.extend_from_slice(text.as_bytes());
+        self.0.extend_from_slice(text);
         self
     }
 
@@ -63,14 +64,17 @@ impl Canonical {
     /// What a remembered identity adds to the digest.
     pub(super) fn remembered(&mut self, identity: Identity<'_>, what: Remembered, generation: i64) -> u128 {
         let original = what.fate.original(what.sequence);
-        self.begin(4).0.extend_from_slice(identity.bytes().as_slice());
+        let Parts { kind, attempt, pool, id } = identity.parts();
+        self.begin(4).u8(kind).u32(attempt).0.extend_from_slice(&(pool.len() as u16).to_le_bytes());
+        self.0.extend_from_slice(pool.as_bytes());
+        self.0.extend_from_slice(id.as_bytes());
         self.u64(what.content).u64(what.sequence);
         self.u8(original.outcome as u8).u8(original.reason as u8).u8(what.fate.state() as u8);
         self.i64(generation).hash()
     }
 
     /// What the halt of a pool adds to the digest.
-    pub(super) fn halted_pool(&mut self, pool: &str) -> u128 {
-        self.begin(2).str(pool).hash()
+    pub(super) fn halted_pool(&mut self, pool: Text<'_>) -> u128 {
+        self.begin(2).str(pool.as_bytes()).hash()
     }
 }

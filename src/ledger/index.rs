@@ -37,24 +37,41 @@ const _: () = assert!(size_of::<Bucket>() == 64);
 const FREE: u8 = 0;
 
 impl Bucket {
+    #[inline(always)]
     fn free(&self) -> Option<usize> {
-        self.tags.iter().position(|tag| *tag == FREE)
+        let free = self.matches(FREE);
+        (free != 0).then(|| free.trailing_zeros() as usize)
     }
 
     /// Bit i is set where tag i is `tag`.
+    #[inline(always)]
     fn matches(&self, tag: u8) -> u32 {
-        let mut found = 0;
-        for (i, own) in self.tags.iter().enumerate() {
-            found |= u32::from(*own == tag) << i;
-        }
-        found
+        let (low, high) = self.tags.split_first_chunk::<8>().expect("12 tags");
+        let high = high.first_chunk::<4>().expect("12 tags");
+        let low = equal_bytes(u64::from_le_bytes(*low), tag);
+        let high = equal_bytes(u64::from(u32::from_le_bytes(*high)) | (u64::from(!tag) * 0x0101_0101_0000_0000), tag);
+        low | high << 8
     }
+}
+
+/// Bit i is set where byte i of `word` is `byte`.
+#[inline(always)]
+fn equal_bytes(word: u64, byte: u8) -> u32 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let apart = word ^ (u64::from(byte) * ONES);
+    // The highest bit of a byte that is not 0 is set here, and no byte carries over into the next.
+    let not_equal = (apart & (0x7f * ONES)).wrapping_add(0x7f * ONES) | apart;
+    let equal = !not_equal & (0x80 * ONES);
+    // Gathers the lowest bit of each byte in the highest byte.
+    ((equal >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
 }
 
 #[derive(Debug, Default)]
 struct Subtable {
     buckets: Vec<Bucket>,
     entries: usize,
+    /// Entries beyond which it grows.
+    limit: usize,
 }
 
 /// The table. What a place (u32) stands for is the caller's business.
@@ -73,7 +90,7 @@ impl Index {
             let share = (2f64.powf((i + 1) as f64 / SUBTABLES as f64)) - (2f64.powf(i as f64 / SUBTABLES as f64));
             let entries = (expected as f64 * share * 1.1) as usize;
             let buckets = (entries * 100).div_ceil(MAX_LOAD_PERCENT * BUCKET_ENTRIES).max(1);
-            part.buckets = vec![Bucket::default(); buckets];
+            part.set_buckets(buckets);
         }
         Index { parts }
     }
@@ -85,6 +102,7 @@ impl Index {
     }
 
     /// The place of the entry with this fingerprint for which `is_it` holds.
+    #[inline]
     pub(super) fn find(&self, fingerprint: Fingerprint, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let part = &self.parts[part_of(fingerprint)];
         let (mut at, tag) = part.home(fingerprint);
@@ -107,15 +125,17 @@ impl Index {
     }
 
     /// Reads the bucket where a lookup begins, so that it is in the cache by then.
+    #[inline]
     pub(super) fn touch(&self, fingerprint: Fingerprint) {
         let part = &self.parts[part_of(fingerprint)];
         std::hint::black_box(part.buckets[part.home(fingerprint).0].passed);
     }
 
     /// Adds an entry, which must not be there. `fingerprint_of` tells the fingerprint of any entry, for growing.
+    #[inline]
     pub(super) fn insert(&mut self, fingerprint: Fingerprint, place: u32, fingerprint_of: impl Fn(u32) -> Fingerprint) {
         let part = &mut self.parts[part_of(fingerprint)];
-        if (part.entries + 1) * 100 > part.buckets.len() * BUCKET_ENTRIES * MAX_LOAD_PERCENT {
+        if part.entries >= part.limit {
             part.grow(fingerprint_of);
         }
         part.place(fingerprint, place);
@@ -150,6 +170,7 @@ impl Index {
 
 impl Subtable {
     /// The bucket where the search for a fingerprint begins, and its tag.
+    #[inline(always)]
     fn home(&self, fingerprint: Fingerprint) -> (usize, u8) {
         let spread = fingerprint.0[0];
         let bucket = (u64::from(spread) * self.buckets.len() as u64) >> 32;
@@ -180,6 +201,7 @@ impl Subtable {
         None
     }
 
+    #[inline]
     fn place(&mut self, fingerprint: Fingerprint, place: u32) {
         let (mut at, tag) = self.home(fingerprint);
         loop {
@@ -196,9 +218,16 @@ impl Subtable {
         }
     }
 
+    /// So many empty buckets; returns those it had.
+    fn set_buckets(&mut self, buckets: usize) -> Vec<Bucket> {
+        self.limit = buckets * BUCKET_ENTRIES * MAX_LOAD_PERCENT / 100;
+        std::mem::replace(&mut self.buckets, vec![Bucket::default(); buckets])
+    }
+
+    #[cold]
     fn grow(&mut self, fingerprint_of: impl Fn(u32) -> Fingerprint) {
         let buckets = (self.buckets.len() * GROWTH_QUARTERS).div_ceil(4);
-        let old = std::mem::replace(&mut self.buckets, vec![Bucket::default(); buckets]);
+        let old = self.set_buckets(buckets);
         self.entries = 0;
         for bucket in &old {
             for (tag, place) in bucket.tags.iter().zip(bucket.places) {
@@ -212,6 +241,7 @@ impl Subtable {
 
 /// The part that a fingerprint belongs to: an approximation of `SUBTABLES * log2(1 + u)` for u in 0..1, in integers, so
 /// that shares grow from the first part to the last by a factor of two.
+#[inline(always)]
 fn part_of(fingerprint: Fingerprint) -> usize {
     /// 0.3433 of 65,536: makes u + 0.3433 u (1 - u) follow log2(1 + u) to within 1%.
     const BEND: u64 = 22_500;

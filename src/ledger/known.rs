@@ -105,7 +105,7 @@ impl Ledger {
     pub(super) fn close(&mut self, slot: u32, fate: Fate) {
         let order = *self.orders.get(slot);
         let pool = self.rows.pool_name(order.pool);
-        let identity = Identity::Order { pool, order_id: self.orders.id(order.id), attempt: order.attempt };
+        let identity = Identity::Order { pool, order_id: self.orders.id(order.kept), attempt: order.attempt };
         let what = Remembered { content: order.content, sequence: order.sequence, fate };
         let digest = self.canonical.remembered(identity, what, self.records.now());
         let place = self.records.remember(order.fingerprint, what, digest);

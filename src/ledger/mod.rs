@@ -8,12 +8,16 @@
 //!   `index` by fingerprint over the identities of both.
 //!
 //! Once warm, no command allocates but the stock commands that make a pool or SKU known. Nothing is moved or forgotten
-//! in large steps: slots and records stand in chunks that stay where they are, the index grows in small parts, and
-//! what a generation leaves behind is cleared out a few entries at a time. The exceptions, both for lists of numbers
-//! only: dropping the empty rows of a generation, and sweeping holds that no longer count out of their queue.
+//! in large steps: slots, records and holds stand in chunks that stay where they are, index and table of rows grow in
+//! small parts, and what a generation leaves behind is cleared out a few entries at a time. The exceptions, both for
+//! lists of numbers only: dropping the empty rows of a generation, and sweeping out what no longer counts of the few
+//! holds that fit no run.
+//!
+#![doc = include_str!("RULES.md")]
 
 mod arena;
 mod digest;
+mod holds;
 mod identity;
 mod index;
 mod known;
@@ -26,6 +30,7 @@ mod rows;
 mod rules;
 mod slab;
 mod stock;
+mod table;
 mod verdict;
 
 #[cfg(test)]
@@ -39,14 +44,14 @@ use crate::wire::encode::asked_of;
 use crate::wire::limits::MAX_ID_BYTES;
 use crate::wire::proto::{Asked, OrderState, Outcome, Reason};
 use crate::wire::route::partition_of;
-use crate::wire::{Command, Decision, DecisionLines, Kind, StockLevel};
+use crate::wire::{Command, Decision, DecisionLines, Kind, Place, StockLevel, Text};
 
 use digest::Canonical;
 use identity::{Fingerprint, Fingerprinter, Identity};
 use index::Index;
 use order::OrderRef;
 use orders::Orders;
-use place::{Place, id_fault};
+use place::id_fault;
 use records::{Fate, MAX_RECORDS, Records};
 use rows::{Figures, Rows};
 use verdict::{Lines, Shown, Verdict};
@@ -60,12 +65,23 @@ const CLEARED_PER_ADVANCE: usize = 8;
 const FORESEEN_LINES: usize = 4;
 
 /// What a look ahead found out about a command: hints that save work, never a part of the decision.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Foresight {
     /// Of a Place's identity.
     fingerprint: Option<Fingerprint>,
-    /// Where its first lines' stock stood.
-    rows: [Option<u32>; FORESEEN_LINES],
+    /// Its pool, and where its first lines' stock stood, at this version of the rows.
+    pool: u32,
+    rows: [u32; FORESEEN_LINES],
+    rows_version: u64,
+}
+
+/// A pool, or a line's stock, that was not found or not looked for.
+const NOT_FOUND: u32 = u32::MAX;
+
+impl Default for Foresight {
+    fn default() -> Foresight {
+        Foresight { fingerprint: None, pool: NOT_FOUND, rows: [NOT_FOUND; FORESEEN_LINES], rows_version: 0 }
+    }
 }
 
 /// Everything that one shard knows: stock, open orders, remembered identities.
@@ -107,6 +123,7 @@ impl Ledger {
     /// Moves shard time on, never back, and forgets what is no longer known then. Constant time when nothing is due.
     /// Holds that fall due are not ended here but by [`Ledger::expire_one`], which must be called until it returns
     /// `None` before the next command is applied.
+    #[inline]
     pub fn advance(&mut self, shard_time_ms: i64) {
         if shard_time_ms <= self.shard_time_ms {
             return;
@@ -132,12 +149,9 @@ impl Ledger {
         let order = *self.orders.get(slot);
         let lines = Lines::Held(self.release(slot, Fate::Expired));
         let verdict = Verdict { lines, ..Verdict::order(Outcome::Expired, OrderState::Expired) };
-        Some(Decision {
-            order_id: self.orders.id(order.id),
-            attempt: order.attempt,
-            lines: self.held_lines(verdict.lines),
-            ..self.blank(Asked::Expire, self.rows.pool_name(order.pool), &verdict)
-        })
+        let (pool, order_id) = (self.rows.pool_name(order.pool), self.orders.id(order.kept));
+        let echo = Echo { asked: Asked::Expire, pool, order_id, attempt: order.attempt, id: Text::EMPTY };
+        Some(self.decision(echo, self.held_lines(lines), &verdict))
     }
 
     /// Decides one command. Holds that are due by `at` must have been ended.
@@ -147,6 +161,7 @@ impl Ledger {
     }
 
     /// As [`Ledger::apply`], with what [`Ledger::foresee`] said of the very same command.
+    #[inline]
     pub fn apply_foreseen<'a>(&'a mut self, command: &Command<'a>, foresight: &Foresight, at: Moment) -> Decision<'a> {
         self.advance(at.shard_time_ms);
         assert!(self.orders.due(self.shard_time_ms).is_none(), "holds that are due are ended before a command");
@@ -158,9 +173,10 @@ impl Ledger {
     /// Hashes what [`Ledger::apply_foreseen`] will look up for `command`, and reads the memory that it will need first,
     /// so that it is in the cache by then. For some commands of a batch, before the first of them is applied: the reads
     /// overlap, where in `apply` each is waited for. Whatever is applied in between, the decision is the same.
+    #[inline]
     pub fn foresee(&self, command: &Command<'_>) -> Foresight {
         let mut foresight = Foresight::default();
-        let Kind::Place { order_id, attempt, lines, .. } = command.kind else { return foresight };
+        let Kind::Place(Place { order_id, attempt, lines, .. }) = command.kind else { return foresight };
         if id_fault(command.pool).or_else(|| id_fault(order_id)).is_some() {
             return foresight;
         }
@@ -168,8 +184,10 @@ impl Ledger {
         self.index.touch(fingerprint);
         foresight.fingerprint = Some(fingerprint);
         if let Some(pool) = self.rows.pool(command.pool) {
-            for (row, line) in foresight.rows.iter_mut().zip(lines.raw()) {
-                *row = self.rows.row(pool, line.sku);
+            foresight.pool = pool;
+            foresight.rows_version = self.rows.version();
+            for (row, line) in foresight.rows.iter_mut().zip(lines) {
+                *row = self.rows.row(pool, line.sku).unwrap_or(NOT_FOUND);
             }
         }
         foresight
@@ -209,7 +227,7 @@ impl Ledger {
 
     /// One stock row.
     pub fn stock(&self, pool: &str, sku: &str) -> Option<StockRow<'_>> {
-        self.rows.row(self.rows.pool(pool)?, sku.as_bytes()).map(|row| self.rows.view(row))
+        self.rows.row(self.rows.pool(pool.into())?, sku.into()).map(|row| self.rows.view(row))
     }
 
     /// Every stock row, in no order.
@@ -218,11 +236,13 @@ impl Ledger {
     }
 
     /// The guards that all commands share, then those of the command's family.
+    #[inline]
     fn judge(&mut self, command: &Command<'_>, foresight: &Foresight, engine_time_ms: i64) -> Verdict {
         if let Some(field) = command.unsupported {
             return Verdict { field, ..Verdict::of(Outcome::Unsupported) };
         }
         match command.kind {
+            Kind::Place(_) => {}
             Kind::Unknown => return Verdict::invalid(Reason::NoKind),
             Kind::Tick { shard } if shard != self.rules.shard => return Verdict::invalid(Reason::WrongShard),
             Kind::Tick { .. } => return Verdict::of(Outcome::Applied),
@@ -234,14 +254,12 @@ impl Ledger {
         }
         // A pool that has rows was found to belong here when it got them.
         let ours = || partition_of(pool.as_bytes(), self.rules.partitions) == self.rules.shard;
-        if self.rows.pool(pool).is_none() && !ours() {
+        let known = self.foreseen(foresight, foresight.pool).or_else(|| self.rows.pool(pool));
+        if known.is_none() && !ours() {
             return Verdict::of(Outcome::Misrouted);
         }
         match command.kind {
-            Kind::Place { order_id, attempt, customer, channel, placed_at_ms, lines, hold_ms, answer_by_ms } => {
-                let it = Place { order_id, attempt, customer, channel, placed_at_ms, lines, hold_ms, answer_by_ms };
-                self.place(pool, &it, foresight, engine_time_ms)
-            }
+            Kind::Place(ref it) => self.place((pool, known), it, foresight, engine_time_ms),
             Kind::Confirm { order_id, attempt } => self.confirm(OrderRef { pool, order_id, attempt }),
             Kind::Extend { order_id, attempt, expires_at_ms } => {
                 self.extend(OrderRef { pool, order_id, attempt }, expires_at_ms)
@@ -253,50 +271,36 @@ impl Ledger {
         }
     }
 
-    /// A verdict, with what it echoes of the command and shows of the ledger.
-    fn answer<'a>(&'a self, command: &Command<'a>, verdict: &Verdict) -> Decision<'a> {
-        let (order_id, attempt, id) = match command.kind {
-            Kind::Place { order_id, attempt, .. }
-            | Kind::Confirm { order_id, attempt }
-            | Kind::Extend { order_id, attempt, .. }
-            | Kind::Cancel { order_id, attempt }
-            | Kind::Ship { order_id, attempt } => (order_id, attempt, ""),
-            Kind::Stock { id, .. } => ("", 0, id),
-            Kind::Tick { .. } | Kind::Unknown => ("", 0, ""),
-        };
-        let lines = match (verdict.lines, command.kind) {
-            (Lines::Asked, Kind::Place { lines, .. }) => DecisionLines::Asked(lines, &self.results),
-            (held, _) => self.held_lines(held),
-        };
-        let stock = match verdict.stock {
-            Shown::None => None,
-            Shown::Row { row, change } => Some(self.rows.figures(row).level(self.rows.view(row).sku, change)),
-            Shown::Pool { halted } => Some(StockLevel { halted, ..Figures::default().level("", 0) }),
-        };
-        let pool = if matches!(command.kind, Kind::Tick { .. }) { "" } else { command.pool };
-        Decision {
-            order_id: echo(order_id),
-            attempt,
-            id: echo(id),
-            lines,
-            stock,
-            ..self.blank(asked_of(&command.kind), echo(pool), verdict)
-        }
+    /// A number found ahead, of a row or a pool, if it is still good.
+    #[inline(always)]
+    fn foreseen(&self, foresight: &Foresight, number: u32) -> Option<u32> {
+        (number != NOT_FOUND && foresight.rows_version == self.rows.version()).then_some(number)
     }
 
-    fn blank<'a>(&self, asked: Asked, pool: &'a str, verdict: &Verdict) -> Decision<'a> {
+    /// A verdict, with what it echoes of the command and shows of the ledger.
+    #[inline]
+    fn answer<'a>(&'a self, command: &Command<'a>, verdict: &Verdict) -> Decision<'a> {
+        let lines = match (verdict.lines, &command.kind) {
+            (Lines::Asked, Kind::Place(it)) => DecisionLines::Asked(it.lines, &self.results),
+            (held, _) => self.held_lines(held),
+        };
+        self.decision(Echo::of(command), lines, verdict)
+    }
+
+    #[inline(always)]
+    fn decision<'a>(&'a self, echo: Echo<'a>, lines: DecisionLines<'a>, verdict: &Verdict) -> Decision<'a> {
         Decision {
             sequence: self.sequence,
-            asked,
-            pool,
-            order_id: "",
-            attempt: 0,
-            id: "",
+            asked: echo.asked,
+            pool: echo.pool,
+            order_id: echo.order_id,
+            attempt: echo.attempt,
+            id: echo.id,
             outcome: verdict.outcome,
             reason: verdict.reason,
             state: verdict.state,
-            lines: DecisionLines::None,
-            stock: None,
+            lines,
+            stock: self.shown(verdict.stock),
             expires_at_ms: verdict.expires_at_ms,
             decided_at_ms: self.shard_time_ms,
             content: verdict.content,
@@ -305,17 +309,59 @@ impl Ledger {
         }
     }
 
+    #[inline]
+    fn shown(&self, stock: Shown) -> Option<StockLevel<'_>> {
+        match stock {
+            Shown::None => None,
+            Shown::Row { row, change } => Some(self.rows.figures(row).level(self.rows.view(row).sku.into(), change)),
+            Shown::Pool { halted } => Some(StockLevel { halted, ..Figures::default().level(Text::EMPTY, 0) }),
+        }
+    }
+
     fn held_lines(&self, lines: Lines) -> DecisionLines<'_> {
-        let (run, results): (_, &[LineResult]) = match lines {
-            Lines::Held(run) => (run, &[]),
-            Lines::HeldWithResults(run) => (run, &self.results),
+        let (kept, results): (_, &[LineResult]) = match lines {
+            Lines::Held(kept) => (kept, &[]),
+            Lines::HeldWithResults(kept) => (kept, &self.results),
             Lines::None | Lines::Asked => return DecisionLines::None,
         };
-        DecisionLines::Held { lines: self.orders.lines(run), names: &self.rows, results }
+        DecisionLines::Held { lines: self.orders.lines(kept), names: &self.rows, results }
     }
 }
 
-/// What a decision repeats of an id: nothing of one that is over-long, or the largest input might have no output.
-fn echo(id: &str) -> &str {
-    if id.len() <= MAX_ID_BYTES { id } else { "" }
+/// What a decision repeats of its command.
+struct Echo<'a> {
+    asked: Asked,
+    pool: Text<'a>,
+    order_id: Text<'a>,
+    attempt: u32,
+    id: Text<'a>,
+}
+
+impl<'a> Echo<'a> {
+    #[inline]
+    fn of(command: &Command<'a>) -> Echo<'a> {
+        let none = Echo {
+            asked: asked_of(&command.kind),
+            pool: within_limit(command.pool),
+            order_id: Text::EMPTY,
+            attempt: 0,
+            id: Text::EMPTY,
+        };
+        match command.kind {
+            Kind::Place(Place { order_id, attempt, .. })
+            | Kind::Confirm { order_id, attempt }
+            | Kind::Extend { order_id, attempt, .. }
+            | Kind::Cancel { order_id, attempt }
+            | Kind::Ship { order_id, attempt } => Echo { order_id: within_limit(order_id), attempt, ..none },
+            Kind::Stock { id, .. } => Echo { id: within_limit(id), ..none },
+            Kind::Tick { .. } => Echo { pool: Text::EMPTY, ..none },
+            Kind::Unknown => none,
+        }
+    }
+}
+
+/// Nothing of a text that is over-long, or the largest input might have no output.
+#[inline]
+fn within_limit(id: Text<'_>) -> Text<'_> {
+    if id.len() <= MAX_ID_BYTES { id } else { Text::EMPTY }
 }

@@ -1,22 +1,22 @@
-//! What becomes of an order once it was placed: confirm, extend, cancel, expire, ship. ARCHITECTURE.md, "The ledger",
-//! has the table of what each does in each state.
+//! What becomes of an order once it was placed: confirm, extend, cancel, expire, ship. RULES.md has the
+//! table of what each does in each state.
 
 use super::Ledger;
-use super::arena::Run;
 use super::identity::Identity;
 use super::known::Found;
-use super::orders::OpenOrder;
+use super::orders::{Kept, OpenOrder};
 use super::place::id_fault;
 use super::records::{Fate, Remembered};
 use super::verdict::{Lines, Verdict};
+use crate::wire::Text;
 use crate::wire::decision::LineResult;
 use crate::wire::proto::{OrderState, Outcome, Reason};
 
 /// The order that a command speaks of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OrderRef<'a> {
-    pub pool: &'a str,
-    pub order_id: &'a str,
+    pub pool: Text<'a>,
+    pub order_id: Text<'a>,
     pub attempt: u32,
 }
 
@@ -114,50 +114,50 @@ impl Ledger {
     }
 
     /// Reserved becomes committed.
-    pub(super) fn commit(&mut self, slot: u32) -> Run {
-        let OpenOrder { lines, .. } = *self.orders.get(slot);
-        for line in self.orders.lines(lines) {
+    pub(super) fn commit(&mut self, slot: u32) -> Kept {
+        let OpenOrder { kept, .. } = *self.orders.get(slot);
+        for line in self.orders.lines(kept) {
             self.rows.change(line.row, self.records.now(), |figures| {
                 figures.reserved -= i64::from(line.quantity);
                 figures.committed += i64::from(line.quantity);
             });
         }
         self.orders.confirm(slot);
-        lines
+        kept
     }
 
     /// Gives back what a held or committed order holds, and closes it.
-    pub(super) fn release(&mut self, slot: u32, fate: Fate) -> Run {
-        let OpenOrder { lines, state, .. } = *self.orders.get(slot);
-        for line in self.orders.lines(lines) {
+    pub(super) fn release(&mut self, slot: u32, fate: Fate) -> Kept {
+        let OpenOrder { kept, state, .. } = *self.orders.get(slot);
+        for line in self.orders.lines(kept) {
             self.rows.change(line.row, self.records.now(), |figures| match state {
                 OrderState::Committed => figures.committed -= i64::from(line.quantity),
                 _ => figures.reserved -= i64::from(line.quantity),
             });
         }
         self.close(slot, fate);
-        lines
+        kept
     }
 
     /// What a committed order holds leaves the warehouse, and the order is closed. The shortfall that each line's SKU
     /// is left with stands in `self.results`.
-    pub(super) fn hand_over(&mut self, slot: u32) -> Run {
-        let OpenOrder { lines, .. } = *self.orders.get(slot);
-        for line in self.orders.lines(lines) {
+    pub(super) fn hand_over(&mut self, slot: u32) -> Kept {
+        let OpenOrder { kept, .. } = *self.orders.get(slot);
+        for line in self.orders.lines(kept) {
             self.rows.change(line.row, self.records.now(), |figures| {
                 figures.committed -= i64::from(line.quantity);
                 figures.on_hand -= i64::from(line.quantity);
             });
         }
         self.results.clear();
-        self.results.extend(self.orders.lines(lines).iter().map(|line| LineResult {
+        self.results.extend(self.orders.lines(kept).iter().map(|line| LineResult {
             allocated: line.quantity,
             available: None,
             reason: Reason::Unspecified,
             shortfall: self.rows.figures(line.row).shortfall(),
         }));
         self.close(slot, Fate::Shipped);
-        lines
+        kept
     }
 }
 

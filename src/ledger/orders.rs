@@ -1,22 +1,33 @@
 //! Open orders: held or committed, with what they hold, in recycled slots; and the order in which holds fall due.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::arena::{Arena, Run};
 use super::digest::Canonical;
+use super::holds::{Due, Holds};
 use super::identity::Fingerprint;
 use super::rows::Rows;
 use super::slab::Slab;
-use crate::wire::decision::{HeldLine, SkuNames};
+use crate::wire::Text;
+use crate::wire::decision::{HeldLine, HeldLines, SkuNames};
 use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES};
 use crate::wire::proto::OrderState;
 
-/// Entries of the queue of holds, beyond twice the holds there are, at which those that no longer count are swept
-/// out. Below it a sweep would cost more than it frees.
-const STALE_HOLDS: usize = 1024;
-/// The smallest place for an order id, in bytes: most ids are 8 to 36 characters.
-const SMALLEST_ID_BYTES: usize = 16;
+/// The smallest place for lines and id of an order, in bytes: one line and a short id.
+const SMALLEST_KEPT_BYTES: usize = 16;
+
+/// Where an order's lines stand, and behind them its id: together, so that they share cache lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    run: Run,
+    lines: u8,
+}
+
+const _: () = assert!(MAX_LINES <= u8::MAX as usize);
+
+impl Kept {
+    fn lines_end(self) -> usize {
+        usize::from(self.lines) * HeldLines::LINE_BYTES
+    }
+}
 
 /// An open order.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +42,7 @@ pub(super) struct OpenOrder {
     pub expires_at_ms: i64,
     /// Held or committed; unspecified for a slot that is free.
     pub state: OrderState,
-    pub id: Run,
-    pub lines: Run,
+    pub kept: Kept,
     /// What it adds to the digest as settled last.
     digest: u128,
     dirty: bool,
@@ -43,7 +53,7 @@ pub(super) struct OpenOrder {
 pub(super) struct NewOrder<'a> {
     pub fingerprint: Fingerprint,
     pub pool: u32,
-    pub order_id: &'a str,
+    pub order_id: Text<'a>,
     pub attempt: u32,
     pub content: u64,
     pub sequence: u64,
@@ -51,22 +61,13 @@ pub(super) struct NewOrder<'a> {
     pub lines: &'a [HeldLine],
 }
 
-/// A hold's place in the queue: by its end, then by the sequence of its Place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
-    expires_at_ms: i64,
-    sequence: u64,
-    slot: u32,
-}
-
 /// The open orders.
 #[derive(Debug)]
 pub(super) struct Orders {
     slots: Slab<OpenOrder>,
-    ids: Arena<u8>,
-    lines: Arena<HeldLine>,
+    kept: Arena<u8>,
     /// Holds by end. May have entries that no longer count, never at its head.
-    due: BinaryHeap<Reverse<Due>>,
+    due: Holds,
     held: usize,
     dirty: Vec<u32>,
     digest: u128,
@@ -77,9 +78,8 @@ impl Orders {
     pub(super) fn new() -> Orders {
         Orders {
             slots: Slab::new(),
-            ids: Arena::new(SMALLEST_ID_BYTES, MAX_ID_BYTES, 0),
-            lines: Arena::new(1, MAX_LINES, HeldLine { row: 0, quantity: 0 }),
-            due: BinaryHeap::new(),
+            kept: Arena::new(SMALLEST_KEPT_BYTES, MAX_LINES * HeldLines::LINE_BYTES + MAX_ID_BYTES, 0),
+            due: Holds::default(),
             held: 0,
             dirty: Vec::new(),
             digest: 0,
@@ -92,45 +92,65 @@ impl Orders {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let lists = self.due.capacity() * size_of::<Due>() + self.dirty.capacity() * size_of::<u32>();
-        self.slots.bytes() + self.ids.bytes() + self.lines.bytes() + lists
+        let lists = self.due.bytes() + self.dirty.capacity() * size_of::<u32>();
+        self.slots.bytes() + self.kept.bytes() + lists
     }
 
+    #[inline]
     pub(super) fn get(&self, slot: u32) -> &OpenOrder {
         &self.slots[slot]
     }
 
     /// An order's id. After [`Orders::close`] it stands until the next [`Orders::open`].
-    pub(super) fn id(&self, run: Run) -> &str {
-        std::str::from_utf8(self.ids.get(run)).expect("it was kept from a str")
+    pub(super) fn id(&self, kept: Kept) -> Text<'_> {
+        Text::new(&self.kept.get(kept.run)[kept.lines_end()..]).expect("it was kept from a text")
     }
 
     /// An order's lines. After [`Orders::close`] they stand until the next [`Orders::open`].
-    pub(super) fn lines(&self, run: Run) -> &[HeldLine] {
-        self.lines.get(run)
+    #[inline]
+    pub(super) fn lines(&self, kept: Kept) -> HeldLines<'_> {
+        HeldLines::new(&self.kept.get(kept.run)[..kept.lines_end()])
     }
 
     /// Keeps a new order, held, and tells its slot.
+    #[inline]
     pub(super) fn open(&mut self, order: NewOrder<'_>) -> u32 {
         // A slot that is used again keeps its place in the list of dirty ones, and what it is to be settled against.
         let (dirty, digest) = self.slots.next().map_or((false, 0), |last| (last.dirty, last.digest));
-        let slot = self.slots.put(OpenOrder {
-            fingerprint: order.fingerprint,
-            attempt: order.attempt,
-            pool: order.pool,
-            content: order.content,
-            sequence: order.sequence,
-            expires_at_ms: order.expires_at_ms,
-            state: OrderState::Held,
-            id: self.ids.keep(order.order_id.as_bytes()),
-            lines: self.lines.keep(order.lines),
+        let kept = self.keep(order.order_id, order.lines);
+        let NewOrder { fingerprint, pool, attempt, content, sequence, expires_at_ms, .. } = order;
+        let state = OrderState::Held;
+        let it = OpenOrder {
+            fingerprint,
+            attempt,
+            pool,
+            content,
+            sequence,
+            expires_at_ms,
+            state,
+            kept,
             digest,
-            dirty,
-        });
+            dirty: true,
+        };
+        let slot = self.slots.put(it);
         self.held += 1;
-        self.note(slot);
-        self.queue(slot);
+        if !dirty {
+            self.dirty.push(slot);
+        }
+        self.due.push(Due { expires_at_ms, sequence, slot });
         slot
+    }
+
+    #[inline]
+    fn keep(&mut self, id: Text<'_>, lines: &[HeldLine]) -> Kept {
+        let kept_lines = lines.len() * HeldLines::LINE_BYTES;
+        let run = self.kept.make(kept_lines + id.len());
+        let (to_lines, to_id) = self.kept.get_mut(run).split_at_mut(kept_lines);
+        for (to, line) in to_lines.as_chunks_mut().0.iter_mut().zip(lines) {
+            *to = line.to_bytes();
+        }
+        id.copy_to(to_id);
+        Kept { run, lines: lines.len() as u8 }
     }
 
     /// Held becomes committed.
@@ -158,22 +178,23 @@ impl Orders {
             self.held -= 1;
         }
         order.state = OrderState::Unspecified;
-        let (id, lines) = (order.id, order.lines);
+        let kept = order.kept;
         self.note(slot);
-        self.ids.free(id);
-        self.lines.free(lines);
+        self.kept.free(kept.run);
         self.slots.free(slot);
         self.tidy_queue();
     }
 
     /// The earliest end of a hold.
+    #[inline]
     pub(super) fn next_due_ms(&self) -> Option<i64> {
-        self.due.peek().map(|Reverse(due)| due.expires_at_ms)
+        self.due.first().map(|due| due.expires_at_ms)
     }
 
     /// The hold that ends first, if it ends by `until_ms`.
+    #[inline]
     pub(super) fn due(&self, until_ms: i64) -> Option<u32> {
-        self.due.peek().filter(|Reverse(due)| due.expires_at_ms <= until_ms).map(|Reverse(due)| due.slot)
+        self.due.first().filter(|due| due.expires_at_ms <= until_ms).map(|due| due.slot)
     }
 
     /// The sum over all open orders.
@@ -184,11 +205,12 @@ impl Orders {
             self.digest = self.digest.wrapping_sub(order.digest);
             order.digest = 0;
             if order.state != OrderState::Unspecified {
-                let id = std::str::from_utf8(self.ids.get(order.id)).expect("it was kept from a str");
-                self.canonical.begin(3).str(rows.pool_name(order.pool)).str(id).u32(order.attempt);
+                let (lines, id) = self.kept.get(order.kept.run).split_at(order.kept.lines_end());
+                let pool = rows.pool_name(order.pool).as_bytes();
+                self.canonical.begin(3).str(pool).str(id).u32(order.attempt);
                 self.canonical.u64(order.content).u64(order.sequence).u8(order.state as u8).i64(order.expires_at_ms);
-                for line in self.lines.get(order.lines) {
-                    self.canonical.str(rows.sku(line.row)).u32(line.quantity);
+                for line in HeldLines::new(lines) {
+                    self.canonical.str(rows.sku(line.row).as_bytes()).u32(line.quantity);
                 }
                 order.digest = self.canonical.hash();
                 self.digest = self.digest.wrapping_add(order.digest);
@@ -206,17 +228,11 @@ impl Orders {
 
     fn queue(&mut self, slot: u32) {
         let order = &self.slots[slot];
-        self.due.push(Reverse(Due { expires_at_ms: order.expires_at_ms, sequence: order.sequence, slot }));
+        self.due.push(Due { expires_at_ms: order.expires_at_ms, sequence: order.sequence, slot });
     }
 
-    /// Keeps the head of the queue true, and the queue in proportion to the holds there are.
     fn tidy_queue(&mut self) {
-        while self.due.peek().is_some_and(|Reverse(due)| !counts(&self.slots, due)) {
-            self.due.pop();
-        }
-        if self.due.len() > 2 * self.held + STALE_HOLDS {
-            self.due.retain(|Reverse(due)| counts(&self.slots, due));
-        }
+        self.due.tidy(self.held, |due| counts(&self.slots, due));
     }
 }
 

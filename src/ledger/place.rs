@@ -6,31 +6,24 @@ use super::orders::NewOrder;
 use super::records::{Fate, Remembered};
 use super::verdict::{Lines, Verdict};
 use super::{Foresight, Ledger};
-use crate::wire::OrderLines;
 use crate::wire::content;
 use crate::wire::decision::{HeldLine, LineResult};
 use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES, MAX_QUANTITY};
 use crate::wire::proto::{OrderState, Outcome, Reason};
-
-/// A Place, with its fields as in `proto/sluice/v1/commands.proto`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
-    pub order_id: &'a str,
-    pub attempt: u32,
-    pub customer: &'a str,
-    pub channel: &'a str,
-    pub placed_at_ms: i64,
-    pub lines: OrderLines<'a>,
-    pub hold_ms: u64,
-    pub answer_by_ms: i64,
-}
+use crate::wire::{OrderLines, Place, Text};
 
 /// A line that did not stand in the way of an order that is rejected.
 const NOT_ALLOCATED: LineResult =
     LineResult { allocated: 0, available: None, reason: Reason::Unspecified, shortfall: 0 };
 
 impl Ledger {
-    pub(super) fn place(&mut self, pool: &str, it: &Place<'_>, foresight: &Foresight, engine_time_ms: i64) -> Verdict {
+    pub(super) fn place(
+        &mut self,
+        (pool, known_pool): (Text<'_>, Option<u32>),
+        it: &Place<'_>,
+        foresight: &Foresight,
+        engine_time_ms: i64,
+    ) -> Verdict {
         if let Some(reason) = self.fault_of(it) {
             return Verdict::invalid(reason);
         }
@@ -52,7 +45,7 @@ impl Ledger {
         if let Some(reason) = self.attempt_fault(pool, it) {
             return Verdict::invalid(reason);
         }
-        let (reason, lines) = self.reserve(pool, it.lines, foresight, found);
+        let (reason, lines) = self.reserve(known_pool, it.lines, foresight, found);
         let Some(reason) = reason else {
             let expires_at_ms = self.shard_time_ms.saturating_add_unsigned(match it.hold_ms {
                 0 => self.rules.default_hold_ms,
@@ -60,7 +53,7 @@ impl Ledger {
             });
             let slot = self.orders.open(NewOrder {
                 fingerprint,
-                pool: self.rows.pool(pool).expect("stock was reserved in it"),
+                pool: known_pool.expect("stock was reserved in it"),
                 order_id: it.order_id,
                 attempt: it.attempt,
                 content,
@@ -90,7 +83,7 @@ impl Ledger {
         if it.lines.len() > MAX_LINES {
             return Some(Reason::TooManyLines);
         }
-        for line in it.lines.raw() {
+        for line in it.lines {
             if let Some(reason) = length_fault(line.sku.len()) {
                 return Some(reason);
             }
@@ -111,7 +104,7 @@ impl Ledger {
     }
 
     /// A raised attempt, though the one before has not been placed and ended.
-    fn attempt_fault(&self, pool: &str, it: &Place<'_>) -> Option<Reason> {
+    fn attempt_fault(&self, pool: Text<'_>, it: &Place<'_>) -> Option<Reason> {
         let before = it.attempt.checked_sub(1)?;
         let found = self.find(self.fingerprints.of(Identity::Order { pool, order_id: it.order_id, attempt: before }));
         // Cancelled in advance is not ended: were it, two attempts could be open at once, this one and that on which
@@ -123,34 +116,54 @@ impl Ledger {
     }
 
     /// Reserves all lines, which then stand in `self.held`; or none, for the reason given. What is known of each line
-    /// stands in `self.results` if the lines are to be shown.
+    /// stands in `self.results` if the lines are to be shown and not all of them were allocated.
+    #[inline]
     fn reserve(
         &mut self,
-        pool: &str,
+        pool: Option<u32>,
         lines: OrderLines<'_>,
         foresight: &Foresight,
         found: Found,
     ) -> (Option<Reason>, Lines) {
+        self.results.clear();
         if found != Found::Unknown {
             return (Some(Reason::Cancelled), Lines::None);
         }
-        let pool = self.rows.pool(pool);
         if pool.is_some_and(|pool| self.rows.pool_halted(pool)) {
             return (Some(Reason::Halted), Lines::None);
         }
         self.held.clear();
-        self.results.clear();
-        let foreseen = foresight.rows.iter().copied().chain(std::iter::repeat(None));
-        for (line, foreseen) in lines.raw().zip(foreseen) {
-            let row = pool.and_then(|pool| {
-                foreseen.filter(|&row| self.rows.is(row, pool, line.sku)).or_else(|| self.rows.row(pool, line.sku))
-            });
+        for (i, line) in lines.iter().enumerate() {
+            let foreseen = foresight.rows.get(i).and_then(|row| self.foreseen(foresight, *row));
+            let row = pool.and_then(|pool| foreseen.or_else(|| self.rows.row(pool, line.sku)));
+            match row {
+                Some(row) if self.rows.reserve(row, line.quantity) => {
+                    self.held.push(HeldLine { row, quantity: line.quantity });
+                }
+                _ => return (Some(self.explain(pool, lines)), Lines::Asked),
+            }
+        }
+        for line in &self.held {
+            self.rows.note(line.row, self.records.now());
+        }
+        (None, Lines::Asked)
+    }
+
+    /// Why not all lines can be reserved, and in `self.results` which. Takes back what `reserve` did, and walks the
+    /// ladder from its top: a SKU that is unknown outweighs one that is halted, and that one that is short.
+    #[cold]
+    fn explain(&mut self, pool: Option<u32>, lines: OrderLines<'_>) -> Reason {
+        for line in self.held.drain(..) {
+            self.rows.give_back(line.row, line.quantity);
+        }
+        for line in lines {
+            let row = pool.and_then(|pool| self.rows.row(pool, line.sku));
             self.held.extend(row.map(|row| HeldLine { row, quantity: line.quantity }));
             let reason = if row.is_none() { Reason::UnknownSku } else { Reason::Unspecified };
             self.results.push(LineResult { reason, ..NOT_ALLOCATED });
         }
         if self.held.len() < self.results.len() {
-            return (Some(Reason::UnknownSku), Lines::Asked);
+            return Reason::UnknownSku;
         }
         let mut halted = false;
         for (line, result) in self.held.iter().zip(&mut self.results) {
@@ -160,35 +173,26 @@ impl Ledger {
             }
         }
         if halted {
-            return (Some(Reason::Halted), Lines::Asked);
+            return Reason::Halted;
         }
-        let mut short = false;
         for (line, result) in self.held.iter().zip(&mut self.results) {
-            let available = self.rows.figures(line.row).available();
-            if available >= i64::from(line.quantity) {
-                self.rows.try_reserve(line.row, i64::from(line.quantity));
+            if self.rows.reserve(line.row, line.quantity) {
                 result.allocated = line.quantity;
             } else {
-                *result = LineResult { available: Some(available), reason: Reason::OutOfStock, ..NOT_ALLOCATED };
-                short = true;
+                let available = Some(self.rows.figures(line.row).available());
+                *result = LineResult { available, reason: Reason::OutOfStock, ..NOT_ALLOCATED };
             }
         }
-        if short {
-            for (line, result) in self.held.iter().zip(&mut self.results) {
-                self.rows.try_reserve(line.row, -i64::from(result.allocated));
-                result.allocated = 0;
-            }
-            return (Some(Reason::OutOfStock), Lines::Asked);
+        for (line, result) in self.held.iter().zip(&mut self.results) {
+            self.rows.give_back(line.row, result.allocated);
+            result.allocated = 0;
         }
-        for line in &self.held {
-            self.rows.change(line.row, self.records.now(), |_| {});
-        }
-        (None, Lines::Asked)
+        Reason::OutOfStock
     }
 }
 
 /// An id that is missing or too long.
-pub(super) fn id_fault(id: &str) -> Option<Reason> {
+pub(super) fn id_fault(id: Text<'_>) -> Option<Reason> {
     length_fault(id.len())
 }
 

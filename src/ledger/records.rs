@@ -1,6 +1,6 @@
 //! Remembered identities: 28 bytes each, in chunks that belong to a generation of shard time.
 //!
-//! What is known follows from the generation alone (ARCHITECTURE, "Memory"), so a generation is forgotten at once by
+//! What is known follows from the generation alone (RULES.md, "Memory"), so a generation is forgotten at once by
 //! one comparison; its entries leave the index a few at a time afterwards, and its chunks are used again. Entries that
 //! are still in the index then are dead: a lookup passes them by.
 

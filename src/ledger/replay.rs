@@ -129,7 +129,7 @@ impl Ledger {
         let pool = self.rows.pool(order.pool).ok_or("the pool has no stock")?;
         self.held.clear();
         for line in decision.lines() {
-            let row = self.rows.row(pool, line.sku.as_bytes()).ok_or("the pool has no such SKU")?;
+            let row = self.rows.row(pool, line.sku).ok_or("the pool has no such SKU")?;
             let units = i64::from(line.quantity);
             if self.rows.figures(row).available() < units {
                 return Err("less is available than was reserved");
@@ -186,7 +186,7 @@ impl Ledger {
         {
             self.rows.halt_pool(decision.pool, halted);
         } else {
-            let before = self.rows.pool(decision.pool).and_then(|pool| self.rows.row(pool, after.sku.as_bytes()));
+            let before = self.rows.pool(decision.pool).and_then(|pool| self.rows.row(pool, after.sku));
             let on_hand = before.map_or(0, |row| self.rows.figures(row).on_hand);
             let change = if let Effect::OnHand(change) = effect { change } else { 0 };
             if on_hand.checked_add(change) != Some(after.on_hand) {
@@ -222,7 +222,7 @@ impl Ledger {
     fn agree_lines(&self, slot: u32, decision: &Decision<'_>) -> Result<(), &'static str> {
         use crate::wire::decision::SkuNames;
 
-        let held = self.orders.lines(self.orders.get(slot).lines).iter();
+        let held = self.orders.lines(self.orders.get(slot).kept).iter();
         let held = held.map(|line| (self.rows.sku(line.row), line.quantity));
         if held.eq(decision.lines().map(|line| (line.sku, line.quantity))) {
             Ok(())
@@ -243,7 +243,7 @@ mod tests {
     use crate::wire::command::LinesBuf;
     use crate::wire::decision::Source;
     use crate::wire::proto::Input;
-    use crate::wire::{Command, Kind, StockChange, encode, view};
+    use crate::wire::{Command, Kind, Place, StockChange, encode, view};
 
     const RULES: Rules = Rules {
         shard: 0,
@@ -260,17 +260,17 @@ mod tests {
     fn log() -> Vec<Vec<u8>> {
         let mut ledger = Ledger::new(RULES, FingerprintKey([1; 16]));
         let lines: LinesBuf = [("sku", 3)].into_iter().collect();
-        let receive = StockChange::Receive { sku: "sku", quantity: 5 };
-        let place = Kind::Place {
-            order_id: "order",
+        let receive = StockChange::Receive { sku: "sku".into(), quantity: 5 };
+        let place = Kind::Place(Place {
+            order_id: "order".into(),
             attempt: 0,
-            customer: "ann",
-            channel: "",
+            customer: "ann".into(),
+            channel: "".into(),
             placed_at_ms: 1_000,
             lines: lines.lines(),
             hold_ms: 0,
             answer_by_ms: 0,
-        };
+        });
         let mut log = Vec::new();
         let mut note = |decision: Decision<'_>| {
             let mut bytes = Vec::new();
@@ -279,8 +279,8 @@ mod tests {
             log.push(bytes);
         };
         let at = Moment { shard_time_ms: 1_000, engine_time_ms: 0 };
-        for kind in [Kind::Stock { id: "in", issued_at_ms: 1_000, change: receive }, place] {
-            note(ledger.apply(&Command { pool: "pool", reply_partition: None, unsupported: None, kind }, at));
+        for kind in [Kind::Stock { id: "in".into(), issued_at_ms: 1_000, change: receive }, place] {
+            note(ledger.apply(&Command { pool: "pool".into(), reply_partition: None, unsupported: None, kind }, at));
         }
         note(ledger.expire_one(Moment { shard_time_ms: 1_500, ..at }).expect("the hold is due"));
         log
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn a_decision_that_does_not_follow_is_found() {
         let log = log();
-        assert!(disagrees(check(&log, |expiry| expiry.order_id = "other")), "an order that is not known");
+        assert!(disagrees(check(&log, |expiry| expiry.order_id = "other".into())), "an order that is not known");
         assert!(disagrees(check(&log, |expiry| expiry.decided_at_ms = 1_499)), "a hold that is not due");
         assert!(disagrees(check(&log, |expiry| expiry.asked = Asked::Ship)), "an outcome of something else");
         assert!(disagrees(check(&log, |expiry| expiry.lines = crate::wire::DecisionLines::None)), "lines not held");
@@ -332,12 +332,12 @@ mod tests {
             disagrees(check(&log, |tick| (tick.asked, tick.outcome) = (Asked::Tick, Outcome::Applied))),
             "a hold that is due and not ended"
         );
-        assert!(disagrees(check(&log[..2], |place| place.pool = "other")), "a pool without stock");
+        assert!(disagrees(check(&log[..2], |place| place.pool = "other".into())), "a pool without stock");
         assert!(disagrees(check(&log[..1], |receipt| receipt.stock = None)), "a receipt of nothing");
         assert!(
             disagrees(check(&log[..1], |receipt| receipt.stock.as_mut().expect("a level").on_hand = 6)),
             "figures that do not add up"
         );
-        assert!(disagrees(check(&log[..1], |receipt| receipt.id = "")), "a stock command without an id");
+        assert!(disagrees(check(&log[..1], |receipt| receipt.id = "".into())), "a stock command without an id");
     }
 }

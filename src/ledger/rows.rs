@@ -1,21 +1,20 @@
 //! Stock: pools and SKUs, each interned once, and a row for each pair that is known.
 //!
-//! A row without stock, holds, commitments, safety stock or halt is dropped by the rule for identities (ARCHITECTURE,
+//! A row without stock, holds, commitments, safety stock or halt is dropped by the rule for identities (RULES.md,
 //! "Memory"), so that one-off listings do not grow memory for ever. A pool lives as long as it has rows or is halted.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::digest::Canonical;
-use super::identity::Fingerprint;
-use super::index::Index;
 use super::rules::StockRow;
 use super::slab::Slab;
-use crate::wire::StockLevel;
+use super::table::Table;
 use crate::wire::decision::SkuNames;
+use crate::wire::{StockLevel, Text};
 
 /// The figures of a row, all in units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +38,7 @@ impl Figures {
     }
 
     /// The row as a stock command's decision shows it.
-    pub(super) fn level<'a>(&self, sku: &'a str, change: i64) -> StockLevel<'a> {
+    pub(super) fn level<'a>(&self, sku: Text<'a>, change: i64) -> StockLevel<'a> {
         StockLevel {
             sku,
             change,
@@ -65,7 +64,6 @@ struct Row {
     digest: u128,
     dirty: bool,
     used: bool,
-    fingerprint: Fingerprint,
     sku: Box<str>,
 }
 
@@ -85,11 +83,13 @@ pub(super) struct Rows {
     /// The pool asked for last, if it is still there: most records are of one pool, and ask for it several times.
     last_pool: Cell<Option<u32>>,
     rows: Slab<Row>,
-    index: Index,
+    index: Table,
     /// For each generation, oldest first: rows that were empty after a change in it.
     empty: VecDeque<(i64, Vec<u32>)>,
     /// Emptied lists, for their capacity.
     spare: Vec<Vec<u32>>,
+    /// Changes whenever a row or a pool is dropped: until then, a number that was found stays that of its SKU or pool.
+    version: u64,
     /// Rows whose contribution to the digest is not up to date.
     dirty: Vec<u32>,
     digest: u128,
@@ -105,9 +105,10 @@ impl Rows {
             pool_index: HashTable::new(),
             last_pool: Cell::new(None),
             rows: Slab::new(),
-            index: Index::new(0),
+            index: Table::new(),
             empty: VecDeque::new(),
             spare: Vec::new(),
+            version: 0,
             dirty: Vec::new(),
             digest: 0,
             canonical: Canonical::default(),
@@ -123,71 +124,108 @@ impl Rows {
     }
 
     /// The pool's number, if it has rows or is halted.
-    pub(super) fn pool(&self, name: &str) -> Option<u32> {
-        if let Some(last) = self.last_pool.get()
-            && &*self.pools[last].name == name
-        {
-            return Some(last);
+    #[inline]
+    pub(super) fn pool(&self, name: Text<'_>) -> Option<u32> {
+        match self.last_pool.get() {
+            Some(last) if self.pool_name(last) == name => Some(last),
+            _ => self.find_pool(name),
         }
-        let hash = xxh3_64_with_seed(name.as_bytes(), self.seed);
-        let found = self.pool_index.find(hash, |pool| &*self.pools[*pool].name == name).copied();
+    }
+
+    #[inline(never)]
+    fn find_pool(&self, name: Text<'_>) -> Option<u32> {
+        let name = name.as_bytes();
+        let hash = xxh3_64_with_seed(name, self.seed);
+        let found = self.pool_index.find(hash, |pool| self.pools[*pool].name.as_bytes() == name).copied();
         self.last_pool.set(found);
         found
     }
 
-    pub(super) fn pool_name(&self, pool: u32) -> &str {
-        &self.pools[pool].name
+    #[inline]
+    pub(super) fn pool_name(&self, pool: u32) -> Text<'_> {
+        (&*self.pools[pool].name).into()
     }
 
+    #[inline]
     pub(super) fn pool_halted(&self, pool: u32) -> bool {
         self.pools[pool].halted
     }
 
     /// The row of a SKU in a pool.
-    pub(super) fn row(&self, pool: u32, sku: &[u8]) -> Option<u32> {
-        self.index.find(self.fingerprint(pool, sku), |row| self.is(row, pool, sku))
+    #[inline]
+    pub(super) fn row(&self, pool: u32, sku: Text<'_>) -> Option<u32> {
+        self.index.find(self.hash(pool, sku.as_bytes()), |row| {
+            let it = &self.rows[row];
+            it.pool == pool && Text::from(&*it.sku) == sku
+        })
     }
 
-    /// Whether a row that was found earlier still is that of this SKU.
-    pub(super) fn is(&self, row: u32, pool: u32, sku: &[u8]) -> bool {
-        let it = &self.rows[row];
-        it.used && it.pool == pool && it.sku.as_bytes() == sku
+    /// Which numbers of rows and pools are good: those found at one version are, as long as it is this.
+    #[inline]
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
+    #[inline]
     pub(super) fn figures(&self, row: u32) -> &Figures {
         &self.rows[row].figures
     }
 
-    /// For a change that may yet be undone: nothing else is noted.
-    pub(super) fn try_reserve(&mut self, row: u32, units: i64) {
-        self.rows[row].figures.reserved += units;
+    /// Reserves units of a row that is not halted and has them; false, and nothing done, of any other. It may yet be
+    /// taken back: [`Rows::note`] must follow if it is not.
+    #[inline]
+    pub(super) fn reserve(&mut self, row: u32, units: u32) -> bool {
+        let figures = &mut self.rows[row].figures;
+        let fits = !figures.halted && figures.available() >= i64::from(units);
+        if fits {
+            figures.reserved += i64::from(units);
+        }
+        fits
+    }
+
+    /// Undoes [`Rows::reserve`] before it was noted.
+    pub(super) fn give_back(&mut self, row: u32, units: u32) {
+        self.rows[row].figures.reserved -= i64::from(units);
     }
 
     /// Changes a row in `generation`, the present one.
+    #[inline]
     pub(super) fn change(&mut self, row: u32, generation: i64, change: impl FnOnce(&mut Figures)) {
+        change(&mut self.rows[row].figures);
+        self.note(row, generation);
         let it = &mut self.rows[row];
-        change(&mut it.figures);
+        if it.figures == Figures::default() && it.listed != generation {
+            it.listed = generation;
+            self.list_empty(row, generation);
+        }
+    }
+
+    /// A row that is not empty was changed in `generation`, the present one.
+    #[inline]
+    pub(super) fn note(&mut self, row: u32, generation: i64) {
+        let it = &mut self.rows[row];
         it.changed = generation;
         if !it.dirty {
             it.dirty = true;
             self.dirty.push(row);
         }
-        if it.figures == Figures::default() && it.listed != generation {
-            it.listed = generation;
-            if self.empty.back().is_none_or(|(newest, _)| *newest != generation) {
-                self.empty.push_back((generation, self.spare.pop().unwrap_or_default()));
-            }
-            self.empty.back_mut().expect("one was just made sure of").1.push(row);
+    }
+
+    #[cold]
+    fn list_empty(&mut self, row: u32, generation: i64) {
+        if self.empty.back().is_none_or(|(newest, _)| *newest != generation) {
+            self.empty.push_back((generation, self.spare.pop().unwrap_or_default()));
         }
+        self.empty.back_mut().expect("one was just made sure of").1.push(row);
     }
 
     /// The row of a SKU in a pool, made known in `generation` if it was not. [`Rows::change`] must follow.
-    pub(super) fn make(&mut self, pool: &str, sku: &str, generation: i64) -> u32 {
+    pub(super) fn make(&mut self, pool: Text<'_>, sku: Text<'_>, generation: i64) -> u32 {
         let pool = self.make_pool(pool);
-        if let Some(row) = self.row(pool, sku.as_bytes()) {
+        if let Some(row) = self.row(pool, sku) {
             return row;
         }
-        let fingerprint = self.fingerprint(pool, sku.as_bytes());
+        let hash = self.hash(pool, sku.as_bytes());
         // A slot that is used again keeps its place in the list of dirty ones, and what it is to be settled against.
         let (dirty, digest) = self.rows.next().map_or((false, 0), |last| (last.dirty, last.digest));
         let row = self.rows.put(Row {
@@ -198,17 +236,15 @@ impl Rows {
             digest,
             dirty,
             used: true,
-            fingerprint,
-            sku: sku.into(),
+            sku: sku.as_str().into(),
         });
-        let rows = &self.rows;
-        self.index.insert(fingerprint, row, |row| rows[row].fingerprint);
+        self.index.insert(hash, row);
         self.pools[pool].rows += 1;
         row
     }
 
     /// Halts or resumes a whole pool.
-    pub(super) fn halt_pool(&mut self, name: &str, halted: bool) {
+    pub(super) fn halt_pool(&mut self, name: Text<'_>, halted: bool) {
         if halted {
             let pool = self.make_pool(name);
             if !std::mem::replace(&mut self.pools[pool].halted, true) {
@@ -248,7 +284,7 @@ impl Rows {
             it.digest = 0;
             if it.used {
                 let figures = &it.figures;
-                self.canonical.begin(1).str(&self.pools[it.pool].name).str(&it.sku);
+                self.canonical.begin(1).str(self.pools[it.pool].name.as_bytes()).str(it.sku.as_bytes());
                 self.canonical.i64(figures.on_hand).i64(figures.reserved).i64(figures.committed);
                 self.canonical.i64(figures.safety_stock).u8(figures.halted.into()).i64(it.changed);
                 it.digest = self.canonical.hash();
@@ -280,18 +316,18 @@ impl Rows {
         }
     }
 
-    fn fingerprint(&self, pool: u32, sku: &[u8]) -> Fingerprint {
+    #[inline]
+    fn hash(&self, pool: u32, sku: &[u8]) -> u64 {
         /// Any odd constant that spreads small numbers over 64 bits.
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let hash = xxh3_128_with_seed(sku, self.seed ^ u64::from(pool).wrapping_mul(SPREAD));
-        Fingerprint([hash as u32, (hash >> 32) as u32, (hash >> 64) as u32])
+        xxh3_64_with_seed(sku, self.seed ^ u64::from(pool).wrapping_mul(SPREAD))
     }
 
-    fn make_pool(&mut self, name: &str) -> u32 {
+    fn make_pool(&mut self, name: Text<'_>) -> u32 {
         if let Some(pool) = self.pool(name) {
             return pool;
         }
-        let pool = self.pools.put(Pool { name: name.into(), halted: false, rows: 0 });
+        let pool = self.pools.put(Pool { name: name.as_str().into(), halted: false, rows: 0 });
         let (pools, seed) = (&self.pools, self.seed);
         let hash_of = |pool: &u32| xxh3_64_with_seed(pools[*pool].name.as_bytes(), seed);
         self.pool_index.insert_unique(hash_of(&pool), pool, hash_of);
@@ -299,14 +335,15 @@ impl Rows {
     }
 
     fn drop_row(&mut self, row: u32) {
+        self.version += 1;
         let it = &mut self.rows[row];
         it.used = false;
-        it.sku = Box::default();
-        let (pool, fingerprint) = (it.pool, it.fingerprint);
+        let (pool, sku) = (it.pool, std::mem::take(&mut it.sku));
         if !std::mem::replace(&mut it.dirty, true) {
             self.dirty.push(row);
         }
-        assert!(self.index.remove(fingerprint, row), "a row in use is in the index");
+        let removed = self.index.remove(self.hash(pool, sku.as_bytes()), row);
+        assert!(removed, "a row in use is in the table");
         self.rows.free(row);
         self.pools[pool].rows -= 1;
         self.drop_pool_if_idle(pool);
@@ -318,6 +355,7 @@ impl Rows {
         }
         let hash = xxh3_64_with_seed(self.pools[pool].name.as_bytes(), self.seed);
         self.last_pool.set(None);
+        self.version += 1;
         if let Ok(entry) = self.pool_index.find_entry(hash, |other| *other == pool) {
             entry.remove();
             self.pools.free(pool);
@@ -326,7 +364,7 @@ impl Rows {
 }
 
 impl SkuNames for Rows {
-    fn sku(&self, row: u32) -> &str {
-        &self.rows[row].sku
+    fn sku(&self, row: u32) -> Text<'_> {
+        (&*self.rows[row].sku).into()
     }
 }

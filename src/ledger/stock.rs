@@ -6,10 +6,10 @@ use super::known::Found;
 use super::place::id_fault;
 use super::records::{Fate, Remembered};
 use super::verdict::{Shown, Verdict};
-use crate::wire::StockChange;
 use crate::wire::content;
 use crate::wire::limits::{MAX_ID_BYTES, MAX_STOCK_FIGURE, MAX_STOCK_QUANTITY};
 use crate::wire::proto::{Outcome, Reason};
+use crate::wire::{StockChange, Text};
 
 /// What a stock command does to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,13 @@ pub(super) enum Effect {
 }
 
 impl Ledger {
-    pub(super) fn stock_command(&mut self, pool: &str, id: &str, issued_at_ms: i64, it: &StockChange<'_>) -> Verdict {
+    pub(super) fn stock_command(
+        &mut self,
+        pool: Text<'_>,
+        id: Text<'_>,
+        issued_at_ms: i64,
+        it: &StockChange<'_>,
+    ) -> Verdict {
         if let Some(reason) = id_fault(id).or_else(|| change_fault(it)).or_else(|| self.clock_fault(issued_at_ms)) {
             return Verdict::invalid(reason);
         }
@@ -36,7 +42,7 @@ impl Ledger {
             return Verdict { original: Some(original), ..Verdict::of(outcome) };
         }
         let (sku, effect) = effect_of(it);
-        let row = self.rows.pool(pool).and_then(|pool| self.rows.row(pool, sku.as_bytes()));
+        let row = self.rows.pool(pool).and_then(|pool| self.rows.row(pool, sku));
         let stock = match (effect, row) {
             (Effect::Halted(halted), _) if sku.is_empty() => {
                 self.rows.halt_pool(pool, halted);
@@ -58,7 +64,7 @@ impl Ledger {
     }
 
     /// Changes a row, made known if it was not, and tells which.
-    pub(super) fn apply_effect(&mut self, pool: &str, sku: &str, effect: Effect) -> u32 {
+    pub(super) fn apply_effect(&mut self, pool: Text<'_>, sku: Text<'_>, effect: Effect) -> u32 {
         let generation = self.records.now();
         let row = self.rows.make(pool, sku, generation);
         self.rows.change(row, generation, |figures| match effect {
@@ -71,7 +77,7 @@ impl Ledger {
 }
 
 /// The SKU and the effect of a command whose figures are in range.
-fn effect_of<'a>(it: &StockChange<'a>) -> (&'a str, Effect) {
+fn effect_of<'a>(it: &StockChange<'a>) -> (Text<'a>, Effect) {
     match *it {
         StockChange::Receive { sku, quantity } => (sku, Effect::OnHand(quantity as i64)),
         StockChange::Adjust { sku, change, .. } => (sku, Effect::OnHand(change)),
@@ -85,15 +91,15 @@ fn effect_of<'a>(it: &StockChange<'a>) -> (&'a str, Effect) {
 /// What is wrong with the command itself: its SKU, then its text, then its figures.
 fn change_fault(it: &StockChange<'_>) -> Option<Reason> {
     let (sku, reason, in_range) = match *it {
-        StockChange::Receive { sku, quantity } => (sku, "", (1..=MAX_STOCK_QUANTITY).contains(&quantity)),
+        StockChange::Receive { sku, quantity } => (sku, Text::EMPTY, (1..=MAX_STOCK_QUANTITY).contains(&quantity)),
         StockChange::Adjust { sku, change, reason } => {
             (sku, reason, change != 0 && change.unsigned_abs() <= MAX_STOCK_QUANTITY)
         }
         StockChange::Count { sku, counted, on_hand_seen } => {
-            (sku, "", counted <= MAX_STOCK_QUANTITY && on_hand_seen.unsigned_abs() <= MAX_STOCK_FIGURE as u64)
+            (sku, Text::EMPTY, counted <= MAX_STOCK_QUANTITY && on_hand_seen.unsigned_abs() <= MAX_STOCK_FIGURE as u64)
         }
-        StockChange::SetSafetyStock { sku, quantity } => (sku, "", quantity <= MAX_STOCK_QUANTITY),
-        StockChange::Halt { sku } | StockChange::Resume { sku } => (sku, "", true),
+        StockChange::SetSafetyStock { sku, quantity } => (sku, Text::EMPTY, quantity <= MAX_STOCK_QUANTITY),
+        StockChange::Halt { sku } | StockChange::Resume { sku } => (sku, Text::EMPTY, true),
     };
     let whole_pool = matches!(it, StockChange::Halt { .. } | StockChange::Resume { .. }) && sku.is_empty();
     if whole_pool {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::wire::command::LinesBuf;
-use crate::wire::{Original, StockChange};
+use crate::wire::{Original, Place, StockChange};
 
 const RULES: Rules = Rules {
     shard: 0,
@@ -28,35 +28,35 @@ type Answer = (Outcome, Reason, OrderState);
 impl Desk {
     fn new() -> Desk {
         let mut desk = Desk { ledger: Ledger::new(RULES, FingerprintKey([1; 16])), now: START };
-        desk.stock("in", StockChange::Receive { sku: "a", quantity: 10 });
-        desk.stock("none", StockChange::Count { sku: "b", counted: 0, on_hand_seen: 0 });
+        desk.stock("in", StockChange::Receive { sku: "a".into(), quantity: 10 });
+        desk.stock("none", StockChange::Count { sku: "b".into(), counted: 0, on_hand_seen: 0 });
         desk
     }
 
     fn ask(&mut self, kind: Kind<'_>) -> (Answer, Option<Original>) {
         let at = Moment { shard_time_ms: self.now, engine_time_ms: self.now };
         while self.ledger.expire_one(at).is_some() {}
-        let command = Command { pool: "pool", reply_partition: None, unsupported: None, kind };
+        let command = Command { pool: "pool".into(), reply_partition: None, unsupported: None, kind };
         let decision = self.ledger.apply(&command, at);
         ((decision.outcome, decision.reason, decision.state), decision.original)
     }
 
     fn stock(&mut self, id: &str, change: StockChange<'_>) -> Answer {
-        self.ask(Kind::Stock { id, issued_at_ms: self.now, change }).0
+        self.ask(Kind::Stock { id: id.into(), issued_at_ms: self.now, change }).0
     }
 
     fn place_with(&mut self, attempt: u32, lines: &[(&str, u32)], answer_by_ms: i64) -> (Answer, Option<Original>) {
         let lines: LinesBuf = lines.iter().copied().collect();
-        self.ask(Kind::Place {
-            order_id: "order",
+        self.ask(Kind::Place(Place {
+            order_id: "order".into(),
             attempt,
-            customer: "ann",
-            channel: "",
+            customer: "ann".into(),
+            channel: "".into(),
             placed_at_ms: START,
             lines: lines.lines(),
             hold_ms: 0,
             answer_by_ms,
-        })
+        }))
     }
 
     fn place(&mut self, units: u32) -> Answer {
@@ -64,19 +64,19 @@ impl Desk {
     }
 
     fn confirm(&mut self) -> Answer {
-        self.ask(Kind::Confirm { order_id: "order", attempt: 0 }).0
+        self.ask(Kind::Confirm { order_id: "order".into(), attempt: 0 }).0
     }
 
     fn extend(&mut self, expires_at_ms: i64) -> Answer {
-        self.ask(Kind::Extend { order_id: "order", attempt: 0, expires_at_ms }).0
+        self.ask(Kind::Extend { order_id: "order".into(), attempt: 0, expires_at_ms }).0
     }
 
     fn cancel(&mut self) -> Answer {
-        self.ask(Kind::Cancel { order_id: "order", attempt: 0 }).0
+        self.ask(Kind::Cancel { order_id: "order".into(), attempt: 0 }).0
     }
 
     fn ship(&mut self) -> Answer {
-        self.ask(Kind::Ship { order_id: "order", attempt: 0 }).0
+        self.ask(Kind::Ship { order_id: "order".into(), attempt: 0 }).0
     }
 
     /// A desk whose order is in `state`.
@@ -212,17 +212,17 @@ fn an_attempt_is_raised_only_after_the_one_before_has_ended() {
 fn guards_answer_in_their_order() {
     let mut desk = Desk::new();
     let unknown_and_short = [("b", 1), ("nowhere", 1)];
-    desk.stock("halt b", StockChange::Halt { sku: "b" });
+    desk.stock("halt b", StockChange::Halt { sku: "b".into() });
     assert_eq!(desk.place_with(0, &unknown_and_short, START - 1).0.0, Outcome::Deadline);
     assert_eq!(desk.place_with(0, &unknown_and_short, 0).0.1, Reason::UnknownSku);
     assert_eq!(desk.place_with(1, &[("b", 1), ("a", 99)], 0).0.1, Reason::Halted);
-    desk.stock("halt all", StockChange::Halt { sku: "" });
+    desk.stock("halt all", StockChange::Halt { sku: "".into() });
     assert_eq!(desk.place_with(2, &unknown_and_short, 0).0.1, Reason::Halted);
-    desk.stock("resume all", StockChange::Resume { sku: "" });
+    desk.stock("resume all", StockChange::Resume { sku: "".into() });
     assert_eq!(desk.place_with(3, &[("a", 6), ("a", 6)], 0).0.1, Reason::OutOfStock);
     assert_eq!(desk.place_with(4, &[("a", 6), ("a", 4)], 0).0.0, Outcome::Reserved);
     assert_eq!(desk.place_with(5, &[], 0).0.1, Reason::NoLines);
-    assert_eq!(desk.stock("nothing", StockChange::Halt { sku: "nowhere" }).1, Reason::NoSuchSku);
+    assert_eq!(desk.stock("nothing", StockChange::Halt { sku: "nowhere".into() }).1, Reason::NoSuchSku);
 }
 
 #[test]
@@ -253,11 +253,11 @@ fn a_full_ledger_says_so_and_forgets_nothing_for_it() {
     for n in 0..98 {
         filled.push(desk.ledger.pressure());
         let order_id = n.to_string();
-        desk.ask(Kind::Cancel { order_id: &order_id, attempt: 0 });
+        desk.ask(Kind::Cancel { order_id: (&*order_id).into(), attempt: 0 });
     }
     assert!(!filled[0].alarm && filled[78].alarm && !filled[97].full);
     assert!(desk.ledger.pressure().full);
-    assert_eq!(desk.ask(Kind::Cancel { order_id: "0", attempt: 0 }).0.0, Outcome::Unchanged);
+    assert_eq!(desk.ask(Kind::Cancel { order_id: "0".into(), attempt: 0 }).0.0, Outcome::Unchanged);
 }
 
 #[test]
@@ -269,8 +269,8 @@ fn a_remembered_id_takes_at_most_forty_bytes() {
         let at = Moment { shard_time_ms: START, engine_time_ms: START };
         for n in 0..ids {
             let order_id = format!("{n}");
-            let kind = Kind::Cancel { order_id: &order_id, attempt: 0 };
-            ledger.apply(&Command { pool: "pool", reply_partition: None, unsupported: None, kind }, at);
+            let kind = Kind::Cancel { order_id: (&*order_id).into(), attempt: 0 };
+            ledger.apply(&Command { pool: "pool".into(), reply_partition: None, unsupported: None, kind }, at);
         }
         let pressure = ledger.pressure();
         assert_eq!(pressure.remembered, ids);

@@ -1,6 +1,6 @@
 //! What was decided about one command, before it is given the strings and lines that it speaks of.
 
-use super::arena::Run;
+use super::orders::Kept;
 use crate::wire::Original;
 use crate::wire::proto::{OrderState, Outcome, Reason};
 
@@ -11,9 +11,9 @@ pub(super) enum Lines {
     /// The command's, with the ledger's results.
     Asked,
     /// An order's.
-    Held(Run),
+    Held(Kept),
     /// An order's, with the ledger's results.
-    HeldWithResults(Run),
+    HeldWithResults(Kept),
 }
 
 /// The stock that a decision shows.

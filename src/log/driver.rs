@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
-use tracing::{error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::batch::Batch;
 use super::owner::{Counts, Next, Owner};
@@ -68,7 +68,7 @@ impl<B: Broker, R: Replay> Driver<B, R> {
             Next::Do(action) => execute(&*self.broker, shard, &mut self.writer, &mut self.reader, action),
         };
         let event = done.unwrap_or_else(|fault| {
-            warn!(shard, %fault, "a call of the log protocol failed");
+            warn!(shard, kind = fault.kind(), %fault, "Kafka does not do what was asked of it; it is tried again");
             Event::Failed(fault)
         });
         let step = self.owner.event(now, event);
@@ -85,8 +85,9 @@ impl<B: Broker, R: Replay> Driver<B, R> {
                 info!(shard, epoch = tail.epoch, next_sequence = tail.next_sequence, "took the shard");
                 return step;
             }
-            Step::Lost(lost) => warn!(shard, why = %lost.why, "lost the shard"),
-            Step::Refused(refusal) => error!(shard, %refusal, "the shard can't be taken"),
+            // Whoever steps the driver tells of it.
+            Step::Lost(lost) => debug!(shard, why = %lost.why, "lost the shard"),
+            Step::Refused(refusal) => debug!(shard, %refusal, "the shard can't be taken"),
             Step::Stopped(_) => info!(shard, "let go of the shard"),
         }
         self.writer = None;

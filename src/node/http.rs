@@ -1,9 +1,10 @@
 //! The endpoint: `/metrics`, `/live`, `/ready`, `/state`. Reads only; it changes nothing and waits for no shard.
 
 use std::future::{Future, IntoFuture};
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,6 +17,15 @@ use tokio::net::TcpListener;
 
 use super::metrics::{self, Metrics};
 use super::state::StateSource;
+
+/// What `/live` answers.
+const LIVE: &str = "live\n";
+
+/// How long whoever has the port may take to say who they are.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Of their answer, no more is read.
+const PROBE_BYTES: u64 = 4_096;
 
 /// Why the endpoint cannot be served.
 #[derive(Debug, Error)]
@@ -52,6 +62,39 @@ pub async fn bind(listen: SocketAddr) -> Result<Endpoint, HttpError> {
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok(Endpoint { listener, address })
+}
+
+/// Whether an address can be listened on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// It can.
+    Free,
+    /// An engine serves its state there.
+    Engine,
+    /// It cannot; the system's reason.
+    Taken(String),
+}
+
+/// Looks whether `listen` is free. Takes nothing.
+pub fn probe(listen: SocketAddr) -> Port {
+    match std::net::TcpListener::bind(listen) {
+        Ok(_) => Port::Free,
+        Err(_) if is_engine(listen) => Port::Engine,
+        Err(error) => Port::Taken(error.to_string()),
+    }
+}
+
+/// Whether whoever listens there answers `/live` as an engine does.
+fn is_engine(address: SocketAddr) -> bool {
+    let ask = || -> io::Result<String> {
+        let mut stream = std::net::TcpStream::connect_timeout(&address, PROBE_TIMEOUT)?;
+        stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
+        stream.write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.take(PROBE_BYTES).read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.ends_with(&format!("\r\n\r\n{LIVE}")))
 }
 
 impl Endpoint {
@@ -97,7 +140,7 @@ async fn metrics_page(State(sources): State<Sources>) -> Response {
 /// Says that the control plane turns, no more: a shard that is stuck makes the node leave its group, which is the
 /// watchdog's work, and restarting a node for a broker that is away would only add recoveries to the trouble.
 async fn live() -> &'static str {
-    "live\n"
+    LIVE
 }
 
 async fn ready(State(sources): State<Sources>) -> Response {
@@ -114,7 +157,6 @@ async fn state_page(State(sources): State<Sources>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
     use std::net::TcpStream;
 
     use super::super::state::{NodeState, ShardState, tests::Fixed};
@@ -180,6 +222,23 @@ mod tests {
         let (status, body) = get(node(vec![]), "/metrics");
         assert_eq!(status, 200);
         assert!(body.ends_with("# EOF\n"), "{body}");
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_seen_and_by_whom() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("an address");
+        drop(std::thread::spawn(move || drop(taken.accept().map(|(stream, _)| (stream, taken)))));
+        assert!(matches!(probe(address), Port::Taken(_)));
+
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let endpoint = runtime.block_on(bind(SocketAddr::from(([127, 0, 0, 1], 0)))).expect("a free port");
+        let address = endpoint.address();
+        drop(runtime.spawn(endpoint.serve(Arc::new(Fixed(node(vec![]))), std::future::pending())));
+        assert_eq!(probe(address), Port::Engine);
+        runtime.shutdown_background();
+        assert_eq!(probe(SocketAddr::from(([127, 0, 0, 1], 0))), Port::Free);
     }
 
     #[test]

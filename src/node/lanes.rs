@@ -67,6 +67,10 @@ impl Lanes {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(&shard);
     }
 
+    pub(super) fn is_assigned(&self) -> bool {
+        self.assigned.load(Relaxed)
+    }
+
     pub(super) fn set_assigned(&self, assigned: bool) {
         self.assigned.store(assigned, Relaxed);
     }

@@ -7,6 +7,7 @@ pub mod lanes; // the lanes that run, and what they tell
 pub mod logging; // lines of text or JSON
 pub mod metrics; // the page that Prometheus reads
 pub mod plan; // from the configuration to what a lane is told
+mod progress; // how far a node is that does not decide yet
 pub mod service; // drives the two above by the group, the lanes and signals
 pub mod signals; // stop in order, or at once
 pub mod start; // from a checked configuration to a node at work

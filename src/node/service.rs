@@ -12,6 +12,8 @@ use tracing::{error, info, warn};
 
 use super::assignment::{Action, Assignment, Event};
 use super::lanes::Lanes;
+use super::logging::list;
+use super::progress::{Progress, Report};
 use crate::broker::{Broker, Fault};
 use crate::kafka::membership::{self, Ack, Membership};
 use crate::lane::{self, Lane, LaneEvent, LaneSettings};
@@ -20,8 +22,6 @@ use crate::lane::{self, Lane, LaneEvent, LaneSettings};
 const ROUND: Duration = Duration::from_millis(20);
 /// How often positions are reported and stalled lanes looked for, in rounds.
 const REPORT_ROUNDS: u64 = 50;
-/// How often a recovery's progress is logged, in rounds.
-const PROGRESS_ROUNDS: u64 = 100;
 /// How long the group may refuse in a way that does not pass by itself before the node gives up: a broker that has just
 /// started does not know its topics yet.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub enum NodeError {
         reason: String,
     },
     /// A lane's thread made no step for longer than `node.stall_timeout_ms`.
-    #[error("shard {shard} made no step for {stalled:?}: left the group, so that another node takes it")]
+    #[error("shard {shard} made no step for {} s: left the group, so that another node takes it", stalled.as_secs())]
     Stalled {
         /// Which shard.
         shard: u32,
@@ -96,6 +96,8 @@ pub fn run<B: Broker>(
         next_ack: 0,
         leave: false,
         refused: None,
+        progress: Progress::new(Instant::now()),
+        lost_replies: BTreeMap::new(),
         failure: None,
     };
     let rounds = tick(ROUND);
@@ -119,9 +121,7 @@ pub fn run<B: Broker>(
                 if round.is_multiple_of(REPORT_ROUNDS) {
                     membership.report_positions(&lanes.positions());
                     service.watch();
-                }
-                if round.is_multiple_of(PROGRESS_ROUNDS) {
-                    service.show_recoveries();
+                    service.tell_progress();
                 }
             }
         }
@@ -145,6 +145,9 @@ struct Service<'a, B> {
     leave: bool,
     /// When the group began to refuse, and when it last did.
     refused: Option<(Instant, Instant)>,
+    progress: Progress,
+    /// By shard, as last seen.
+    lost_replies: BTreeMap<u32, u64>,
     failure: Option<NodeError>,
 }
 
@@ -154,27 +157,36 @@ struct Running {
     deadline: Option<(Instant, bool)>,
 }
 
+/// Shards as the log names them.
+fn names(shards: &[u32]) -> String {
+    let mut shards: Vec<_> = shards.iter().map(|shard| u64::from(*shard)).collect();
+    shards.sort_unstable();
+    list(&shards)
+}
+
 impl<B: Broker> Service<'_, B> {
     fn member(&mut self, event: membership::Event) {
         match event {
             membership::Event::Assigned(shards) => {
-                info!(?shards, "assigned");
+                info!(shards = names(&shards), count = shards.len(), "assigned");
                 self.lanes.set_assigned(true);
                 self.on(Event::Assigned(shards));
             }
             membership::Event::Revoked(shards, ack) => {
-                info!(?shards, "revoked");
+                info!(shards = names(&shards), count = shards.len(), "revoked: committing what is open");
                 self.next_ack += 1;
                 self.acks.insert(self.next_ack, ack);
                 self.on(Event::Revoked { shards, ack: self.next_ack });
             }
             membership::Event::Lost(shards) => {
-                warn!(?shards, "lost: other nodes may have them already");
+                warn!(shards = names(&shards), count = shards.len(), "lost: other nodes may have them already");
                 self.lanes.set_assigned(false);
                 self.on(Event::Lost(shards));
             }
             membership::Event::Trouble(fault @ Fault::Fatal(_)) => self.refused(fault),
-            membership::Event::Trouble(fault) => warn!(%fault, "trouble with the consumer group"),
+            membership::Event::Trouble(fault) => {
+                warn!(kind = fault.kind(), %fault, "trouble with the consumer group");
+            }
         }
     }
 
@@ -186,7 +198,7 @@ impl<B: Broker> Service<'_, B> {
         if now.duration_since(since) >= REFUSAL_PATIENCE {
             self.fail(NodeError::Membership(fault));
         } else {
-            warn!(%fault, "the consumer group refuses");
+            warn!(kind = fault.kind(), %fault, "the consumer group refuses");
         }
     }
 
@@ -264,7 +276,12 @@ impl<B: Broker> Service<'_, B> {
             .collect();
         for (shard, abandoned) in late {
             if abandoned {
-                error!(shard, "its threads do not end; left to themselves, they begin no further commit");
+                warn!(
+                    shard,
+                    "given up while a call into the Kafka client had not returned: nothing is lost or decided twice, the \
+                     next owner fences what is open. Nothing to do while brokers are away; if they are well and this \
+                     comes again, restart the node and report it"
+                );
                 self.running.remove(&shard);
                 self.ended(shard);
             } else {
@@ -287,24 +304,36 @@ impl<B: Broker> Service<'_, B> {
         if let Some((shard, stalled)) = stalled {
             self.fail(NodeError::Stalled { shard, stalled });
         }
+        for (shard, lane, _) in self.lanes.snapshots() {
+            let before = self.lost_replies.insert(shard, lane.lost_replies).unwrap_or(0);
+            if lane.lost_replies > before {
+                warn!(
+                    shard,
+                    kind = "lost_replies",
+                    lost = lane.lost_replies,
+                    "answers are asked for in partitions that `replies` did not have when this node started. If they \
+                     were added since, restart the nodes one by one; else a client asks for a wrong reply_partition. \
+                     The decisions stand in the log"
+                );
+            }
+        }
     }
 
-    fn show_recoveries(&self) {
-        for (shard, snapshot, ran) in self.lanes.snapshots() {
-            if snapshot.phase != lane::Phase::Recovering {
-                continue;
+    fn tell_progress(&mut self) {
+        if self.assignment.is_stopping() {
+            return;
+        }
+        let shards: Vec<_> = self.lanes.snapshots().into_iter().map(|(shard, lane, _)| (shard, lane)).collect();
+        match self.progress.step(Instant::now(), self.lanes.is_assigned(), &shards) {
+            Some(Report::Unassigned { waited }) => info!(
+                waited_s = waited.as_secs(),
+                "waiting for the group to assign shards: it first hears of every other member, and of one that died when \
+                 its session times out"
+            ),
+            Some(Report::Starting { taking, recovering, catching_up, per_second, percent, left_s, behind }) => {
+                info!(taking, recovering, catching_up, per_second, percent, left_s, behind, "shards on their way");
             }
-            let seconds = ran.as_secs_f64();
-            let per_second = (snapshot.recovery.decisions as f64 / seconds) as u64;
-            let (done, all) = (snapshot.recovery.offset.max(0) as f64, snapshot.recovery.end);
-            if all > 0 && done > 0.0 {
-                let share = (done / all as f64).min(1.0);
-                let left_s = (seconds / share - seconds).round() as u64;
-                let percent = (share * 100.0) as u64;
-                info!(shard, decisions = snapshot.recovery.decisions, per_second, percent, left_s, "recovering");
-            } else {
-                info!(shard, decisions = snapshot.recovery.decisions, per_second, "recovering");
-            }
+            None => {}
         }
     }
 

@@ -1,14 +1,13 @@
-//! One command as the engine sees it: borrowed from the bytes of its record, nothing copied.
+//! One command as the engine sees it: borrowed from the bytes of its record, no text copied.
 
-use super::fields::{Fields, LENGTH, VARINT, key};
-use super::put;
+use super::text::Text;
 
 /// A decoded command. Its strings borrow from the record's value; nothing in it has been checked for meaning (empty
 /// ids, ranges): that is the ledger's business, and its answer a refusal.
 #[derive(Clone, Copy, Debug)]
 pub struct Command<'a> {
     /// The routing key; empty for a tick, and where the kind was not understood.
-    pub pool: &'a str,
+    pub pool: Text<'a>,
     /// The partition of `replies` to which the decision is also written.
     pub reply_partition: Option<u32>,
     /// The first field number from 1 to 99 that this engine does not know, anywhere in the command.
@@ -22,61 +21,101 @@ pub struct Command<'a> {
 #[allow(missing_docs, reason = "documented once, in the .proto file")]
 pub enum Kind<'a> {
     /// Reserve stock for an order.
-    Place {
-        order_id: &'a str,
-        attempt: u32,
-        customer: &'a str,
-        channel: &'a str,
-        placed_at_ms: i64,
-        lines: OrderLines<'a>,
-        hold_ms: u64,
-        answer_by_ms: i64,
-    },
+    Place(Place<'a>),
     /// Reserved becomes committed.
-    Confirm { order_id: &'a str, attempt: u32 },
+    Confirm { order_id: Text<'a>, attempt: u32 },
     /// The hold ends later.
-    Extend { order_id: &'a str, attempt: u32, expires_at_ms: i64 },
+    Extend { order_id: Text<'a>, attempt: u32, expires_at_ms: i64 },
     /// Give the stock back.
-    Cancel { order_id: &'a str, attempt: u32 },
+    Cancel { order_id: Text<'a>, attempt: u32 },
     /// An order left the warehouse.
-    Ship { order_id: &'a str, attempt: u32 },
+    Ship { order_id: Text<'a>, attempt: u32 },
     /// A movement of stock or a rule about it, with an identity of its own.
-    Stock { id: &'a str, issued_at_ms: i64, change: StockChange<'a> },
+    Stock { id: Text<'a>, issued_at_ms: i64, change: StockChange<'a> },
     /// The broker's time, for this shard.
     Tick { shard: u32 },
     /// No kind that this engine knows.
     Unknown,
 }
 
+/// An order.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "documented once, in the .proto file")]
+pub struct Place<'a> {
+    pub order_id: Text<'a>,
+    pub attempt: u32,
+    pub customer: Text<'a>,
+    pub channel: Text<'a>,
+    pub placed_at_ms: i64,
+    pub lines: OrderLines<'a>,
+    pub hold_ms: u64,
+    pub answer_by_ms: i64,
+}
+
 /// A movement of stock, or a rule about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "documented once, in the .proto file")]
 pub enum StockChange<'a> {
-    Receive { sku: &'a str, quantity: u64 },
-    Adjust { sku: &'a str, change: i64, reason: &'a str },
-    Count { sku: &'a str, counted: u64, on_hand_seen: i64 },
-    SetSafetyStock { sku: &'a str, quantity: u64 },
-    Halt { sku: &'a str },
-    Resume { sku: &'a str },
+    Receive { sku: Text<'a>, quantity: u64 },
+    Adjust { sku: Text<'a>, change: i64, reason: Text<'a> },
+    Count { sku: Text<'a>, counted: u64, on_hand_seen: i64 },
+    SetSafetyStock { sku: Text<'a>, quantity: u64 },
+    Halt { sku: Text<'a> },
+    Resume { sku: Text<'a> },
 }
 
 /// One line of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderLine<'a> {
     /// What is ordered.
-    pub sku: &'a str,
+    pub sku: Text<'a>,
     /// Units.
     pub quantity: u32,
 }
 
-/// The lines of an order, read from the record's bytes as they are walked. Walk them as often as need be: it costs a
-/// few nanoseconds a line. Empty by default; [`LinesBuf`] makes some without a record.
+/// Where a line of an order stands in the bytes that it came in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LineAt {
+    pub(super) sku: Span,
+    pub(super) quantity: u32,
+}
+
+/// Where a text stands in the bytes that it came in; a record has far less than 4 GiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    at: u32,
+    len: u32,
+}
+
+impl Span {
+    /// Of `part`, which is a part of `whole`.
+    #[inline(always)]
+    pub(super) fn of(whole: &[u8], part: &[u8]) -> Span {
+        let at = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+        Span { at: at as u32, len: part.len() as u32 }
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes(self, whole: &[u8]) -> &[u8] {
+        &whole[self.at as usize..][..self.len as usize]
+    }
+
+    /// The text there, which was checked before.
+    #[inline(always)]
+    pub(super) fn text(self, whole: &[u8]) -> Text<'_> {
+        Text::seen(self.bytes(whole))
+    }
+}
+
+/// The lines of an order. Empty by default; [`LinesBuf`] makes some without a record.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OrderLines<'a> {
-    /// The Place message from its first line on, or any part of it that holds all lines; validated before.
-    pub(crate) body: &'a [u8],
-    /// How many lines it holds.
-    pub(crate) count: u32,
+    /// What the lines' places refer to.
+    pub(super) body: &'a [u8],
+    /// Where the lines stand; of an order beyond [`MAX_LINES`](super::limits::MAX_LINES) only the first.
+    pub(super) lines: &'a [LineAt],
+    /// How many lines there are.
+    pub(super) count: u32,
 }
 
 impl<'a> OrderLines<'a> {
@@ -92,17 +131,17 @@ impl<'a> OrderLines<'a> {
         self.count == 0
     }
 
-    /// The lines, in order.
+    /// Bytes of all their SKUs.
     #[inline]
-    pub fn iter(&self) -> Lines<'a> {
-        Lines { raw: self.raw() }
+    pub(super) fn sku_bytes(&self) -> usize {
+        self.lines.iter().map(|line| line.sku.len as usize).sum()
     }
 
-    /// The lines, in order, with the SKU as the bytes of its text: for looking up and copying, where checking that it
-    /// is UTF-8 once more would be for nothing.
+    /// The lines, in order. Of an order beyond [`MAX_LINES`](super::limits::MAX_LINES), which is refused for that, only
+    /// the first so many.
     #[inline]
-    pub fn raw(&self) -> RawLines<'a> {
-        RawLines { fields: Fields::new(self.body), left: self.count }
+    pub fn iter(&self) -> Lines<'a> {
+        Lines { body: self.body, lines: self.lines.iter() }
     }
 }
 
@@ -116,86 +155,25 @@ impl<'a> IntoIterator for OrderLines<'a> {
     }
 }
 
-/// One line of an order, its SKU as bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RawLine<'a> {
-    /// What is ordered, UTF-8.
-    pub sku: &'a [u8],
-    /// Units.
-    pub quantity: u32,
-}
-
-/// Iterator of [`OrderLines::raw`].
-#[derive(Clone, Debug)]
-pub struct RawLines<'a> {
-    fields: Fields<'a>,
-    left: u32,
-}
-
-/// `lines` of a Place; `sku` and `quantity` of an OrderLine.
-const LINES: u32 = key(7, LENGTH);
-const SKU: u32 = key(1, LENGTH);
-const QUANTITY: u32 = key(2, VARINT);
-
-impl<'a> Iterator for RawLines<'a> {
-    type Item = RawLine<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<RawLine<'a>> {
-        if self.left == 0 {
-            return None;
-        }
-        self.left -= 1;
-        while let Some(key) = self.fields.next_key().expect("validated before") {
-            if key == LINES {
-                return Some(raw_line(self.fields.bytes().expect("validated before")));
-            }
-            self.fields.pass(key).expect("validated before");
-        }
-        unreachable!("as many lines as were counted")
-    }
-
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
-    }
-}
-
-impl ExactSizeIterator for RawLines<'_> {}
-
-#[inline]
-fn raw_line(body: &[u8]) -> RawLine<'_> {
-    let mut line = RawLine { sku: &[], quantity: 0 };
-    let mut fields = Fields::new(body);
-    while let Some(key) = fields.next_key().expect("validated before") {
-        match key {
-            SKU => line.sku = fields.bytes().expect("validated before"),
-            QUANTITY => line.quantity = fields.varint().expect("validated before") as u32,
-            _ => fields.pass(key).expect("validated before"),
-        }
-    }
-    line
-}
-
 /// Iterator of [`OrderLines::iter`].
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {
-    raw: RawLines<'a>,
+    body: &'a [u8],
+    lines: std::slice::Iter<'a, LineAt>,
 }
 
 impl<'a> Iterator for Lines<'a> {
     type Item = OrderLine<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<OrderLine<'a>> {
-        let line = self.raw.next()?;
-        let sku = std::str::from_utf8(line.sku).expect("validated before");
-        Some(OrderLine { sku, quantity: line.quantity })
+        let line = self.lines.next()?;
+        Some(OrderLine { sku: line.sku.text(self.body), quantity: line.quantity })
     }
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.raw.size_hint()
+        self.lines.size_hint()
     }
 }
 
@@ -205,7 +183,7 @@ impl ExactSizeIterator for Lines<'_> {}
 #[derive(Clone, Debug, Default)]
 pub struct LinesBuf {
     body: Vec<u8>,
-    count: u32,
+    lines: Vec<LineAt>,
 }
 
 impl LinesBuf {
@@ -216,22 +194,20 @@ impl LinesBuf {
 
     /// Appends a line.
     pub fn push(&mut self, sku: &str, quantity: u32) {
-        put::message(&mut self.body, LINES, |out| {
-            put::text(out, SKU, sku.as_bytes());
-            put::number(out, QUANTITY, u64::from(quantity));
-        });
-        self.count += 1;
+        let span = Span { at: self.body.len() as u32, len: sku.len() as u32 };
+        self.body.extend_from_slice(sku.as_bytes());
+        self.lines.push(LineAt { sku: span, quantity });
     }
 
     /// Takes the lines out; the capacity stays.
     pub fn clear(&mut self) {
         self.body.clear();
-        self.count = 0;
+        self.lines.clear();
     }
 
     /// The lines, as an order has them.
     pub fn lines(&self) -> OrderLines<'_> {
-        OrderLines { body: &self.body, count: self.count }
+        OrderLines { body: &self.body, lines: &self.lines, count: self.lines.len() as u32 }
     }
 }
 

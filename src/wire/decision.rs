@@ -4,6 +4,7 @@
 use super::command::{Lines, OrderLines};
 use super::encode::result_or_all;
 use super::proto::{Asked, Input, OrderState, Outcome, Reason};
+use super::text::Text;
 use super::view::LoggedLines;
 
 /// A decision, without its provenance ([`Source`]). Fields as in `proto/sluice/v1/decisions.proto`.
@@ -12,10 +13,10 @@ use super::view::LoggedLines;
 pub struct Decision<'a> {
     pub sequence: u64,
     pub asked: Asked,
-    pub pool: &'a str,
-    pub order_id: &'a str,
+    pub pool: Text<'a>,
+    pub order_id: Text<'a>,
     pub attempt: u32,
-    pub id: &'a str,
+    pub id: Text<'a>,
     pub outcome: Outcome,
     pub reason: Reason,
     pub state: OrderState,
@@ -54,7 +55,7 @@ pub struct Original {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "documented once, in the .proto file")]
 pub struct StockLevel<'a> {
-    pub sku: &'a str,
+    pub sku: Text<'a>,
     pub change: i64,
     pub on_hand: i64,
     pub reserved: u64,
@@ -68,7 +69,7 @@ pub struct StockLevel<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "documented once, in the .proto file")]
 pub struct DecisionLine<'a> {
-    pub sku: &'a str,
+    pub sku: Text<'a>,
     pub quantity: u32,
     pub allocated: u32,
     pub available: Option<i64>,
@@ -95,10 +96,70 @@ pub struct HeldLine {
     pub quantity: u32,
 }
 
+impl HeldLine {
+    /// As [`HeldLines`] holds it.
+    #[inline]
+    pub fn to_bytes(self) -> [u8; HeldLines::LINE_BYTES] {
+        (u64::from(self.row) | u64::from(self.quantity) << 32).to_le_bytes()
+    }
+}
+
+/// The lines of an open order, as the ledger keeps them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeldLines<'a>(&'a [[u8; HeldLines::LINE_BYTES]]);
+
+impl<'a> HeldLines<'a> {
+    /// Bytes of a line.
+    pub const LINE_BYTES: usize = 8;
+
+    /// Lines as [`HeldLine::to_bytes`] gave them, one behind the other.
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> HeldLines<'a> {
+        HeldLines(bytes.as_chunks().0)
+    }
+
+    /// The lines, in order.
+    #[inline]
+    pub fn iter(&self) -> HeldLineIter<'a> {
+        HeldLineIter(self.0.iter())
+    }
+}
+
+impl<'a> IntoIterator for HeldLines<'a> {
+    type Item = HeldLine;
+    type IntoIter = HeldLineIter<'a>;
+
+    #[inline]
+    fn into_iter(self) -> HeldLineIter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterator of [`HeldLines::iter`].
+#[derive(Clone, Debug)]
+pub struct HeldLineIter<'a>(std::slice::Iter<'a, [u8; HeldLines::LINE_BYTES]>);
+
+impl Iterator for HeldLineIter<'_> {
+    type Item = HeldLine;
+
+    #[inline]
+    fn next(&mut self) -> Option<HeldLine> {
+        let both = u64::from_le_bytes(*self.0.next()?);
+        Some(HeldLine { row: both as u32, quantity: (both >> 32) as u32 })
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for HeldLineIter<'_> {}
+
 /// Tells the SKU of a stock row.
 pub trait SkuNames: std::fmt::Debug {
     /// The SKU of row `row`, which exists.
-    fn sku(&self, row: u32) -> &str;
+    fn sku(&self, row: u32) -> Text<'_>;
 }
 
 /// The lines of a decision, from wherever they already stand.
@@ -111,7 +172,7 @@ pub enum DecisionLines<'a> {
     /// Lines that the ledger holds for an open order, all allocated; `results` has one entry a line or none.
     Held {
         /// The order's lines.
-        lines: &'a [HeldLine],
+        lines: HeldLines<'a>,
         /// Where their SKUs stand.
         names: &'a dyn SkuNames,
         /// A result for each line, where there is more to say than that it was allocated.
@@ -148,7 +209,7 @@ pub struct DecisionLineIter<'a>(Inner<'a>);
 enum Inner<'a> {
     None,
     Asked(Lines<'a>, std::slice::Iter<'a, LineResult>),
-    Held(std::slice::Iter<'a, HeldLine>, &'a dyn SkuNames, std::slice::Iter<'a, LineResult>),
+    Held(HeldLineIter<'a>, &'a dyn SkuNames, std::slice::Iter<'a, LineResult>),
     Logged(LoggedLines<'a>),
 }
 

@@ -1,6 +1,6 @@
-//! Record values to [`Command`]s, in two passes: [`validate`] walks the whole value and promises that all of it can be
-//! read, then [`Validated::commands`] hands out views that borrow from it. Nothing of a record that fails the first
-//! pass is ever applied.
+//! Record values to [`Command`]s, in two passes: [`validate`] walks the whole value, promises that all of it can be
+//! read and notes where what stands, then [`Validated::commands`] hands out views that borrow from it. Nothing of a
+//! record that fails the first pass is ever applied, and no Place is parsed twice.
 //!
 //! What is accepted, and what it says, is exactly what `prost` makes of the same bytes with the generated types; a
 //! property test holds the two together. Beyond that, a value is refused that is empty, holds no command, too many or
@@ -15,8 +15,8 @@ mod tests;
 use prost::Message;
 use thiserror::Error;
 
-use self::walk::walk_command;
-use super::command::Command;
+use self::walk::{Note, Walk};
+use super::command::{Command, LineAt};
 use super::fields::{Fields, LENGTH, key};
 use super::framing::{self, FramingError};
 use super::limits::{MAX_COMMANDS, MAX_RECORD_BYTES};
@@ -79,87 +79,55 @@ impl Poison {
     }
 }
 
-/// Room for what does not stand in a record's own bytes; used for the rare record only. Keeps its capacity.
+/// What the first pass found out about a record. Keeps its capacity.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// The value written anew, where messages had to be merged.
-    merged: Vec<u8>,
+    /// What each command is.
+    commands: Vec<Note>,
+    /// The lines of all of them.
+    lines: Vec<LineAt>,
     /// For each command the field that was not understood; empty if there is none in the whole record.
     unsupported: Vec<Option<u32>>,
+    /// The value written anew, where messages had to be merged.
+    merged: Vec<u8>,
 }
 
 /// A record whose whole value has been checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Validated<'a> {
     body: &'a [u8],
+    commands: &'a [Note],
+    lines: &'a [LineAt],
     unsupported: &'a [Option<u32>],
-    count: u32,
     input: Input,
 }
 
 impl<'a> Validated<'a> {
     /// How many commands; at least one.
     pub fn count(&self) -> u32 {
-        self.count
+        self.commands.len() as u32
+    }
+
+    /// Command `i`, counted from 0.
+    ///
+    /// # Panics
+    /// If there are no more than `i`.
+    #[inline]
+    pub fn command(&self, i: u32) -> Command<'a> {
+        // The list is empty for all records but those of a newer contract.
+        let unsupported = self.unsupported.get(i as usize).copied().flatten();
+        read::command(&self.commands[i as usize], self, unsupported)
     }
 
     /// The commands, in order.
-    pub fn commands(&self) -> Commands<'a> {
-        Commands { fields: Fields::new(self.body), unsupported: self.unsupported, left: self.count, input: self.input }
+    pub fn commands(&self) -> impl ExactSizeIterator<Item = Command<'a>> + Clone + use<'a> {
+        let record = *self;
+        (0..self.commands.len()).map(move |i| record.command(i as u32))
     }
 }
 
-/// The commands of a record, read as they are walked.
-#[derive(Clone, Debug)]
-pub struct Commands<'a> {
-    fields: Fields<'a>,
-    unsupported: &'a [Option<u32>],
-    left: u32,
-    input: Input,
-}
-
-impl<'a> Iterator for Commands<'a> {
-    type Item = Command<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Command<'a>> {
-        if self.left == 0 {
-            return None;
-        }
-        self.left -= 1;
-        let body = next_command(&mut self.fields).expect("validated before: as many commands as were counted");
-        let mut command = match self.input {
-            Input::Stock => read::stock_command(body),
-            Input::Orders | Input::Unspecified => read::command(body),
-        }
-        .expect("validated before: every command can be read");
-        if let Some((first, rest)) = self.unsupported.split_first() {
-            command.unsupported = *first;
-            self.unsupported = rest;
-        }
-        Some(command)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
-    }
-}
-
-impl ExactSizeIterator for Commands<'_> {}
-
-/// The body of the next command of a validated value.
-#[inline]
-fn next_command<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
-    loop {
-        match fields.next_key().ok()?? {
-            COMMANDS => return fields.bytes().ok(),
-            other => fields.skip_unknown(other, 1, 0).ok()?,
-        };
-    }
-}
-
-/// Checks the whole value of a record of `input` (`orders` or `stock`), framing included. `scratch` is used for the rare
-/// record whose commands cannot be borrowed from its own bytes, and lent out with the result.
+/// Checks the whole value of a record of `input` (`orders` or `stock`), framing included. What it finds stands in
+/// `scratch`, which is lent out with the result.
 ///
 /// # Panics
 /// If `input` is unspecified.
@@ -170,48 +138,59 @@ pub fn validate<'a>(value: Option<&'a [u8]>, input: Input, scratch: &'a mut Scra
         return Err(Poison::TooLong { bytes: value.len() });
     }
     let body = framing::payload(value)?;
-    scratch.unsupported.clear();
-    let mut count = 0;
-    let mut merge = false;
+    let merge = walk_all(body, input, scratch)?;
+    if merge {
+        write_merged(body, input, scratch);
+    }
+    let Scratch { commands, lines, unsupported, merged } = scratch;
+    Ok(Validated { body: if merge { merged } else { body }, commands, lines, unsupported, input })
+}
+
+/// The first pass. True if some command has messages that protobuf merges.
+#[inline]
+fn walk_all(body: &[u8], input: Input, scratch: &mut Scratch) -> Result<bool, Poison> {
+    let Scratch { commands, lines, unsupported, .. } = scratch;
+    commands.clear();
+    lines.clear();
+    unsupported.clear();
+    let mut walk = Walk { body, lines, merge: false, unsupported: None };
     let mut fields = Fields::new(body);
-    let malformed = |command| move |what| Poison::Malformed { command, what };
-    while let Some(key) = fields.next_key().map_err(malformed(count))? {
+    loop {
+        let malformed = |what| Poison::Malformed { command: commands.len() as u32, what };
+        let Some(key) = fields.next_key().map_err(malformed)? else { break };
         if key == COMMANDS {
-            if count as usize == MAX_COMMANDS {
+            if commands.len() == MAX_COMMANDS {
                 return Err(Poison::TooManyCommands);
             }
-            let command = fields.bytes().map_err(malformed(count))?;
-            let found = walk_command(command, input).map_err(malformed(count))?;
-            merge |= found.merge;
-            if found.unsupported.is_some() || !scratch.unsupported.is_empty() {
-                scratch.unsupported.resize(count as usize, None);
-                scratch.unsupported.push(found.unsupported);
+            let command = fields.bytes().and_then(|command| walk.command(command, input)).map_err(malformed)?;
+            if walk.unsupported.is_some() || !unsupported.is_empty() {
+                unsupported.resize(commands.len(), None);
+                unsupported.push(walk.unsupported.take());
             }
-            count += 1;
+            commands.push(command);
         } else {
-            let number = fields.skip_unknown(key, 1, 0).map_err(malformed(count))?;
+            let number = fields.skip_unknown(key, 1, 0).map_err(malformed)?;
             if number <= LAST_BINDING_FIELD {
                 return Err(Poison::UnknownField { number });
             }
         }
     }
-    if count == 0 {
-        return Err(Poison::NoCommands);
-    }
-    let body = if merge { merged(body, input, &mut scratch.merged) } else { body };
-    Ok(Validated { body, unsupported: &scratch.unsupported, count, input })
+    if commands.is_empty() { Err(Poison::NoCommands) } else { Ok(walk.merge) }
 }
 
-/// Writes the value anew. Protobuf merges a message that stands twice in one field; nothing can be borrowed from the
+/// Writes the value anew and walks that. Protobuf merges a message that stands twice in one field; nothing can be borrowed from the
 /// halves, and only a strange client or a broken one produces them.
 #[cold]
-fn merged<'a>(body: &[u8], input: Input, out: &'a mut Vec<u8>) -> &'a [u8] {
+fn write_merged(body: &[u8], input: Input, scratch: &mut Scratch) {
     const SAME: &str = "prost accepts what validate accepts";
+    let (mut out, unsupported) = (std::mem::take(&mut scratch.merged), std::mem::take(&mut scratch.unsupported));
     out.clear();
     match input {
-        Input::Stock => proto::StockCommands::decode(body).expect(SAME).encode(out),
-        Input::Orders | Input::Unspecified => proto::Commands::decode(body).expect(SAME).encode(out),
+        Input::Stock => proto::StockCommands::decode(body).expect(SAME).encode(&mut out),
+        Input::Orders | Input::Unspecified => proto::Commands::decode(body).expect(SAME).encode(&mut out),
     }
     .expect("a Vec has room");
-    out
+    walk_all(&out, input, scratch).expect("what prost writes can be read");
+    // What was not understood is not written anew.
+    (scratch.merged, scratch.unsupported) = (out, unsupported);
 }

@@ -2,70 +2,154 @@
 //! while the buffer has room.
 
 use super::command::Kind;
-use super::decision::{Decision, DecisionLine, DecisionLines, LineResult, Source};
+use super::decision::{Decision, DecisionLine, DecisionLines, LineResult, Original, Source, StockLevel};
 use super::fields::{FIXED64, LENGTH, VARINT, key};
 use super::proto::{Asked, Reason};
-use super::put;
+use super::put::{self, Fields as _, Pen};
+use super::text::Text;
 
 /// `decisions` of Replies.
 const REPLIES_DECISIONS: u32 = key(1, LENGTH);
 
+/// Room for a decision without its texts and lines: every number with its key, the messages' keys and lengths.
+const FIXED_BYTES: usize = 500 + Pen::SLACK_BYTES;
+/// Room for one line without its SKU: keys, lengths and numbers at their longest.
+const LINE_BYTES: usize = 64;
+/// What a decision without its texts and lines most often has, and a line without its SKU: a guess that saves moving.
+const LIKELY_FIXED_BYTES: usize = 42;
+const LIKELY_LINE_BYTES: usize = 8;
+
 /// Appends a `Decision` message: the value of the topic with one record a decision.
 pub fn decision(out: &mut Vec<u8>, decision: &Decision<'_>, source: &Source) {
-    put::number(out, key(1, VARINT), decision.sequence);
-    put::number(out, key(2, VARINT), decision.asked as u64);
-    put::text(out, key(3, LENGTH), decision.pool.as_bytes());
-    put::text(out, key(4, LENGTH), decision.order_id.as_bytes());
-    put::number(out, key(5, VARINT), u64::from(decision.attempt));
-    put::text(out, key(6, LENGTH), decision.id.as_bytes());
-    put::number(out, key(7, VARINT), decision.outcome as u64);
-    put::number(out, key(8, VARINT), decision.reason as u64);
-    put::number(out, key(9, VARINT), decision.state as u64);
-    lines(out, &decision.lines);
-    if let Some(level) = &decision.stock {
-        put::message(out, key(11, LENGTH), |out| {
-            put::text(out, key(1, LENGTH), level.sku.as_bytes());
-            put::zigzag(out, key(2, VARINT), level.change);
-            put::zigzag(out, key(3, VARINT), level.on_hand);
-            put::number(out, key(4, VARINT), level.reserved);
-            put::number(out, key(5, VARINT), level.committed);
-            put::number(out, key(6, VARINT), level.safety_stock);
-            put::number(out, key(7, VARINT), u64::from(level.halted));
-            put::number(out, key(8, VARINT), level.shortfall);
-        });
-    }
-    put::number(out, key(12, VARINT), decision.expires_at_ms as u64);
-    put::number(out, key(13, VARINT), decision.decided_at_ms as u64);
-    if decision.content != 0 {
-        put::varint(out, u64::from(key(14, FIXED64)));
-        out.extend_from_slice(&decision.content.to_le_bytes());
-    }
-    if let Some(original) = &decision.original {
-        put::message(out, key(15, LENGTH), |out| {
-            put::number(out, key(1, VARINT), original.sequence);
-            put::number(out, key(2, VARINT), original.outcome as u64);
-            put::number(out, key(3, VARINT), original.reason as u64);
-        });
-    }
-    put::number(out, key(16, VARINT), u64::from(decision.field));
-    put::number(out, key(17, VARINT), source.input as u64);
-    put::number(out, key(18, VARINT), source.offset as u64);
-    put::number(out, key(19, VARINT), u64::from(source.index));
-    if let Some(partition) = source.reply_partition {
-        put::varint(out, u64::from(key(20, VARINT)));
-        put::varint(out, u64::from(partition));
-    }
+    let (start, extent) = (out.len(), Extent::of(decision));
+    out.resize(start + extent.room, 0);
+    let end = start + write(&mut out[start..], decision, source);
+    out.truncate(end);
 }
 
 /// Appends a decision to a `Replies` value; an empty buffer is one without decisions.
 pub fn reply(out: &mut Vec<u8>, made: &Decision<'_>, source: &Source) {
-    put::message(out, REPLIES_DECISIONS, |out| decision(out, made, source));
+    let (start, extent) = (out.len(), Extent::of(made));
+    out.resize(start + extent.room, 0);
+    let end = write_field(out, start, REPLIES_DECISIONS, extent, made, source);
+    out.truncate(end);
+}
+
+/// How much a decision takes.
+#[derive(Clone, Copy)]
+pub(super) struct Extent {
+    /// Bytes that are enough to write it, as a field of another message too.
+    pub(super) room: usize,
+    /// Bytes that it most likely has.
+    likely: usize,
+}
+
+impl Extent {
+    #[inline(always)]
+    pub(super) fn of(decision: &Decision<'_>) -> Extent {
+        let (lines, skus) = match decision.lines {
+            DecisionLines::None => (0, 0),
+            DecisionLines::Asked(lines, _) => (lines.iter().len(), lines.sku_bytes()),
+            DecisionLines::Held { lines, names, .. } => {
+                (lines.iter().len(), lines.iter().map(|line| names.sku(line.row).len()).sum())
+            }
+            // They are written as they stand there, or shorter.
+            DecisionLines::Logged(message) => (0, message.len()),
+        };
+        let stock = decision.stock.map_or(0, |level| level.sku.len());
+        let texts = decision.pool.len() + decision.order_id.len() + decision.id.len() + skus + stock;
+        Extent {
+            room: FIXED_BYTES + texts + lines * LINE_BYTES,
+            likely: LIKELY_FIXED_BYTES + texts + lines * LIKELY_LINE_BYTES,
+        }
+    }
+}
+
+/// Writes a decision at `start` as a field of another message, whose key has one byte; there is room of its extent for
+/// it. Tells where it ends.
+#[inline(always)]
+pub(super) fn write_field(
+    to: &mut [u8],
+    start: usize,
+    key: u32,
+    extent: Extent,
+    decision: &Decision<'_>,
+    source: &Source,
+) -> usize {
+    let kept = if extent.likely < 0x80 { 1 } else { 2 };
+    to[start] = key as u8;
+    let start = start + 1 + kept;
+    let end = start + write(&mut to[start..], decision, source);
+    put::set_length(to, kept, start, end)
+}
+
+/// Writes the fields of a decision, and tells how many bytes they have.
+#[inline(always)]
+fn write(to: &mut [u8], decision: &Decision<'_>, source: &Source) -> usize {
+    let room = to.len();
+    let mut pen = Pen::new(to);
+    pen.number(1, decision.sequence);
+    pen.number(2, decision.asked as u64);
+    pen.text(3, decision.pool.as_bytes());
+    pen.text(4, decision.order_id.as_bytes());
+    pen.number(5, u64::from(decision.attempt));
+    pen.text(6, decision.id.as_bytes());
+    pen.number(7, decision.outcome as u64);
+    pen.number(8, decision.reason as u64);
+    pen.number(9, decision.state as u64);
+    pen = lines(pen, &decision.lines);
+    if let Some(level) = &decision.stock {
+        pen = stock(pen, level);
+    }
+    pen.number(12, decision.expires_at_ms as u64);
+    pen.number(13, decision.decided_at_ms as u64);
+    if decision.content != 0 {
+        pen.fixed64(key(14, FIXED64), decision.content);
+    }
+    if let Some(first) = &decision.original {
+        pen = original(pen, first);
+    }
+    pen.number(16, u64::from(decision.field));
+    pen.number(17, source.input as u64);
+    pen.number(18, source.offset as u64);
+    pen.number(19, u64::from(source.index));
+    if let Some(partition) = source.reply_partition {
+        pen.any_number(20, u64::from(partition));
+    }
+    room - pen.left()
+}
+
+/// Few decisions show stock or an original: out of the way of those that do not. The pen goes through by value, so that
+/// it stays in registers.
+#[inline(never)]
+fn stock<'a>(mut pen: Pen<'a>, level: &StockLevel<'_>) -> Pen<'a> {
+    pen.message(11, |fields| {
+        fields.text(1, level.sku.as_bytes());
+        fields.zigzag(2, level.change);
+        fields.zigzag(3, level.on_hand);
+        fields.number(4, level.reserved);
+        fields.number(5, level.committed);
+        fields.number(6, level.safety_stock);
+        fields.number(7, u64::from(level.halted));
+        fields.number(8, level.shortfall);
+    });
+    pen
+}
+
+#[inline(never)]
+fn original<'a>(mut pen: Pen<'a>, original: &Original) -> Pen<'a> {
+    pen.message(15, |fields| {
+        fields.number(1, original.sequence);
+        fields.number(2, original.outcome as u64);
+        fields.number(3, original.reason as u64);
+    });
+    pen
 }
 
 /// What a command asks, as decisions name it; unspecified for a kind that is not known.
 pub fn asked_of(kind: &Kind<'_>) -> Asked {
     match kind {
-        Kind::Place { .. } => Asked::Place,
+        Kind::Place(_) => Asked::Place,
         Kind::Confirm { .. } => Asked::Confirm,
         Kind::Extend { .. } => Asked::Extend,
         Kind::Cancel { .. } => Asked::Cancel,
@@ -76,28 +160,63 @@ pub fn asked_of(kind: &Kind<'_>) -> Asked {
     }
 }
 
-fn lines(out: &mut Vec<u8>, lines: &DecisionLines<'_>) {
+#[inline(always)]
+fn lines<'a>(mut pen: Pen<'a>, lines: &DecisionLines<'_>) -> Pen<'a> {
     match *lines {
         DecisionLines::None => {}
-        DecisionLines::Asked(asked, results) => {
-            let mut results = results.iter();
-            for asked in asked.raw() {
-                line(out, asked.sku, asked.quantity, &result_or_all(results.next(), asked.quantity));
+        DecisionLines::Asked(asked, &[]) => {
+            for asked in asked {
+                pen = allocated_line(pen, asked.sku.as_bytes(), asked.quantity);
             }
         }
-        DecisionLines::Held { lines: held, names, results } => {
-            let mut results = results.iter();
+        DecisionLines::Held { lines: held, names, results: &[] } => {
             for held in held {
-                let result = result_or_all(results.next(), held.quantity);
-                line(out, names.sku(held.row).as_bytes(), held.quantity, &result);
+                pen = allocated_line(pen, names.sku(held.row).as_bytes(), held.quantity);
             }
         }
-        DecisionLines::Logged(_) => {
-            for DecisionLine { sku, quantity, allocated, available, reason, shortfall } in lines.iter() {
-                line(out, sku.as_bytes(), quantity, &LineResult { allocated, available, reason, shortfall });
+        _ => {
+            for each in lines.iter() {
+                pen = line(pen, &each);
             }
         }
     }
+    pen
+}
+
+/// A line all of which was allocated. Lengths of one byte are what nearly all have.
+#[inline(always)]
+fn allocated_line<'a>(mut pen: Pen<'a>, sku: &[u8], quantity: u32) -> Pen<'a> {
+    const ONE_BYTE: usize = 0x7f;
+    const FIELDS_BYTES: usize = 2 + 2 + 2;
+    if sku.is_empty() || sku.len() > ONE_BYTE - FIELDS_BYTES || !(1..=ONE_BYTE as u32).contains(&quantity) {
+        return plain_line(pen, sku, quantity);
+    }
+    let length = sku.len() as u8;
+    pen.bytes([key(10, LENGTH) as u8, length + FIELDS_BYTES as u8, key(1, LENGTH) as u8, length]);
+    pen.raw(sku);
+    pen.bytes([key(2, VARINT) as u8, quantity as u8, key(3, VARINT) as u8, quantity as u8]);
+    pen
+}
+
+#[inline(never)]
+fn plain_line<'a>(pen: Pen<'a>, sku: &[u8], quantity: u32) -> Pen<'a> {
+    let LineResult { allocated, available, reason, shortfall } = result_or_all(None, quantity);
+    line(pen, &DecisionLine { sku: Text::seen(sku), quantity, allocated, available, reason, shortfall })
+}
+
+#[inline(never)]
+fn line<'a>(mut pen: Pen<'a>, line: &DecisionLine<'_>) -> Pen<'a> {
+    pen.message(10, |fields| {
+        fields.text(1, line.sku.as_bytes());
+        fields.number(2, u64::from(line.quantity));
+        fields.number(3, u64::from(line.allocated));
+        if let Some(available) = line.available {
+            fields.any_number(4, put::zigzagged(available));
+        }
+        fields.number(5, line.reason as u64);
+        fields.number(6, line.shortfall);
+    });
+    pen
 }
 
 /// The result of a line; without one, all of it was allocated.
@@ -109,21 +228,6 @@ pub(super) fn result_or_all(result: Option<&LineResult>, quantity: u32) -> LineR
         reason: Reason::Unspecified,
         shortfall: 0,
     })
-}
-
-#[inline]
-fn line(out: &mut Vec<u8>, sku: &[u8], quantity: u32, result: &LineResult) {
-    put::message(out, key(10, LENGTH), |out| {
-        put::text(out, key(1, LENGTH), sku);
-        put::number(out, key(2, VARINT), u64::from(quantity));
-        put::number(out, key(3, VARINT), u64::from(result.allocated));
-        if let Some(available) = result.available {
-            put::varint(out, u64::from(key(4, VARINT)));
-            put::varint(out, put::zigzagged(available));
-        }
-        put::number(out, key(5, VARINT), result.reason as u64);
-        put::number(out, key(6, VARINT), result.shortfall);
-    });
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::text::Text;
+
 /// How deep messages and groups may nest below the value itself; what `prost` allows.
 pub(crate) const MAX_DEPTH: u32 = 100;
 
@@ -79,6 +81,45 @@ impl<'a> Fields<'a> {
         u32::try_from(key).map(Some).map_err(|_| Malformed::Key)
     }
 
+    /// The next field's key and the number behind it: the value of a varint, the length of bytes. 0 for any other wire
+    /// type, which no message of the contract has; nothing behind its key is read then.
+    #[inline(always)]
+    pub(crate) fn next_head(&mut self) -> Result<Option<(u32, u64)>, Malformed> {
+        match self.rest {
+            // Wire types 0 and 2 are those whose other bits are 0.
+            [key, number, rest @ ..] if (key | number) < 0x80 && key & 0b101 == 0 => {
+                self.rest = rest;
+                Ok(Some((u32::from(*key), u64::from(*number))))
+            }
+            [] => Ok(None),
+            _ => self.long_head().map(Some),
+        }
+    }
+
+    #[inline(never)]
+    fn long_head(&mut self) -> Result<(u32, u64), Malformed> {
+        let key = u32::try_from(self.varint()?).map_err(|_| Malformed::Key)?;
+        Ok((key, if matches!(key & 7, VARINT | LENGTH) { self.varint()? } else { 0 }))
+    }
+
+    /// The bytes of a field whose length was read.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, length: u64) -> Result<&'a [u8], Malformed> {
+        match usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length)) {
+            Some((bytes, rest)) => {
+                self.rest = rest;
+                Ok(bytes)
+            }
+            None => Err(Malformed::Truncated),
+        }
+    }
+
+    /// The text of a field whose length was read.
+    #[inline(always)]
+    pub(crate) fn take_text(&mut self, length: u64) -> Result<Text<'a>, Malformed> {
+        Text::new(self.take(length)?).ok_or(Malformed::Text)
+    }
+
     #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
         if let [byte, rest @ ..] = self.rest
@@ -90,7 +131,25 @@ impl<'a> Fields<'a> {
         self.long_varint()
     }
 
+    /// A varint of two bytes or more. Those of up to eight, which times and offsets are, are put together at once.
+    #[inline]
     fn long_varint(&mut self) -> Result<u64, Malformed> {
+        if let Some(word) = self.rest.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes)) {
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                let last = ends.trailing_zeros();
+                let digits = word & (u64::MAX >> (63 - last)) & 0x7f7f_7f7f_7f7f_7f7f;
+                let pairs = digits & 0x007f_007f_007f_007f | (digits & 0x7f00_7f00_7f00_7f00) >> 1;
+                let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+                self.rest = &self.rest[last as usize / 8 + 1..];
+                return Ok(fours & 0x0fff_ffff | (fours >> 32 & 0x0fff_ffff) << 28);
+            }
+        }
+        self.longest_varint()
+    }
+
+    #[cold]
+    fn longest_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         let mut shift = 0;
         for (i, byte) in self.rest.iter().take(10).enumerate() {
@@ -112,26 +171,13 @@ impl<'a> Fields<'a> {
     #[inline(always)]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.varint()?;
-        match usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length)) {
-            Some((bytes, rest)) => {
-                self.rest = rest;
-                Ok(bytes)
-            }
-            None => Err(Malformed::Truncated),
-        }
-    }
-
-    /// The bytes of a string field, checked to be UTF-8.
-    #[inline]
-    pub(crate) fn text_bytes(&mut self) -> Result<&'a [u8], Malformed> {
-        let bytes = self.bytes()?;
-        if is_short_ascii(bytes) || std::str::from_utf8(bytes).is_ok() { Ok(bytes) } else { Err(Malformed::Text) }
+        self.take(length)
     }
 
     /// A string field.
-    #[inline]
-    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Malformed::Text)
+    #[inline(always)]
+    pub(crate) fn text(&mut self) -> Result<Text<'a>, Malformed> {
+        Text::new(self.bytes()?).ok_or(Malformed::Text)
     }
 
     #[inline]
@@ -201,20 +247,6 @@ impl<'a> Fields<'a> {
         };
         self.rest = self.rest.get(fixed..).ok_or(Malformed::Truncated)?;
         Ok(())
-    }
-}
-
-/// Whether an id of ordinary length is ASCII, which most are. A handful of instructions where `is_ascii` takes dozens.
-#[inline(always)]
-fn is_short_ascii(bytes: &[u8]) -> bool {
-    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        // Both ends together cover all of it.
-        (Some(first), Some(last)) if bytes.len() <= 16 => {
-            (u64::from_le_bytes(*first) | u64::from_le_bytes(*last)) & HIGH_BITS == 0
-        }
-        (None, _) => bytes.iter().fold(0, |all, byte| all | byte) < 0x80,
-        _ => bytes.is_ascii(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! that no decision is ever moved.
 
 use prost::Message;
+use prost::encoding::encode_varint;
 
 use super::decision::{Decision, Source};
 use super::encode;
@@ -31,6 +32,11 @@ const DECISIONS: u32 = key(2, LENGTH);
 const LINK_LENGTH_BYTES: usize = 5;
 /// What stands before the first decision: a key of one byte and the length.
 const FRONT_BYTES: usize = 1 + LINK_LENGTH_BYTES;
+
+/// Room for the key and the length of the header.
+const HEADER_FRONT_BYTES: usize = 1 + 10;
+/// The buffer of a link grows by multiples of this.
+const ROOM_STEP_BYTES: usize = 4 << 10;
 
 /// Hash of a record of the log, by which the next link names it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -63,12 +69,13 @@ impl std::fmt::Display for LinkHash {
 /// again if the log turns out not to hold them.
 #[derive(Debug, Default)]
 pub struct LinkDraft {
-    /// The growing `LogRecord`: room for key and length, the decisions, and once sealed the header.
+    /// The growing `LogRecord`: room for key and length, the decisions, and once sealed the header. What stands beyond
+    /// them is room that was made before, for this link or an earlier one.
     bytes: Vec<u8>,
     /// Where the decisions end in `bytes`; 0 before the first.
     decisions_end: usize,
-    /// Hash of the whole, once sealed.
-    sealed: Option<LinkHash>,
+    /// Length and hash of the whole, once sealed.
+    sealed: Option<(usize, LinkHash)>,
     /// Sequence of the first decision, and of the next one if there are none.
     pub first_sequence: u64,
     /// Number of decisions.
@@ -96,7 +103,6 @@ impl LinkDraft {
 
     /// Empties the draft. Its buffers keep their capacity.
     pub fn clear(&mut self) {
-        self.bytes.clear();
         self.decisions_end = 0;
         self.sealed = None;
         self.first_sequence = 0;
@@ -109,15 +115,29 @@ impl LinkDraft {
     }
 
     /// Appends the next decision. Its sequence is [`LinkDraft::next_sequence`].
+    #[inline]
     pub fn push(&mut self, decision: &Decision<'_>, source: &Source) {
         debug_assert_eq!(decision.sequence, self.next_sequence(), "sequences have no gap");
         debug_assert!(self.sealed.is_none(), "a sealed link is not changed");
-        if self.bytes.is_empty() {
-            self.bytes.resize(FRONT_BYTES, 0);
-        }
-        put::message(&mut self.bytes, DECISIONS, |out| encode::decision(out, decision, source));
-        self.decisions_end = self.bytes.len();
+        let start = self.decisions_end.max(FRONT_BYTES);
+        let extent = encode::Extent::of(decision);
+        self.make_room(start + extent.room);
+        self.decisions_end = encode::write_field(&mut self.bytes, start, DECISIONS, extent, decision, source);
         self.count += 1;
+    }
+
+    #[inline]
+    fn make_room(&mut self, end: usize) {
+        if end > self.bytes.len() {
+            self.grow(end);
+        }
+    }
+
+    /// By half as much again, so that bytes are not moved often; in steps, so that small links are not either.
+    #[cold]
+    fn grow(&mut self, end: usize) {
+        let enough = end.max(self.bytes.len() + self.bytes.len() / 2);
+        self.bytes.resize(enough.next_multiple_of(ROOM_STEP_BYTES), 0);
     }
 
     /// Appends a record to the input decided here. `previous` is the offset of the last record of this input that was
@@ -163,11 +183,7 @@ impl LinkDraft {
     /// Completes the link: `epoch` as in `LinkHeader.epoch`, `previous` the hash of the link before, or of the genesis.
     /// Returns the link's own hash. The same arguments give the same bytes.
     pub fn seal(&mut self, shard: u32, epoch: u64, previous: LinkHash) -> LinkHash {
-        if self.bytes.is_empty() {
-            self.bytes.resize(FRONT_BYTES, 0);
-            self.decisions_end = FRONT_BYTES;
-        }
-        self.bytes.truncate(self.decisions_end);
+        self.decisions_end = self.decisions_end.max(FRONT_BYTES);
         let header = proto::LinkHeader {
             shard,
             epoch,
@@ -180,19 +196,23 @@ impl LinkDraft {
             digest: self.digest.map(Vec::from).unwrap_or_default(),
             dead_letters: std::mem::take(&mut self.dead_letters),
         };
-        put::message(&mut self.bytes, HEADER, |out| header.encode(out).expect("a Vec has room"));
+        let (start, room) = (self.decisions_end, HEADER_FRONT_BYTES + header.encoded_len());
+        self.make_room(start + room);
+        let mut rest = &mut self.bytes[start..start + room];
+        encode_varint(u64::from(HEADER), &mut rest);
+        header.encode_length_delimited(&mut rest).expect("room was made");
+        let end = start + room - rest.len();
         (self.segments, self.dead_letters) = (header.segments, header.dead_letters);
         self.bytes[0] = LINK as u8;
-        let length = (self.bytes.len() - FRONT_BYTES) as u64;
-        put::padded_varint::<LINK_LENGTH_BYTES>(&mut self.bytes, 1, length);
-        let hash = LinkHash::of(&self.bytes);
-        self.sealed = Some(hash);
+        put::padded_varint::<LINK_LENGTH_BYTES>(&mut self.bytes, 1, (end - FRONT_BYTES) as u64);
+        let hash = LinkHash::of(&self.bytes[..end]);
+        self.sealed = Some((end, hash));
         hash
     }
 
     /// The value of the record, and its hash; `None` before it is sealed.
     pub fn sealed(&self) -> Option<(&[u8], LinkHash)> {
-        self.sealed.map(|hash| (&self.bytes[..], hash))
+        self.sealed.map(|(end, hash)| (&self.bytes[..end], hash))
     }
 }
 

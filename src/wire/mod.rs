@@ -16,10 +16,12 @@ pub mod limits; // how long, how many, how large, and why
 pub mod link; // links, filled and sealed; genesis and fence
 mod put; // protobuf's wire format, written
 pub mod route; // which partition a pool belongs to
+pub mod text; // UTF-8, checked once
 pub mod view; // bytes to decisions
 
-pub use command::{Command, Kind, LinesBuf, OrderLine, OrderLines, StockChange};
+pub use command::{Command, Kind, LinesBuf, OrderLine, OrderLines, Place, StockChange};
 pub use decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};
+pub use text::Text;
 
 /// The types generated from `proto/sluice/v1`.
 #[allow(missing_docs, reason = "generated; the comments are those of the .proto files")]

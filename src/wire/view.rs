@@ -6,6 +6,7 @@
 use super::decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};
 use super::fields::{FIXED64, Fields, LENGTH, Malformed, VARINT, key, signed};
 use super::proto::{Asked, Input, OrderState, Outcome, Reason};
+use super::text::Text;
 
 /// `lines` of a Decision.
 const LINES: u32 = key(10, LENGTH);
@@ -24,16 +25,16 @@ const LAST_OF_ORIGINAL: u32 = 3;
 ///
 /// let value = proto::Decision { sequence: 7, pool: "north".into(), ..Default::default() }.encode_to_vec();
 /// let (decision, _source) = view::decision(&value).expect("a decision");
-/// assert_eq!((decision.sequence, decision.pool), (7, "north"));
+/// assert_eq!((decision.sequence, decision.pool.as_str()), (7, "north"));
 /// ```
 pub fn decision(message: &[u8]) -> Result<(Decision<'_>, Source), Malformed> {
     let mut decision = Decision {
         sequence: 0,
         asked: Asked::Unspecified,
-        pool: "",
-        order_id: "",
+        pool: Text::EMPTY,
+        order_id: Text::EMPTY,
         attempt: 0,
-        id: "",
+        id: Text::EMPTY,
         outcome: Outcome::Unspecified,
         reason: Reason::Unspecified,
         state: OrderState::Unspecified,
@@ -48,40 +49,46 @@ pub fn decision(message: &[u8]) -> Result<(Decision<'_>, Source), Malformed> {
     let mut source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
     let mut fields = Fields::new(message);
     loop {
-        let from_here = fields.rest();
-        let Some(key) = fields.next_key()? else { break };
+        let field = fields;
+        let Some((key, number)) = fields.next_head()? else { break };
         match (key >> 3, key & 7) {
-            (1, VARINT) => decision.sequence = fields.varint()?,
-            (2, VARINT) => decision.asked = enumeration(&mut fields)?,
-            (3, LENGTH) => decision.pool = fields.text()?,
-            (4, LENGTH) => decision.order_id = fields.text()?,
-            (5, VARINT) => decision.attempt = fields.varint()? as u32,
-            (6, LENGTH) => decision.id = fields.text()?,
-            (7, VARINT) => decision.outcome = enumeration(&mut fields)?,
-            (8, VARINT) => decision.reason = enumeration(&mut fields)?,
-            (9, VARINT) => decision.state = enumeration(&mut fields)?,
+            (1, VARINT) => decision.sequence = number,
+            (2, VARINT) => decision.asked = enumeration(number)?,
+            (3, LENGTH) => decision.pool = fields.take_text(number)?,
+            (4, LENGTH) => decision.order_id = fields.take_text(number)?,
+            (5, VARINT) => decision.attempt = number as u32,
+            (6, LENGTH) => decision.id = fields.take_text(number)?,
+            (7, VARINT) => decision.outcome = enumeration(number)?,
+            (8, VARINT) => decision.reason = enumeration(number)?,
+            (9, VARINT) => decision.state = enumeration(number)?,
             (10, LENGTH) => {
-                line(fields.bytes()?)?;
+                line(fields.take(number)?)?;
                 if matches!(decision.lines, DecisionLines::None) {
-                    decision.lines = DecisionLines::Logged(from_here);
+                    decision.lines = DecisionLines::Logged(field.rest());
                 }
             }
-            (11, LENGTH) => once(&mut decision.stock, stock_level(fields.bytes()?)?)?,
-            (12, VARINT) => decision.expires_at_ms = fields.varint()? as i64,
-            (13, VARINT) => decision.decided_at_ms = fields.varint()? as i64,
+            (11, LENGTH) => once(&mut decision.stock, stock_level(fields.take(number)?)?)?,
+            (12, VARINT) => decision.expires_at_ms = number as i64,
+            (13, VARINT) => decision.decided_at_ms = number as i64,
             (14, FIXED64) => decision.content = fields.fixed64()?,
-            (15, LENGTH) => once(&mut decision.original, original(fields.bytes()?)?)?,
-            (16, VARINT) => decision.field = fields.varint()? as u32,
-            (17, VARINT) => source.input = enumeration(&mut fields)?,
-            (18, VARINT) => source.offset = fields.varint()? as i64,
-            (19, VARINT) => source.index = fields.varint()? as u32,
-            (20, VARINT) => source.reply_partition = Some(fields.varint()? as u32),
-            _ => {
-                fields.skip_unknown(key, LAST_OF_DECISION, 1)?;
-            }
+            (15, LENGTH) => once(&mut decision.original, original(fields.take(number)?)?)?,
+            (16, VARINT) => decision.field = number as u32,
+            (17, VARINT) => source.input = enumeration(number)?,
+            (18, VARINT) => source.offset = number as i64,
+            (19, VARINT) => source.index = number as u32,
+            (20, VARINT) => source.reply_partition = Some(number as u32),
+            _ => fields = pass_unknown(field, LAST_OF_DECISION, 1)?,
         }
     }
     Ok((decision, source))
+}
+
+/// Passes over the field that comes next in `fields`, which is none of those numbered from 1 to `last_known`.
+#[cold]
+fn pass_unknown(mut fields: Fields<'_>, last_known: u32, depth: u32) -> Result<Fields<'_>, Malformed> {
+    let key = fields.next_key()?.ok_or(Malformed::Truncated)?;
+    fields.skip_unknown(key, last_known, depth)?;
+    Ok(fields)
 }
 
 /// The decisions of a `Replies` value, in order of sequence.
@@ -136,20 +143,38 @@ impl<'a> Iterator for LoggedLines<'a> {
 }
 
 fn line(message: &[u8]) -> Result<DecisionLine<'_>, Malformed> {
-    let mut line =
-        DecisionLine { sku: "", quantity: 0, allocated: 0, available: None, reason: Reason::Unspecified, shortfall: 0 };
+    const SKU: u8 = key(1, LENGTH) as u8;
+    const QUANTITY: u8 = key(2, VARINT) as u8;
+    const ALLOCATED: u8 = key(3, VARINT) as u8;
+    let mut line = DecisionLine {
+        sku: Text::EMPTY,
+        quantity: 0,
+        allocated: 0,
+        available: None,
+        reason: Reason::Unspecified,
+        shortfall: 0,
+    };
+    // As nearly all are: a short SKU, a small quantity, what was allocated, nothing else.
+    if let [SKU, length, .., QUANTITY, quantity @ ..0x80, ALLOCATED, allocated @ ..0x80] = *message
+        && usize::from(length) == message.len() - 6
+        && length < 0x80
+    {
+        line.sku = Text::new(&message[2..message.len() - 4]).ok_or(Malformed::Text)?;
+        (line.quantity, line.allocated) = (quantity.into(), allocated.into());
+        return Ok(line);
+    }
     let mut fields = Fields::new(message);
-    while let Some(key) = fields.next_key()? {
+    loop {
+        let field = fields;
+        let Some((key, number)) = fields.next_head()? else { break };
         match (key >> 3, key & 7) {
-            (1, LENGTH) => line.sku = fields.text()?,
-            (2, VARINT) => line.quantity = fields.varint()? as u32,
-            (3, VARINT) => line.allocated = fields.varint()? as u32,
-            (4, VARINT) => line.available = Some(signed(fields.varint()?)),
-            (5, VARINT) => line.reason = enumeration(&mut fields)?,
-            (6, VARINT) => line.shortfall = fields.varint()?,
-            _ => {
-                fields.skip_unknown(key, LAST_OF_LINE, 2)?;
-            }
+            (1, LENGTH) => line.sku = fields.take_text(number)?,
+            (2, VARINT) => line.quantity = number as u32,
+            (3, VARINT) => line.allocated = number as u32,
+            (4, VARINT) => line.available = Some(signed(number)),
+            (5, VARINT) => line.reason = enumeration(number)?,
+            (6, VARINT) => line.shortfall = number,
+            _ => fields = pass_unknown(field, LAST_OF_LINE, 2)?,
         }
     }
     Ok(line)
@@ -157,7 +182,7 @@ fn line(message: &[u8]) -> Result<DecisionLine<'_>, Malformed> {
 
 fn stock_level(message: &[u8]) -> Result<StockLevel<'_>, Malformed> {
     let mut level = StockLevel {
-        sku: "",
+        sku: Text::EMPTY,
         change: 0,
         on_hand: 0,
         reserved: 0,
@@ -191,8 +216,8 @@ fn original(message: &[u8]) -> Result<Original, Malformed> {
     while let Some(key) = fields.next_key()? {
         match (key >> 3, key & 7) {
             (1, VARINT) => original.sequence = fields.varint()?,
-            (2, VARINT) => original.outcome = enumeration(&mut fields)?,
-            (3, VARINT) => original.reason = enumeration(&mut fields)?,
+            (2, VARINT) => original.outcome = enumeration(fields.varint()?)?,
+            (3, VARINT) => original.reason = enumeration(fields.varint()?)?,
             _ => {
                 fields.skip_unknown(key, LAST_OF_ORIGINAL, 2)?;
             }
@@ -202,8 +227,8 @@ fn original(message: &[u8]) -> Result<Original, Malformed> {
 }
 
 #[inline]
-fn enumeration<E: TryFrom<i32>>(fields: &mut Fields<'_>) -> Result<E, Malformed> {
-    E::try_from(fields.varint()? as i32).map_err(|_| Malformed::Enum)
+fn enumeration<E: TryFrom<i32>>(number: u64) -> Result<E, Malformed> {
+    E::try_from(number as i32).map_err(|_| Malformed::Enum)
 }
 
 /// Sets what may be set once. Protobuf would merge; the engine never writes it.

@@ -1,47 +1,22 @@
-//! Partitions whose leader is away, or comes back without what it had.
+//! Partitions whose next leader lacks what the last one had.
 
 use std::time::Duration;
 
-use sluice::broker::{Broker, End, Fault, Input, Inputs, Position, Records};
+use sluice::broker::{Broker, Fault, Input, Inputs, Position, Records};
 
-use super::ends::ask;
 use super::{Plain, World, collect, eventually, numbered, poll_once, texts};
 
-/// A world of several brokers, one of which holds `stock` alone and leads `orders`, which another follows. It has one
-/// shard, and lets replicas lead that lack records.
+/// A world of several brokers, one of which leads `orders`, which another follows. It has one shard, and lets replicas
+/// lead that lack records.
 pub(crate) trait Elections {
     type World: World;
 
     fn fresh() -> Self;
     fn world(&self) -> &Self::World;
-    /// The leader dies; `stock` has none.
-    fn take_leader_away(&mut self);
-    /// It comes back with all that it had.
-    fn bring_leader_back(&mut self);
     /// Appends records to `orders` of which the follower hears nothing.
     fn publish_to_leader_alone(&mut self, records: &[Plain]);
     /// The leader dies, and the follower takes over without what it has not heard of.
     fn elect_uncleanly(&mut self);
-}
-
-/// Looks while a leader is away.
-const LOOKS: u32 = 20;
-
-pub(crate) fn ends_are_answered_only_while_every_leader_is_there<E: Elections>() {
-    let mut elections = E::fresh();
-    let broker = elections.world().broker();
-    elections.world().publish(Input::Stock, 0, &numbered("", 3));
-    let mut inputs = broker.inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
-    let expected = End { stable: 3, high: 3 };
-    assert_eq!(ask::<E::World>(&mut inputs, 1).stock, expected);
-    elections.take_leader_away();
-    inputs.ask_ends(2);
-    for _ in 0..LOOKS {
-        inputs.wait(Duration::from_millis(50));
-        assert_eq!(inputs.ends(), None, "an end that nobody can know");
-    }
-    elections.bring_leader_back();
-    assert_eq!(ask::<E::World>(&mut inputs, 3).stock, expected);
 }
 
 pub(crate) fn what_was_read_and_is_overwritten_since_is_missed<E: Elections>() {

@@ -8,7 +8,7 @@ use crate::conformance::{Plain, World};
 use crate::kafka::{self, Shared};
 use crate::kafka_world::KafkaWorld;
 
-/// Holds `stock` alone, and leads `orders`.
+/// Leads `orders`.
 const LEADER: usize = 1;
 
 /// Follows `orders`.
@@ -35,14 +35,6 @@ impl Elections for KafkaElections {
 
     fn world(&self) -> &KafkaWorld {
         &self.world
-    }
-
-    fn take_leader_away(&mut self) {
-        self.cluster.kill(LEADER).expect("it is killed");
-    }
-
-    fn bring_leader_back(&mut self) {
-        self.cluster.restart(LEADER).expect("it starts again");
     }
 
     fn publish_to_leader_alone(&mut self, records: &[Plain]) {

@@ -258,7 +258,6 @@ macro_rules! conformance_cases {
 macro_rules! conformance_suite {
     ($world:ty, $elections:ty) => {
         conformance_cases!($elections, elections:
-            ends_are_answered_only_while_every_leader_is_there
             what_was_read_and_is_overwritten_since_is_missed
         );
         conformance_cases!($world, inputs:

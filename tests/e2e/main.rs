@@ -13,5 +13,6 @@ mod operations;
 mod outputs;
 mod ownership;
 mod python;
+mod secure;
 mod time;
 mod volume;

@@ -27,6 +27,11 @@ fn an_unreadable_record_goes_whole_to_dead_letters_and_says_where_it_came_from()
     let report = verify::verify(&deployment);
     report.assert_clean();
     assert_eq!(report.dead_letters, 1);
+    let log = engine.log();
+    let told = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let told: Vec<_> = told.filter(|line| line["topic"] == topic.as_str() && line["stage"].is_string()).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert_eq!((&told[0]["partition"], &told[0]["offset"]), (&0.into(), &0.into()));
 
     let letters = read(&deployment.bootstrap, &deployment.topic("dead-letters"), 0);
     assert_eq!(letters[0].value.as_deref(), Some(&b"{\"json\": true}"[..]));

@@ -6,13 +6,18 @@ topics orders, stock and replies. Exits with 0 if every answer is as the contrac
 
 import sys
 import time
+import uuid
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from sluice.v1 import commands_pb2 as commands
 from sluice.v1 import decisions_pb2 as decisions
 
+# Names of this run alone: topics may have been used before, and others may use them meanwhile.
+RUN = uuid.uuid4().hex[:12]
 POOL = "nord"
-SKU = "lampe"
+SKU = f"lampe-{RUN}"
+ORDER = f"bestellung-1-{RUN}"
+OTHER_ORDER = f"bestellung-2-{RUN}"
 REPLY_PARTITION = 1
 ANSWER_WITHIN_S = 60
 
@@ -36,8 +41,12 @@ class Checkout:
                 "isolation.level": "read_committed",
             }
         )
-        self.consumer.assign([TopicPartition(replies, REPLY_PARTITION, 0)])
-        self.waiting = []
+        # What was answered before this run began is not for it.
+        partition = TopicPartition(replies, REPLY_PARTITION)
+        _, partition.offset = self.consumer.get_watermark_offsets(partition, timeout=ANSWER_WITHIN_S)
+        self.consumer.assign([partition])
+        self.received = []
+        self.last_sequence = 0
 
     def publish(self, topic, message):
         self.producer.produce(topic, key=POOL.encode(), value=message.SerializeToString())
@@ -45,27 +54,34 @@ class Checkout:
 
     def receive(self, quantity):
         command = commands.StockCommand(
-            pool=POOL, id="delivery-1", issued_at_ms=now_ms(), receive=commands.Receive(sku=SKU, quantity=quantity)
+            pool=POOL, id=f"lieferung-{RUN}", issued_at_ms=now_ms(), receive=commands.Receive(sku=SKU, quantity=quantity)
         )
         command.reply_partition = REPLY_PARTITION
         self.publish(self.stock, commands.StockCommands(commands=[command]))
-        return self.answer()
+        return self.answer(lambda d: d.asked == decisions.ASKED_RECEIVE and d.id == command.id)
 
-    def send(self, **kind):
+    def send(self, asked, **kind):
         command = commands.Command(reply_partition=REPLY_PARTITION, **kind)
         self.publish(self.orders, commands.Commands(commands=[command]))
-        return self.answer()
+        order_id, attempt = next((c.order_id, c.attempt) for c in kind.values())
+        return self.answer(lambda d: (d.asked, d.order_id, d.attempt) == (asked, order_id, attempt))
 
-    def answer(self):
+    def answer(self, is_mine):
+        """The next decision that answers the command just sent. All of a pool are decided by one shard, in sequence: a
+        reply may be written twice around a fault, and then has a sequence that was seen."""
         deadline = time.monotonic() + ANSWER_WITHIN_S
-        while not self.waiting:
+        while True:
+            for decision in self.received:
+                if decision.pool == POOL and decision.sequence > self.last_sequence and is_mine(decision):
+                    self.last_sequence = decision.sequence
+                    return decision
+            self.received = []
             assert time.monotonic() < deadline, "no answer"
             message = self.consumer.poll(0.5)
             if message is None:
                 continue
             assert message.error() is None, message.error()
-            self.waiting.extend(decisions.Replies.FromString(message.value()).decisions)
-        return self.waiting.pop(0)
+            self.received = list(decisions.Replies.FromString(message.value()).decisions)
 
 
 def order(order_id, quantity):
@@ -94,21 +110,21 @@ def main():
 
     check(checkout.receive(10), d.ASKED_RECEIVE, d.OUTCOME_APPLIED)
 
-    place = order("bestellung-1", 7)
-    placed = check(checkout.send(place=place), d.ASKED_PLACE, d.OUTCOME_RESERVED, d.ORDER_STATE_HELD)
-    assert placed.order_id == "bestellung-1" and placed.lines[0].allocated == 7, placed
+    place = order(ORDER, 7)
+    placed = check(checkout.send(d.ASKED_PLACE, place=place), d.ASKED_PLACE, d.OUTCOME_RESERVED, d.ORDER_STATE_HELD)
+    assert placed.order_id == ORDER and placed.lines[0].allocated == 7, placed
     assert placed.expires_at_ms > placed.decided_at_ms, placed
 
-    retried = check(checkout.send(place=place), d.ASKED_PLACE, d.OUTCOME_DUPLICATE, d.ORDER_STATE_HELD)
+    retried = check(checkout.send(d.ASKED_PLACE, place=place), d.ASKED_PLACE, d.OUTCOME_DUPLICATE, d.ORDER_STATE_HELD)
     assert retried.original.sequence == placed.sequence, retried
     assert retried.original.outcome == d.OUTCOME_RESERVED, retried
 
     changed = commands.Place.FromString(place.SerializeToString())
     changed.lines[0].quantity = 8
-    check(checkout.send(place=changed), d.ASKED_PLACE, d.OUTCOME_CONFLICT, d.ORDER_STATE_HELD)
+    check(checkout.send(d.ASKED_PLACE, place=changed), d.ASKED_PLACE, d.OUTCOME_CONFLICT, d.ORDER_STATE_HELD)
 
     short = check(
-        checkout.send(place=order("bestellung-2", 4)),
+        checkout.send(d.ASKED_PLACE, place=order(OTHER_ORDER, 4)),
         d.ASKED_PLACE,
         d.OUTCOME_REJECTED,
         d.ORDER_STATE_REJECTED,
@@ -116,17 +132,17 @@ def main():
     )
     assert short.lines[0].available == 3 and short.lines[0].allocated == 0, short
 
-    key = {"pool": POOL, "order_id": "bestellung-1", "attempt": 0}
+    key = {"pool": POOL, "order_id": ORDER, "attempt": 0}
     confirm = commands.Confirm(**key)
-    check(checkout.send(confirm=confirm), d.ASKED_CONFIRM, d.OUTCOME_CONFIRMED, d.ORDER_STATE_COMMITTED)
-    check(checkout.send(confirm=confirm), d.ASKED_CONFIRM, d.OUTCOME_UNCHANGED, d.ORDER_STATE_COMMITTED)
+    check(checkout.send(d.ASKED_CONFIRM, confirm=confirm), d.ASKED_CONFIRM, d.OUTCOME_CONFIRMED, d.ORDER_STATE_COMMITTED)
+    check(checkout.send(d.ASKED_CONFIRM, confirm=confirm), d.ASKED_CONFIRM, d.OUTCOME_UNCHANGED, d.ORDER_STATE_COMMITTED)
     cancel = commands.Cancel(**key)
-    check(checkout.send(cancel=cancel), d.ASKED_CANCEL, d.OUTCOME_CANCELLED, d.ORDER_STATE_CANCELLED)
+    check(checkout.send(d.ASKED_CANCEL, cancel=cancel), d.ASKED_CANCEL, d.OUTCOME_CANCELLED, d.ORDER_STATE_CANCELLED)
 
     # What was cancelled is for sale again: the customer's second attempt finds it.
-    again = order("bestellung-1", 10)
+    again = order(ORDER, 10)
     again.attempt = 1
-    check(checkout.send(place=again), d.ASKED_PLACE, d.OUTCOME_RESERVED, d.ORDER_STATE_HELD)
+    check(checkout.send(d.ASKED_PLACE, place=again), d.ASKED_PLACE, d.OUTCOME_RESERVED, d.ORDER_STATE_HELD)
     print("every answer is as the contract says")
 
 

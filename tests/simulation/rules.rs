@@ -19,7 +19,7 @@ pub fn settings(owner: &str) -> LaneSettings {
         stock_topic: "stock".into(),
         reply_partitions: REPLY_PARTITIONS,
         per_decision: true,
-        batch: BatchLimits { max_bytes: 4_096, max_decisions: 40, min_interval_ms: 2 },
+        batch: BatchLimits { max_bytes: 4_096, max_decisions: 40, min_interval_ms: 2, backlog_interval_ms: 7 },
         ledger: LedgerSettings {
             default_hold_ms: DEFAULT_HOLD_MS as u64,
             max_hold_ms: MAX_HOLD_MS as u64,

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod admin;
+mod properties;
 
 use std::ffi::{CStr, CString, c_void};
 use std::ops::Deref;
@@ -29,6 +30,7 @@ use crate::kafka::fault::Problem;
 use crate::kafka::graveyard::Buried;
 
 pub(in crate::kafka) use admin::{Answer, TopicFound};
+pub(in crate::kafka) use properties::property_names;
 
 /// A client whose native handle this module may use.
 pub(in crate::kafka) trait Native: Send + Sync + 'static {

@@ -41,12 +41,12 @@ fn link(ledger: &mut Ledger, first: i64, previous: LinkHash, digest: impl FnOnce
         let shard_time_ms = TIME_MS + offset;
         ledger.advance(shard_time_ms);
         let id = format!("received-{offset}");
-        let change = StockChange::Receive { sku: "sku", quantity: 7 };
+        let change = StockChange::Receive { sku: "sku".into(), quantity: 7 };
         let kind = match offset % 3 {
-            0 => Kind::Cancel { order_id: &id, attempt: 0 },
-            _ => Kind::Stock { id: &id, issued_at_ms: TIME_MS, change },
+            0 => Kind::Cancel { order_id: (&*id).into(), attempt: 0 },
+            _ => Kind::Stock { id: (&*id).into(), issued_at_ms: TIME_MS, change },
         };
-        let command = Command { pool: "pool", reply_partition: None, unsupported: None, kind };
+        let command = Command { pool: "pool".into(), reply_partition: None, unsupported: None, kind };
         let at = Moment { shard_time_ms, engine_time_ms: TIME_MS };
         let source = Source { input: Input::Stock, offset, index: 0, reply_partition: None };
         link.push(&ledger.apply(&command, at), &source);

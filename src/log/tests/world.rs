@@ -38,7 +38,7 @@ impl Replay for Orders {
 
     fn link(&mut self, link: &LinkView<'_>) -> Result<u32, ReplayFault> {
         for entry in link.decisions() {
-            self.0.push(entry?.0.order_id.to_owned());
+            self.0.push(entry?.0.order_id.to_string());
         }
         Ok(link.header.count)
     }
@@ -276,10 +276,10 @@ pub(super) fn decision(sequence: u64, order_id: &str) -> Decision<'_> {
     Decision {
         sequence,
         asked: Asked::Cancel,
-        pool: "pool",
-        order_id,
+        pool: "pool".into(),
+        order_id: order_id.into(),
         attempt: 0,
-        id: "",
+        id: "".into(),
         outcome: Outcome::Cancelled,
         reason: Reason::BeforePlace,
         state: OrderState::Cancelled,

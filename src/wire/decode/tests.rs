@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field};
 
-use super::super::command::{Kind, OrderLines, StockChange};
+use super::super::command::{Kind, OrderLines, Place, StockChange};
 use super::super::proto::{command, stock_command};
 use super::*;
 
@@ -176,20 +176,20 @@ fn bodies(mut value: &[u8]) -> (Vec<&[u8]>, bool) {
 
 fn lines(lines: OrderLines<'_>) -> Vec<proto::OrderLine> {
     assert_eq!(lines.len(), lines.iter().count());
-    lines.iter().map(|line| proto::OrderLine { sku: line.sku.to_owned(), quantity: line.quantity }).collect()
+    lines.iter().map(|line| proto::OrderLine { sku: line.sku.to_string(), quantity: line.quantity }).collect()
 }
 
 /// A command as `prost` would have it.
 fn order_command(made: Command<'_>) -> proto::Command {
-    let pool = made.pool.to_owned();
+    let pool = made.pool.to_string();
     let kind = match made.kind {
-        Kind::Place { order_id, attempt, customer, channel, placed_at_ms, lines: l, hold_ms, answer_by_ms } => {
+        Kind::Place(Place { order_id, attempt, customer, channel, placed_at_ms, lines: l, hold_ms, answer_by_ms }) => {
             Some(command::Kind::Place(proto::Place {
                 pool,
-                order_id: order_id.to_owned(),
+                order_id: order_id.to_string(),
                 attempt,
-                customer: customer.to_owned(),
-                channel: channel.to_owned(),
+                customer: customer.to_string(),
+                channel: channel.to_string(),
                 placed_at_ms,
                 lines: lines(l),
                 hold_ms,
@@ -197,13 +197,13 @@ fn order_command(made: Command<'_>) -> proto::Command {
             }))
         }
         Kind::Confirm { order_id, attempt } => {
-            Some(command::Kind::Confirm(proto::Confirm { pool, order_id: order_id.to_owned(), attempt }))
+            Some(command::Kind::Confirm(proto::Confirm { pool, order_id: order_id.to_string(), attempt }))
         }
         Kind::Extend { order_id, attempt, expires_at_ms } => {
-            Some(command::Kind::Extend(proto::Extend { pool, order_id: order_id.to_owned(), attempt, expires_at_ms }))
+            Some(command::Kind::Extend(proto::Extend { pool, order_id: order_id.to_string(), attempt, expires_at_ms }))
         }
         Kind::Cancel { order_id, attempt } => {
-            Some(command::Kind::Cancel(proto::Cancel { pool, order_id: order_id.to_owned(), attempt }))
+            Some(command::Kind::Cancel(proto::Cancel { pool, order_id: order_id.to_string(), attempt }))
         }
         Kind::Unknown => None,
         other => panic!("{other:?} in orders"),
@@ -216,34 +216,34 @@ fn warehouse_command(made: Command<'_>) -> proto::StockCommand {
     let (mut id, mut issued_at_ms) = (String::new(), 0);
     let kind = match made.kind {
         Kind::Ship { order_id, attempt } => {
-            Some(stock_command::Kind::Ship(proto::Ship { order_id: order_id.to_owned(), attempt }))
+            Some(stock_command::Kind::Ship(proto::Ship { order_id: order_id.to_string(), attempt }))
         }
         Kind::Tick { shard } => Some(stock_command::Kind::Tick(proto::Tick { shard })),
         Kind::Unknown => None,
         Kind::Stock { id: i, issued_at_ms: at, change } => {
-            (id, issued_at_ms) = (i.to_owned(), at);
+            (id, issued_at_ms) = (i.to_string(), at);
             Some(match change {
                 StockChange::Receive { sku, quantity } => {
-                    stock_command::Kind::Receive(proto::Receive { sku: sku.to_owned(), quantity })
+                    stock_command::Kind::Receive(proto::Receive { sku: sku.to_string(), quantity })
                 }
                 StockChange::Adjust { sku, change, reason } => stock_command::Kind::Adjust(proto::Adjust {
-                    sku: sku.to_owned(),
+                    sku: sku.to_string(),
                     change,
-                    reason: reason.to_owned(),
+                    reason: reason.to_string(),
                 }),
                 StockChange::Count { sku, counted, on_hand_seen } => {
-                    stock_command::Kind::Count(proto::Count { sku: sku.to_owned(), counted, on_hand_seen })
+                    stock_command::Kind::Count(proto::Count { sku: sku.to_string(), counted, on_hand_seen })
                 }
                 StockChange::SetSafetyStock { sku, quantity } => {
-                    stock_command::Kind::SetSafetyStock(proto::SetSafetyStock { sku: sku.to_owned(), quantity })
+                    stock_command::Kind::SetSafetyStock(proto::SetSafetyStock { sku: sku.to_string(), quantity })
                 }
-                StockChange::Halt { sku } => stock_command::Kind::Halt(proto::Halt { sku: sku.to_owned() }),
-                StockChange::Resume { sku } => stock_command::Kind::Resume(proto::Resume { sku: sku.to_owned() }),
+                StockChange::Halt { sku } => stock_command::Kind::Halt(proto::Halt { sku: sku.to_string() }),
+                StockChange::Resume { sku } => stock_command::Kind::Resume(proto::Resume { sku: sku.to_string() }),
             })
         }
         other => panic!("{other:?} in stock"),
     };
-    let pool = made.pool.to_owned();
+    let pool = made.pool.to_string();
     proto::StockCommand { pool, id, issued_at_ms, kind, reply_partition: made.reply_partition }
 }
 
@@ -397,8 +397,8 @@ fn a_kind_that_stands_twice_is_merged_as_protobuf_says() {
     assert!(check(&value, Input::Orders));
     let mut scratch = Scratch::default();
     let merged = validate(Some(&value), Input::Orders, &mut scratch).expect("valid").commands().next().expect("one");
-    assert_eq!((merged.pool, merged.unsupported), ("north", Some(42)));
-    assert!(matches!(merged.kind, Kind::Place { order_id: "2", hold_ms: 5, .. }));
+    assert_eq!((merged.pool.as_str(), merged.unsupported), ("north", Some(42)));
+    assert!(matches!(merged.kind, Kind::Place(Place { order_id, hold_ms: 5, .. }) if order_id == "2"));
 }
 
 #[test]
@@ -421,4 +421,20 @@ fn what_is_no_record_of_commands_is_poison_with_its_stage() {
         assert_eq!((found, found.stage()), (poison, stage));
     }
     assert!(validate(Some(&many(MAX_COMMANDS)), Input::Orders, &mut scratch).is_ok());
+}
+
+#[test]
+fn of_an_order_beyond_the_limit_of_lines_only_the_first_are_noted() {
+    use super::super::limits::MAX_LINES;
+
+    let line = |n: usize| proto::OrderLine { sku: format!("sku-{n}"), quantity: n as u32 };
+    for count in [MAX_LINES, MAX_LINES + 1] {
+        let place = proto::Place { lines: (0..count).map(line).collect(), ..Default::default() };
+        let commands = vec![proto::Command { kind: Some(command::Kind::Place(place)), reply_partition: None }];
+        let value = proto::Commands { commands }.encode_to_vec();
+        let mut scratch = Scratch::default();
+        let made = validate(Some(&value), Input::Orders, &mut scratch).expect("valid").commands().next().expect("one");
+        let Kind::Place(Place { lines, .. }) = made.kind else { panic!("{made:?}") };
+        assert_eq!((lines.len(), lines.iter().count()), (count, MAX_LINES));
+    }
 }

@@ -1,7 +1,11 @@
-//! The first pass: every byte of a command is looked at, nothing is kept.
+//! The first pass: every byte of a command is looked at. A Place, of which there are most, is noted field by field; of
+//! any other kind, only where it stands.
 
+use super::super::command::{LineAt, Span};
 use super::super::fields::{Fields, LENGTH, Malformed, VARINT, key};
+use super::super::limits::MAX_LINES;
 use super::super::proto::Input;
+use super::super::text::Text;
 use super::LAST_BINDING_FIELD;
 
 /// Messages that a field of Command and of StockCommand, of a kind within, and of a line within that stands in.
@@ -9,30 +13,42 @@ const IN_COMMAND: u32 = 1;
 const IN_KIND: u32 = 2;
 const IN_LINE: u32 = 3;
 
-/// What a command is like, beyond being well-formed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Found {
-    /// The first field in it that must be understood and is not.
-    pub(super) unsupported: Option<u32>,
-    /// It has more than one kind: protobuf merges them, or lets the last one win.
-    pub(super) merge: bool,
-    kinds: u32,
+/// A command as the first pass leaves it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Note {
+    Place(PlaceNote),
+    /// The body of the Command or StockCommand, to be read again.
+    Other(Span),
 }
 
-impl Found {
-    fn kind(&mut self) {
-        self.merge = self.kinds > 0;
-        self.kinds += 1;
-    }
+/// A Command with a Place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlaceNote {
+    pub(super) pool: Span,
+    pub(super) order_id: Span,
+    pub(super) customer: Span,
+    pub(super) channel: Span,
+    pub(super) attempt: u32,
+    pub(super) reply_partition: Option<u32>,
+    pub(super) placed_at_ms: i64,
+    pub(super) hold_ms: u64,
+    pub(super) answer_by_ms: i64,
+    /// Its lines among those that are noted of the record, and how many it has.
+    pub(super) first_line: u32,
+    pub(super) noted_lines: u32,
+    pub(super) lines: u32,
+}
 
-    #[cold]
-    fn unknown(&mut self, fields: &mut Fields<'_>, key: u32, last_known: u32, depth: u32) -> Result<(), Malformed> {
-        let number = fields.skip_unknown(key, last_known, depth)?;
-        if number <= LAST_BINDING_FIELD && self.unsupported.is_none() {
-            self.unsupported = Some(number);
-        }
-        Ok(())
-    }
+/// The walk through a value.
+pub(super) struct Walk<'a, 'l> {
+    pub(super) body: &'a [u8],
+    /// Every Place's lines, up to [`MAX_LINES`] of each: one with more is refused, and a record full of empty lines
+    /// takes no more memory than one of orders.
+    pub(super) lines: &'l mut Vec<LineAt>,
+    /// Some command has more than one kind: protobuf merges them, or lets the last one win.
+    pub(super) merge: bool,
+    /// The first field of the command at hand that must be understood and is not.
+    pub(super) unsupported: Option<u32>,
 }
 
 /// The fields of a message that has strings and varints only: a bit for each number.
@@ -74,122 +90,192 @@ const SHIP: Shape = shape(b"tv");
 /// Tick: shard.
 const TICK: Shape = shape(b"v");
 
-/// Walks the body of a Command or StockCommand.
-#[inline]
-pub(super) fn walk_command(body: &[u8], input: Input) -> Result<Found, Malformed> {
-    let mut found = Found::default();
-    match input {
-        Input::Stock => stock_command(Fields::new(body), &mut found)?,
-        Input::Orders | Input::Unspecified => command(Fields::new(body), &mut found)?,
-    }
-    Ok(found)
-}
-
-#[inline]
-fn command(mut fields: Fields<'_>, found: &mut Found) -> Result<(), Malformed> {
-    const PLACE: u32 = key(1, LENGTH);
-    const CONFIRM: u32 = key(2, LENGTH);
-    const EXTENSION: u32 = key(3, LENGTH);
-    const CANCEL: u32 = key(4, LENGTH);
-    const REPLY_PARTITION: u32 = key(5, VARINT);
-    while let Some(key) = fields.next_key()? {
-        match key {
-            PLACE => {
-                found.kind();
-                place(Fields::new(fields.bytes()?), found)?;
-            }
-            CONFIRM | CANCEL => flat(&mut fields, &ORDER, found)?,
-            EXTENSION => flat(&mut fields, &EXTEND, found)?,
-            REPLY_PARTITION => {
-                fields.varint()?;
-            }
-            _ => found.unknown(&mut fields, key, 5, IN_COMMAND)?,
+impl<'a> Walk<'a, '_> {
+    /// Walks the body of a Command or StockCommand.
+    #[inline]
+    pub(super) fn command(&mut self, body: &'a [u8], input: Input) -> Result<Note, Malformed> {
+        match input {
+            Input::Stock => self.stock_command(body),
+            Input::Orders | Input::Unspecified => self.order_command(body),
         }
     }
-    Ok(())
-}
 
-#[inline]
-fn place(mut fields: Fields<'_>, found: &mut Found) -> Result<(), Malformed> {
-    const POOL: u32 = key(1, LENGTH);
-    const ORDER_ID: u32 = key(2, LENGTH);
-    const ATTEMPT: u32 = key(3, VARINT);
-    const CUSTOMER: u32 = key(4, LENGTH);
-    const CHANNEL: u32 = key(5, LENGTH);
-    const PLACED_AT: u32 = key(6, VARINT);
-    const LINES: u32 = key(7, LENGTH);
-    const HOLD: u32 = key(8, VARINT);
-    const ANSWER_BY: u32 = key(9, VARINT);
-    while let Some(key) = fields.next_key()? {
-        match key {
-            POOL | ORDER_ID | CUSTOMER | CHANNEL => {
-                fields.text_bytes()?;
+    #[inline(always)]
+    fn order_command(&mut self, body: &'a [u8]) -> Result<Note, Malformed> {
+        const PLACE: u32 = key(1, LENGTH);
+        const CONFIRM: u32 = key(2, LENGTH);
+        const EXTENSION: u32 = key(3, LENGTH);
+        const CANCEL: u32 = key(4, LENGTH);
+        const REPLY_PARTITION: u32 = key(5, VARINT);
+        let (mut place, mut reply_partition, mut kinds) = (None, None, 0);
+        let mut fields = Fields::new(body);
+        loop {
+            let field = fields;
+            let Some((key, number)) = fields.next_head()? else { break };
+            match key {
+                PLACE => {
+                    kinds += 1;
+                    place = Some(self.place(fields.take(number)?)?);
+                }
+                CONFIRM | CANCEL => {
+                    kinds += 1;
+                    self.flat(fields.take(number)?, &ORDER)?;
+                }
+                EXTENSION => {
+                    kinds += 1;
+                    self.flat(fields.take(number)?, &EXTEND)?;
+                }
+                REPLY_PARTITION => reply_partition = Some(number as u32),
+                _ => fields = self.unknown(field, 5, IN_COMMAND)?,
             }
-            ATTEMPT | PLACED_AT | HOLD | ANSWER_BY => {
-                fields.varint()?;
-            }
-            LINES => line(Fields::new(fields.bytes()?), found)?,
-            _ => found.unknown(&mut fields, key, 9, IN_KIND)?,
         }
+        self.merge |= kinds > 1;
+        Ok(match place {
+            Some(place) => Note::Place(PlaceNote { reply_partition, ..place }),
+            None => Note::Other(Span::of(self.body, body)),
+        })
     }
-    Ok(())
-}
 
-#[inline]
-fn line(mut fields: Fields<'_>, found: &mut Found) -> Result<(), Malformed> {
-    const SKU: u32 = key(1, LENGTH);
-    const QUANTITY: u32 = key(2, VARINT);
-    while let Some(key) = fields.next_key()? {
-        match key {
-            SKU => {
-                fields.text_bytes()?;
+    #[inline(always)]
+    fn place(&mut self, body: &'a [u8]) -> Result<PlaceNote, Malformed> {
+        const POOL: u32 = key(1, LENGTH);
+        const ORDER_ID: u32 = key(2, LENGTH);
+        const ATTEMPT: u32 = key(3, VARINT);
+        const CUSTOMER: u32 = key(4, LENGTH);
+        const CHANNEL: u32 = key(5, LENGTH);
+        const PLACED_AT: u32 = key(6, VARINT);
+        const LINES: u32 = key(7, LENGTH);
+        const HOLD: u32 = key(8, VARINT);
+        const ANSWER_BY: u32 = key(9, VARINT);
+        let first_line = self.lines.len();
+        let (mut pool, mut order_id, mut customer, mut channel) = Default::default();
+        let (mut attempt, mut placed_at_ms, mut hold_ms, mut answer_by_ms, mut lines) = (0, 0, 0, 0, 0);
+        let whole = self.body;
+        let span = |text: Text<'a>| Span::of(whole, text.as_bytes());
+        let mut fields = Fields::new(body);
+        loop {
+            let field = fields;
+            let Some((key, number)) = fields.next_head()? else { break };
+            match key {
+                POOL => pool = span(fields.take_text(number)?),
+                ORDER_ID => order_id = span(fields.take_text(number)?),
+                ATTEMPT => attempt = number as u32,
+                CUSTOMER => customer = span(fields.take_text(number)?),
+                CHANNEL => channel = span(fields.take_text(number)?),
+                PLACED_AT => placed_at_ms = number as i64,
+                LINES => {
+                    let line = self.line(fields.take(number)?)?;
+                    if (lines as usize) < MAX_LINES {
+                        self.lines.push(line);
+                    }
+                    lines += 1;
+                }
+                HOLD => hold_ms = number,
+                ANSWER_BY => answer_by_ms = number as i64,
+                _ => fields = self.unknown(field, 9, IN_KIND)?,
             }
-            QUANTITY => {
-                fields.varint()?;
-            }
-            _ => found.unknown(&mut fields, key, 2, IN_LINE)?,
         }
+        let noted_lines = (self.lines.len() - first_line) as u32;
+        Ok(PlaceNote {
+            pool,
+            order_id,
+            customer,
+            channel,
+            attempt,
+            reply_partition: None,
+            placed_at_ms,
+            hold_ms,
+            answer_by_ms,
+            first_line: first_line as u32,
+            noted_lines,
+            lines,
+        })
     }
-    Ok(())
-}
 
-fn stock_command(mut fields: Fields<'_>, found: &mut Found) -> Result<(), Malformed> {
-    while let Some(key) = fields.next_key()? {
-        match (key >> 3, key & 7) {
-            (1 | 2, LENGTH) => {
-                fields.text_bytes()?;
-            }
-            (3 | 12, VARINT) => {
-                fields.varint()?;
-            }
-            (4 | 7, LENGTH) => flat(&mut fields, &UNITS, found)?,
-            (5, LENGTH) => flat(&mut fields, &ADJUST, found)?,
-            (6, LENGTH) => flat(&mut fields, &COUNT, found)?,
-            (8 | 9, LENGTH) => flat(&mut fields, &SCOPE, found)?,
-            (10, LENGTH) => flat(&mut fields, &SHIP, found)?,
-            (11, LENGTH) => flat(&mut fields, &TICK, found)?,
-            _ => found.unknown(&mut fields, key, 12, IN_COMMAND)?,
+    #[inline(always)]
+    fn line(&mut self, body: &'a [u8]) -> Result<LineAt, Malformed> {
+        const SKU: u32 = key(1, LENGTH);
+        const QUANTITY: u32 = key(2, VARINT);
+        const SKU_BYTE: u8 = SKU as u8;
+        const QUANTITY_BYTE: u8 = QUANTITY as u8;
+        // As nearly all are: a short SKU, a small quantity, nothing else.
+        if let [SKU_BYTE, length, .., QUANTITY_BYTE, quantity @ ..0x80] = *body
+            && usize::from(length) == body.len() - 4
+            && length < 0x80
+        {
+            let sku = Text::new(&body[2..body.len() - 2]).ok_or(Malformed::Text)?;
+            return Ok(LineAt { sku: Span::of(self.body, sku.as_bytes()), quantity: quantity.into() });
         }
+        let mut line = LineAt { sku: Span::default(), quantity: 0 };
+        let mut fields = Fields::new(body);
+        loop {
+            let field = fields;
+            let Some((key, number)) = fields.next_head()? else { break };
+            match key {
+                SKU => line.sku = Span::of(self.body, fields.take_text(number)?.as_bytes()),
+                QUANTITY => line.quantity = number as u32,
+                _ => fields = self.unknown(field, 2, IN_LINE)?,
+            }
+        }
+        Ok(line)
     }
-    Ok(())
-}
 
-/// A kind without messages of its own.
-fn flat(outer: &mut Fields<'_>, shape: &Shape, found: &mut Found) -> Result<(), Malformed> {
-    found.kind();
-    let mut fields = Fields::new(outer.bytes()?);
-    while let Some(key) = fields.next_key()? {
-        let number = key >> 3;
-        let bit = if number <= shape.last { 1 << number } else { 0 };
-        match key & 7 {
-            LENGTH if shape.texts & bit != 0 => {
-                fields.text_bytes()?;
-            }
-            VARINT if shape.varints & bit != 0 => {
-                fields.varint()?;
-            }
-            _ => found.unknown(&mut fields, key, shape.last, IN_KIND)?,
+    fn stock_command(&mut self, body: &'a [u8]) -> Result<Note, Malformed> {
+        let mut kinds = 0;
+        let mut fields = Fields::new(body);
+        loop {
+            let field = fields;
+            let Some((key, number)) = fields.next_head()? else { break };
+            let shape = match (key >> 3, key & 7) {
+                (1 | 2, LENGTH) => {
+                    fields.take_text(number)?;
+                    continue;
+                }
+                (3 | 12, VARINT) => continue,
+                (4 | 7, LENGTH) => &UNITS,
+                (5, LENGTH) => &ADJUST,
+                (6, LENGTH) => &COUNT,
+                (8 | 9, LENGTH) => &SCOPE,
+                (10, LENGTH) => &SHIP,
+                (11, LENGTH) => &TICK,
+                _ => {
+                    fields = self.unknown(field, 12, IN_COMMAND)?;
+                    continue;
+                }
+            };
+            kinds += 1;
+            self.flat(fields.take(number)?, shape)?;
         }
+        self.merge |= kinds > 1;
+        Ok(Note::Other(Span::of(self.body, body)))
     }
-    Ok(())
+
+    /// A kind without messages of its own.
+    fn flat(&mut self, body: &'a [u8], shape: &Shape) -> Result<(), Malformed> {
+        let mut fields = Fields::new(body);
+        loop {
+            let field = fields;
+            let Some((key, number)) = fields.next_head()? else { break };
+            let bit = if key >> 3 <= shape.last { 1 << (key >> 3) } else { 0 };
+            match key & 7 {
+                LENGTH if shape.texts & bit != 0 => {
+                    fields.take_text(number)?;
+                }
+                VARINT if shape.varints & bit != 0 => {}
+                _ => fields = self.unknown(field, shape.last, IN_KIND)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over the field that comes next in `fields`, which is none of those numbered from 1 to `last_known`.
+    #[cold]
+    fn unknown(&mut self, mut fields: Fields<'a>, last_known: u32, depth: u32) -> Result<Fields<'a>, Malformed> {
+        let key = fields.next_key()?.ok_or(Malformed::Truncated)?;
+        let number = fields.skip_unknown(key, last_known, depth)?;
+        if number <= LAST_BINDING_FIELD && self.unsupported.is_none() {
+            self.unsupported = Some(number);
+        }
+        Ok(fields)
+    }
 }

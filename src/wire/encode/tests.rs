@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::super::command::LinesBuf;
-use super::super::decision::{HeldLine, Original, SkuNames, StockLevel};
+use super::super::decision::{HeldLine, HeldLines, SkuNames};
 use super::super::proto::{self, Input, OrderState, Outcome};
 use super::super::view;
 use super::*;
@@ -69,7 +69,7 @@ prop_compose! {
 /// The borrowed view as the generated type.
 pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto::Decision {
     let line = |line: DecisionLine<'_>| proto::LineDecision {
-        sku: line.sku.to_owned(),
+        sku: line.sku.to_string(),
         quantity: line.quantity,
         allocated: line.allocated,
         available: line.available,
@@ -77,7 +77,7 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
         shortfall: line.shortfall,
     };
     let level = |level: StockLevel<'_>| proto::StockLevel {
-        sku: level.sku.to_owned(),
+        sku: level.sku.to_string(),
         change: level.change,
         on_hand: level.on_hand,
         reserved: level.reserved,
@@ -94,10 +94,10 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
     proto::Decision {
         sequence: decision.sequence,
         asked: decision.asked as i32,
-        pool: decision.pool.to_owned(),
-        order_id: decision.order_id.to_owned(),
+        pool: decision.pool.to_string(),
+        order_id: decision.order_id.to_string(),
         attempt: decision.attempt,
-        id: decision.id.to_owned(),
+        id: decision.id.to_string(),
         outcome: decision.outcome as i32,
         reason: decision.reason as i32,
         state: decision.state as i32,
@@ -163,8 +163,8 @@ proptest! {
 struct Rows;
 
 impl SkuNames for Rows {
-    fn sku(&self, row: u32) -> &str {
-        ["shirt", "socks"][row as usize]
+    fn sku(&self, row: u32) -> Text<'_> {
+        ["shirt", "socks"][row as usize].into()
     }
 }
 
@@ -179,13 +179,14 @@ fn lines_are_the_same_wherever_they_stand() {
         LineResult { allocated: 1, available: None, reason: Reason::Unspecified, shortfall: 3 },
     ];
     let asked: LinesBuf = [("shirt", 2), ("socks", 1)].into_iter().collect();
-    let held = [HeldLine { row: 0, quantity: 2 }, HeldLine { row: 1, quantity: 1 }];
+    let held = [HeldLine { row: 0, quantity: 2 }, HeldLine { row: 1, quantity: 1 }].map(HeldLine::to_bytes).concat();
     for results in [&results[..], &[]] {
         let source = Source { input: Input::Orders, offset: 1, index: 0, reply_partition: None };
         let mut seen = Vec::new();
-        for lines in
-            [DecisionLines::Asked(asked.lines(), results), DecisionLines::Held { lines: &held, names: &Rows, results }]
-        {
+        for lines in [
+            DecisionLines::Asked(asked.lines(), results),
+            DecisionLines::Held { lines: HeldLines::new(&held), names: &Rows, results },
+        ] {
             let made = with_lines(lines);
             let mut bytes = Vec::new();
             decision(&mut bytes, &made, &source);

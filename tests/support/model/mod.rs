@@ -1,6 +1,6 @@
 //! A ledger too simple to be wrong: plain maps of owned strings, no interning, no fingerprints, no generations but the
-//! one-line formula. Written from ARCHITECTURE.md ("The ledger") and the comments of `proto/`; it shares nothing with
-//! the engine but the generated types.
+//! one-line formula. Written from `src/ledger/RULES.md` and the comments of `proto/`; it shares nothing with the
+//! engine but the generated types.
 
 pub(crate) mod hash;
 mod order;

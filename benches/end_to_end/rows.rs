@@ -1,0 +1,101 @@
+//! What is run, in which order, over which topics.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use sluice::devbroker::Cluster;
+
+use crate::report::{BASELINE, Broker, Measured, Report, Row};
+use crate::task::{Part, Role, Task};
+use crate::usage::{Busy, Threads, cpu_seconds};
+use crate::{SHARDS, topics};
+
+/// One broker, one number of orders to a record.
+pub(crate) struct Bench<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) per_record: usize,
+    pub(crate) orders: u64,
+    /// Whether the engine is slowed down.
+    pub(crate) planted: bool,
+    /// Prefix of the topics' names.
+    pub(crate) name: String,
+}
+
+impl Bench<'_> {
+    /// Lets the broker do all that it will be asked to do, so that its code is compiled by then.
+    pub(crate) fn warm_up(&self) -> Result<()> {
+        self.measure(1, &mut Report::default())
+    }
+
+    /// Measures every row `repeats` times.
+    pub(crate) fn measure(&self, repeats: usize, report: &mut Report) -> Result<()> {
+        let bootstrap = self.cluster.bootstrap();
+        let inputs = format!("{}-drain-{}", self.name, self.per_record);
+        topics::create(&bootstrap, &inputs, SHARDS)?;
+        report.add(self.row("generator", &[self.task(Role::Generate, &inputs)])?);
+        for repeat in 0..repeats {
+            let log = |what: &str| format!("{inputs}/{inputs}-{what}-{repeat}");
+            report.add(self.row("bare consumer", &[self.task(Role::Bare, &inputs)])?);
+
+            let exactly = log("exactly");
+            topics::create(&bootstrap, &exactly, SHARDS)?;
+            let role = Role::Engine { exactly_once: true };
+            report.add(self.row("engine, exactly once", &[self.task(role, &exactly)])?);
+            report.add(self.row("engine, recovery", &[self.task(Role::Recover, &exactly)])?);
+            topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &exactly))?;
+
+            let at_least = log("least");
+            topics::create(&bootstrap, &at_least, SHARDS)?;
+            let role = Role::Engine { exactly_once: false };
+            report.add(self.row("engine, at least once", &[self.task(role, &at_least)])?);
+            topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &at_least))?;
+
+            let team = log("team");
+            topics::create_answers(&bootstrap, &team, SHARDS)?;
+            report.add(self.row(BASELINE, &[self.task(Role::Team, &team)])?);
+            topics::delete(&bootstrap, &[topics::answers(&team)])?;
+
+            let live = format!("{}-live-{}-{repeat}", self.name, self.per_record);
+            topics::create(&bootstrap, &live, SHARDS)?;
+            let together = [self.task(Role::Engine { exactly_once: true }, &live), self.task(Role::Generate, &live)];
+            report.add(self.row("all in, exactly once", &together)?);
+            topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &live))?;
+            topics::delete(&bootstrap, &topics::input_topics(&bootstrap, &live))?;
+        }
+        topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &inputs))?;
+        topics::delete(&bootstrap, &topics::input_topics(&bootstrap, &inputs))
+    }
+
+    fn task(&self, role: Role, topics: &str) -> Task {
+        Task {
+            role,
+            bootstrap: self.cluster.bootstrap(),
+            topics: topics.to_owned(),
+            shards: SHARDS,
+            per_record: self.per_record,
+            orders: self.orders,
+            planted: self.planted,
+        }
+    }
+
+    /// Runs tasks at the same time, the first of them being what is measured.
+    fn row(&self, name: &'static str, tasks: &[Task]) -> Result<Row> {
+        eprintln!("{name}, {} orders in records of {}", self.orders, self.per_record);
+        let broker = self.cluster.pid(0).context("the broker is down")?;
+        let (cpu, threads, machine) = (cpu_seconds(broker)?, Threads::of(broker), Busy::now()?);
+        let began = Instant::now();
+        let parts = tasks.iter().map(Part::start).collect::<Result<Vec<_>>>()?;
+        let parts = parts.into_iter().map(Part::figures).collect::<Result<Vec<_>>>().context(name)?;
+        ensure!(parts[0].orders == self.orders, "{name}: {} of {} orders", parts[0].orders, self.orders);
+        let measured = Measured {
+            parts: &parts,
+            broker: Broker {
+                cpu_seconds: cpu_seconds(broker)? - cpu,
+                busiest: Threads::of(broker).busiest_since(&threads),
+            },
+            machine: Busy::now()?.since(&machine),
+            seconds: began.elapsed().as_secs_f64(),
+        };
+        Ok(Row::new(name, self.per_record, &measured))
+    }
+}
