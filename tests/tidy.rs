@@ -76,6 +76,16 @@ fn sources() -> Vec<Source> {
     found
 }
 
+/// The engine's sources and the load tester's: what holds for all code of the project.
+fn all_sources() -> Vec<Source> {
+    let tester = files("loadtest/src", &["rs"]);
+    assert!(tester.len() > 20, "the load tester's sources are not where this test looks");
+    sources().into_iter().chain(tester).collect()
+}
+
+/// What others wrote, kept as they ship it.
+const VENDORED: [&str; 1] = ["loadtest/assets/uplot"];
+
 /// Every place in `code` that holds one of `words`, but for the files that are excused.
 fn places<'a>(
     sources: &'a [Source],
@@ -112,8 +122,11 @@ fn none(places: &[String], rule: &str) {
 
 #[test]
 fn files_have_one_subject() {
-    let long: Vec<_> = sources()
+    let mut all = all_sources();
+    all.extend(files("loadtest/assets", &["js", "css"]));
+    let long: Vec<_> = all
         .iter()
+        .filter(|source| !VENDORED.iter().any(|folder| source.is_under(folder)))
         .map(|source| (source, source.text.lines().count()))
         .filter(|(_, lines)| *lines > MAX_LINES)
         .map(|(source, lines)| format!("{}: {lines} lines", source.path))
@@ -123,8 +136,9 @@ fn files_have_one_subject() {
 
 #[test]
 fn every_file_says_first_what_it_is() {
-    let mut all = sources();
+    let mut all = all_sources();
     all.extend(files("tests", &["rs"]));
+    all.extend(files("loadtest/tests", &["rs"]));
     // `tests.rs` beside a file tests that file.
     let silent: Vec<_> = all
         .into_iter()
@@ -137,10 +151,12 @@ fn every_file_says_first_what_it_is() {
 
 #[test]
 fn every_module_of_the_library_is_introduced_where_it_is_listed() {
-    let library = sources().into_iter().find(|source| source.path == "src/lib.rs").expect("a library");
-    let silent: Vec<_> = library
-        .text
-        .lines()
+    let mut libraries = all_sources();
+    libraries.retain(|source| source.path.ends_with("src/lib.rs"));
+    assert_eq!(libraries.len(), 2, "the engine's and the load tester's");
+    let silent: Vec<_> = libraries
+        .iter()
+        .flat_map(|library| library.text.lines())
         .filter(|line| line.starts_with("pub mod ") && !line.contains("; // "))
         .map(str::to_owned)
         .collect();
@@ -150,8 +166,9 @@ fn every_module_of_the_library_is_introduced_where_it_is_listed() {
 #[test]
 fn nothing_is_unfinished_or_switched_off() {
     let words = ["todo!", "unimplemented!", "dbg!", "#[ignore", "allow(dead_code", "allow(unused"];
-    let mut all = sources();
+    let mut all = all_sources();
     all.extend(files("tests", &["rs"]));
+    all.extend(files("loadtest/tests", &["rs"]));
     none(&places(&all, all_code, &words, &["tests/tidy.rs"]), "finish it or take it out");
     let notes = places(&all, all_lines, &["TODO", "FIXME", "XXX"], &["tests/tidy.rs"]);
     none(&notes, "a note is no plan");
@@ -160,13 +177,29 @@ fn nothing_is_unfinished_or_switched_off() {
 #[test]
 fn input_can_not_make_the_engine_panic_by_unwrap() {
     // `expect` says why it can't fail; `unwrap` says nothing.
-    none(&places(&sources(), shipped_code, &[".unwrap()"], &[]), "handle it, or say by `expect` why it can't be");
+    none(&places(&all_sources(), shipped_code, &[".unwrap()"], &[]), "handle it, or say by `expect` why it can't be");
 }
 
 #[test]
 fn unsafe_code_and_librdkafka_stand_in_one_module() {
     let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "rdkafka::", "rdkafka_sys", "extern \"C\""];
     none(&places(&sources(), all_code, &words, &["src/kafka"]), "put it behind the seam, in src/kafka");
+}
+
+#[test]
+fn the_load_tester_is_unsafe_in_one_file() {
+    let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "allow(unsafe_code"];
+    let found = places(&files("loadtest/src", &["rs"]), all_code, &words, &["loadtest/src/generator/ffi.rs"]);
+    none(&found, "call librdkafka there");
+}
+
+#[test]
+fn the_load_tester_knows_the_wire_contract_only() {
+    // A tester that shares the engine's logic shares its errors, and finds none of them.
+    let words = ["log", "ledger", "lane", "node", "broker", "kafka", "config", "admin", "demo", "cli"];
+    let words = words.map(|module| format!("sluice::{module}::"));
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    none(&places(&files("loadtest/src", &["rs"]), all_code, &words, &[]), "know it from the topics");
 }
 
 #[test]
@@ -221,13 +254,13 @@ fn only_commands_write_to_standard_output() {
 fn the_project_knows_no_machine() {
     let mut all = sources();
     for folder in ["tests", "benches", "proto", "config", "loadtest", ".ci"] {
-        all.extend(files(folder, &["rs", "toml", "proto", "py", "sh"]));
+        all.extend(files(folder, &["rs", "toml", "proto", "py", "sh", "js", "css", "md"]));
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in ["README.md", "ARCHITECTURE.md", "Cargo.toml", "build.rs"] {
         all.push(source(root, &root.join(name)));
     }
-    let found = places(&all, all_lines, &["/root/", "/home/", "/work/", "/Users/"], &["tests/tidy.rs"]);
+    let found = places(&all, all_lines, &["/root/", "/home/", "/work/", "/Users/"], &["tests/tidy.rs", VENDORED[0]]);
     none(&found, "paths are relative, or come from the configuration");
 }
 

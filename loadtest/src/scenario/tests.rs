@@ -1,0 +1,222 @@
+//! Scenarios from text and flags, and what is said of those that cannot be used.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Parser;
+use proptest::prelude::*;
+
+use super::*;
+use crate::cli::{Cli, Command, ScenarioArgs};
+
+/// The flags of `loadtest run` with these.
+fn args(flags: &[&str]) -> ScenarioArgs {
+    let all = ["loadtest", "run"].iter().chain(flags);
+    match Cli::try_parse_from(all).expect("flags that exist").command {
+        Command::Run(run) => run.scenario,
+        other => panic!("{other:?} is not run"),
+    }
+}
+
+fn loaded(flags: &[&str]) -> Scenario {
+    load(&args(flags)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What is said of a scenario file with this text.
+fn refusal(text: &str, flags: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mine.toml");
+    fs::write(&path, text).expect("written");
+    let path = path.to_string_lossy().into_owned();
+    let all: Vec<&str> = ["-s", &path].into_iter().chain(flags.iter().copied()).collect();
+    load(&args(&all)).expect_err("it cannot be used").to_string()
+}
+
+const SMALL: &str =
+    "name = \"small\"\ndescription = \"d\"\n[profile]\nkind = \"constant\"\nrate = 10\nduration = \"1m\"\n";
+
+/// The folder of the scenarios.
+fn folder() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/scenarios"))
+}
+
+#[test]
+fn every_scenario_that_comes_with_the_program_can_be_used() {
+    for (name, text) in built_in() {
+        let scenario = loaded(&["-s", name]);
+        assert_eq!(scenario.name, name);
+        assert!(scenario.description.lines().count() > 2, "{name} says what it is for and how to read it");
+        assert!(!scenario.thresholds.is_empty(), "{name} decides an exit code");
+        assert!(text.lines().all(|line| line.len() <= 120), "{name} fits a terminal");
+    }
+}
+
+#[test]
+fn every_file_in_the_folder_comes_with_the_program() {
+    let files: BTreeSet<String> = fs::read_dir(folder())
+        .expect("the folder")
+        .map(|file| file.expect("a file").file_name().to_string_lossy().into_owned())
+        .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
+        .collect();
+    assert_eq!(files, built_in().map(|(name, _)| name.to_owned()).collect());
+}
+
+#[test]
+fn every_key_is_described() {
+    let text = fs::read_to_string(folder().join("README.md")).expect("the reference");
+    let described = |key: &str| text.contains(&format!("`{key}`"));
+    fn walk(table: &toml::Table, path: &str, missing: &mut Vec<String>, described: &dyn Fn(&str) -> bool) {
+        for (name, value) in table {
+            let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            match value {
+                toml::Value::Table(inner) => walk(inner, &key, missing, described),
+                _ if described(&key) => {}
+                _ => missing.push(key),
+            }
+        }
+    }
+    let mut missing = Vec::new();
+    for (name, _) in built_in() {
+        walk(&toml::Table::try_from(loaded(&["-s", name])).expect("TOML"), "", &mut missing, &described);
+    }
+    missing.retain(|key| !key.starts_with("profile.") && !key.starts_with("traffic.popularity."));
+    assert_eq!(missing, Vec::<String>::new());
+    for kind in ["constant", "ramp", "steps", "spike", "soak", "trace", "uniform", "zipf", "hot", "moving-hot-set"] {
+        assert!(described(kind), "{kind}");
+    }
+}
+
+#[test]
+fn a_scenario_as_stored_is_the_scenario() {
+    for (name, _) in built_in() {
+        let scenario = loaded(&["-s", name, "--rate", "12345", "--duration", "7s", "--seed", "9"]);
+        let text = toml::to_string(&scenario).expect("TOML");
+        assert_eq!(toml::from_str::<Scenario>(&text).expect("a scenario"), scenario, "{name}");
+    }
+}
+
+#[test]
+fn rate_and_duration_scale_the_whole_profile() {
+    for (name, _) in built_in() {
+        let (asked, as_is) = (loaded(&["-s", name, "--rate", "4k", "--duration", "30s"]), loaded(&["-s", name]));
+        let (asked, as_is) = (asked.profile().expect("one"), as_is.profile().expect("one"));
+        assert!((asked.peak() - 4_000.0).abs() < 1e-6, "{name}: {}", asked.peak());
+        assert!((asked.duration().as_secs_f64() - 30.0).abs() < 1e-6, "{name}: {:?}", asked.duration());
+        let factor = 4_000.0 / as_is.peak() * 30.0 / as_is.duration().as_secs_f64();
+        assert!((asked.total() / as_is.total() / factor - 1.0).abs() < 1e-6, "{name}: the shape stays");
+    }
+}
+
+#[test]
+fn set_changes_any_key() {
+    let scenario = loaded(&[
+        "-s",
+        "smoke",
+        "--set",
+        "traffic.orders_per_record=50",
+        "--set",
+        "traffic.confirm.after=5s",
+        "--set",
+        "traffic.pools=[\"rehearsal-x\"]",
+        "--set",
+        "arrival=constant",
+        "--set",
+        "thresholds=[\"p50 < 5ms\"]",
+        "--set",
+        "traffic.popularity.s=1.2",
+        "--set",
+        "seed=77",
+    ]);
+    assert_eq!(scenario.traffic.orders_per_record, 50);
+    assert_eq!(scenario.traffic.confirm.after, Duration::from_secs(5));
+    assert_eq!(scenario.traffic.pools, Pools::Named(vec!["rehearsal-x".to_owned()]));
+    assert_eq!(scenario.arrival, Arrival::Constant);
+    assert_eq!(scenario.thresholds, ["p50 < 5ms"]);
+    assert_eq!(scenario.traffic.popularity, Popularity::Zipf { s: 1.2 });
+    assert_eq!(scenario.seed, 77);
+}
+
+#[test]
+fn real_pools_are_refused_unless_told_in_words() {
+    let text = format!("{SMALL}[traffic]\npools = [\"rehearsal-a\", \"east-1\"]\n");
+    let said = refusal(&text, &[]);
+    assert!(said.contains("\"east-1\"") && said.contains("--i-want-to-order-from-real-pools"), "{said}");
+    assert!(!said.contains("rehearsal-a"), "{said}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mine.toml");
+    fs::write(&path, text).expect("written");
+    loaded(&["-s", &path.to_string_lossy(), "--i-want-to-order-from-real-pools"]);
+    let set = ["-s", "smoke", "--set", "traffic.pools=[\"east-1\"]"];
+    assert!(load(&args(&set)).is_err(), "nor through a flag");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place_and_its_remedy() {
+    #[track_caller]
+    fn check(text: &str, flags: &[&str], parts: &[&str]) {
+        let said = refusal(text, flags);
+        for part in parts {
+            assert!(said.contains(part), "{part:?} is missing in: {said}");
+        }
+    }
+    check("name = 5", &[], &["mine.toml", "line 1", "string"]);
+    check(&SMALL.replace("rate", "rte"), &[], &["unknown field `rte`", "did you mean rate?"]);
+    check(&format!("{SMALL}[trafic]\nskus = 1\n"), &[], &["line 7", "did you mean traffic?"]);
+    check(&format!("{SMALL}[traffic]\nconfrim = {{}}\n"), &[], &["did you mean confirm?"]);
+    check(&SMALL.replace("constant", "constnat"), &[], &["unknown variant `constnat`", "did you mean constant?"]);
+    check(&SMALL.replace("1m", "1 fortnight"), &[], &["is not a time with its unit"]);
+    check(&SMALL.replace("10", "0"), &[], &["less than one order would be due"]);
+    check(&format!("{SMALL}[traffic]\npoison = 1.5\n"), &[], &["traffic.poison = 1.5: must be from 0 to 1"]);
+    check(&format!("{SMALL}[traffic]\npools = \"all\"\n"), &[], &["per-partition"]);
+    check(&format!("{SMALL}[[faults]]\nat = \"2m\"\nwhat = \"kill-node\"\n"), &[], &["faults[0].at"]);
+    check(&format!("thresholds = [\"p99 < fast\"]\n{SMALL}"), &[], &["p99 < fast", "limit"]);
+    let much =
+        format!("{SMALL}[traffic]\norders_per_record = 1_000\nlines = {{ least = 1, most = 200, quantity = 1 }}\n");
+    check(&much, &[], &["orders_per_record", "lines.most", "lower one of them"]);
+    check(SMALL, &["--set", "traffic.skuz=5"], &["--set traffic.skuz=5", "no key traffic.skuz", "did you mean skus?"]);
+    check(SMALL, &["--set", "traffic.skus=many"], &["--set traffic.skus=many"]);
+    check(SMALL, &["--set", "traffic.skus"], &["must be key=value"]);
+    check(SMALL, &["--rate", "1e12"], &["a rate of"]);
+    check(SMALL, &["--duration", "30days"], &["a week"]);
+}
+
+#[test]
+fn several_mistakes_are_said_at_once() {
+    let said = refusal(&format!("{SMALL}[traffic]\npoison = 2.0\nskus = 0\ncancel_early = -1.0\n"), &[]);
+    for key in ["traffic.poison", "traffic.skus", "traffic.cancel_early"] {
+        assert!(said.contains(key), "{key} is missing in: {said}");
+    }
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_nearest() {
+    let said = load(&args(&["-s", "festival-openning"])).expect_err("no such scenario").to_string();
+    assert!(said.contains("did you mean festival-opening?"), "{said}");
+    let said = load(&args(&["-s", "qqq"])).expect_err("no such scenario").to_string();
+    assert!(said.contains("loadtest scenarios"), "{said}");
+    let said = load(&args(&["-s", "not/here.toml"])).expect_err("no such file").to_string();
+    assert!(said.contains("not/here.toml: cannot be read"), "{said}");
+}
+
+#[test]
+fn a_traces_file_is_found_beside_its_scenario() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("day.csv"), "seconds,rate\n0,10\n60,30\n").expect("written");
+    let text = "name = \"t\"\ndescription = \"d\"\n[profile]\nkind = \"trace\"\nfile = \"day.csv\"\n";
+    let path = folder.path().join("t.toml");
+    fs::write(&path, text).expect("written");
+    let path = path.to_string_lossy();
+    assert_eq!(loaded(&["-s", &path]).profile().expect("one").total(), 1_200.0);
+    let faster = loaded(&["-s", &path, "--rate", "60", "--duration", "30s"]).profile().expect("one");
+    assert_eq!((faster.peak(), faster.total()), (60.0, 1_200.0));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,60}", key in "[a-z.=_0-9]{0,30}") {
+        let _ = super::load::parse(&text, "test");
+        let _ = load(&args(&["-s", "smoke", &format!("--set={key}")]));
+    }
+}

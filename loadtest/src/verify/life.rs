@@ -1,0 +1,331 @@
+//! The life of one order of ours, packed into 64 bits: what the contract says each answer must be, given the ones
+//! before. Written from the tables of the contract, not from the engine.
+//!
+//! All commands of an order go to one partition, in the order in which they were sent; so its answers are told one by
+//! one which command they belong to, and what it must be told.
+
+use sluice::wire::Original;
+use sluice::wire::proto::{Asked, Outcome, Reason};
+
+/// Bits kept of a sequence: a trillion decisions of a shard, weeks at any rate.
+const SEQUENCE_BITS: u32 = 40;
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Nothing was decided for it.
+    #[default]
+    Unknown,
+    /// Cancelled before it was placed.
+    CancelledEarly,
+    /// Reserved.
+    Held,
+    /// Confirmed.
+    Committed,
+    /// Not sold.
+    Rejected,
+    /// Given back.
+    Cancelled,
+    /// Its hold ran out.
+    Expired,
+}
+
+impl Phase {
+    const ALL: [Self; 8] = [
+        Self::Unknown,
+        Self::CancelledEarly,
+        Self::Held,
+        Self::Committed,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Unknown,
+    ];
+}
+
+/// One answer about an order of ours.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "documented once, in the .proto file")]
+pub(super) struct Answer {
+    pub(super) asked: Asked,
+    pub(super) attempt: u32,
+    pub(super) outcome: Outcome,
+    pub(super) reason: Reason,
+    pub(super) sequence: u64,
+    pub(super) original: Option<Original>,
+}
+
+/// Which of an order's commands an answer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Its first copy.
+    Place,
+    /// Its second copy.
+    Repeat,
+    /// Its confirm.
+    Confirm,
+    /// Its cancel.
+    Cancel,
+    /// Its second attempt.
+    Again,
+    /// None: the engine let it expire.
+    Nobody,
+}
+
+/// What is known of an order's answers. All zero: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Life {
+    /// Sequence of the decision that settled its first attempt, its lowest [`SEQUENCE_BITS`]; 0: none did.
+    sequence: u64,
+    /// Attempt 0.
+    phase: Phase,
+    /// Attempt 1.
+    again: Phase,
+    /// The first attempt was settled by being rejected.
+    rejected: bool,
+    /// Answers to places of attempt 0, up to 3; likewise the others.
+    places: u8,
+    confirms: u8,
+    cancels: u8,
+    agains: u8,
+    /// Times an attempt of it expired, up to 3.
+    expiries: u8,
+}
+
+/// Most that a counter of two bits tells.
+const MANY: u8 = 3;
+
+impl Life {
+    /// As it was packed.
+    pub(super) fn unpack(bits: u64) -> Self {
+        let field = |at: u32, width: u32| (bits >> at & ((1 << width) - 1)) as u8;
+        Self {
+            sequence: bits & ((1 << SEQUENCE_BITS) - 1),
+            phase: Phase::ALL[field(40, 3) as usize],
+            again: Phase::ALL[field(43, 3) as usize],
+            rejected: field(46, 1) == 1,
+            places: field(47, 2),
+            confirms: field(49, 2),
+            cancels: field(51, 2),
+            agains: field(53, 2),
+            expiries: field(55, 2),
+        }
+    }
+
+    /// In 64 bits.
+    pub(super) fn pack(self) -> u64 {
+        self.sequence
+            | u64::from(self.phase as u8) << 40
+            | u64::from(self.again as u8) << 43
+            | u64::from(self.rejected) << 46
+            | u64::from(self.places) << 47
+            | u64::from(self.confirms) << 49
+            | u64::from(self.cancels) << 51
+            | u64::from(self.agains) << 53
+            | u64::from(self.expiries) << 55
+    }
+
+    /// Answers to its commands so far: to places of the first attempt, confirms, cancels, places of the second. Each
+    /// counts up to 3.
+    pub(super) fn answers(self) -> [u8; 4] {
+        [self.places, self.confirms, self.cancels, self.agains]
+    }
+
+    /// Takes the next answer in. Tells which command it is for, and what is wrong with it; `has_deadline` says whether
+    /// the order may be refused for being late.
+    pub(super) fn take(&mut self, answer: &Answer, has_deadline: bool) -> (Of, Result<(), String>) {
+        let due = self.due(answer);
+        let given = (answer.outcome, answer.reason);
+        let late = has_deadline && answer.asked == Asked::Place && given == (Outcome::Deadline, Reason::Unspecified);
+        let fits = due.contains(&given) || late && !due.contains(&(Outcome::Duplicate, Reason::Unspecified));
+        let mut told = if fits { Ok(()) } else { Err(format!("{given:?} where {due:?} was due")) };
+        if fits && answer.attempt == 0 && matches!(answer.outcome, Outcome::Duplicate | Outcome::Conflict) {
+            told = self.check_original(answer);
+        }
+        let of = self.count(answer);
+        // What was told is what the next answers must follow from, wrong or not: one fault is one finding.
+        self.follow(answer);
+        (of, told)
+    }
+
+    /// The outcomes that the contract allows, given what was answered before; DEADLINE apart. Whether there was stock
+    /// is looked at elsewhere.
+    fn due(&self, answer: &Answer) -> &'static [(Outcome, Reason)] {
+        use Outcome as O;
+        use Reason as R;
+        const NONE: Reason = Reason::Unspecified;
+        let first = answer.attempt == 0;
+        let phase = if first { self.phase } else { self.again };
+        match (answer.asked, phase) {
+            (Asked::Place, Phase::CancelledEarly) => &[(O::Rejected, R::Cancelled)],
+            (Asked::Place, Phase::Unknown) => match self.phase {
+                _ if first => &[(O::Reserved, NONE), (O::Rejected, R::OutOfStock)],
+                Phase::Rejected | Phase::Cancelled | Phase::Expired => {
+                    &[(O::Reserved, NONE), (O::Rejected, R::OutOfStock)]
+                }
+                Phase::Held | Phase::Committed => &[(O::Invalid, R::AttemptOpen)],
+                Phase::Unknown | Phase::CancelledEarly => &[(O::Invalid, R::AttemptUnknown)],
+            },
+            // A repeat: which of the two depends on its content, and is counted by whoever knows what was sent.
+            (Asked::Place, _) => &[(O::Duplicate, NONE), (O::Conflict, NONE)],
+            (Asked::Confirm, Phase::Held) => &[(O::Confirmed, NONE)],
+            (Asked::Confirm, Phase::Committed) => &[(O::Unchanged, NONE)],
+            (Asked::Confirm, Phase::Unknown) => &[(O::NotAllowed, R::UnknownOrder)],
+            (Asked::Confirm, _) => &[(O::NotAllowed, NONE)],
+            (Asked::Cancel, Phase::Unknown) => &[(O::Cancelled, R::BeforePlace)],
+            (Asked::Cancel, Phase::Held | Phase::Committed) => &[(O::Cancelled, NONE)],
+            (Asked::Cancel, _) => &[(O::Unchanged, NONE)],
+            (Asked::Expire, Phase::Held) => &[(O::Expired, NONE)],
+            _ => &[],
+        }
+    }
+
+    fn check_original(&self, answer: &Answer) -> Result<(), String> {
+        let outcome = if self.rejected { Outcome::Rejected } else { Outcome::Reserved };
+        let told = answer.original.map(|told| (told.sequence & ((1 << SEQUENCE_BITS) - 1), told.outcome));
+        if told == Some((self.sequence, outcome)) {
+            return Ok(());
+        }
+        Err(format!("the original was {outcome:?} at {}, the repeat was told {:?}", self.sequence, answer.original))
+    }
+
+    fn count(&mut self, answer: &Answer) -> Of {
+        let (counter, of) = match answer.asked {
+            Asked::Place if answer.attempt > 0 => (&mut self.agains, Of::Again),
+            Asked::Place if self.places == 0 => (&mut self.places, Of::Place),
+            Asked::Place => (&mut self.places, Of::Repeat),
+            Asked::Confirm => (&mut self.confirms, Of::Confirm),
+            Asked::Cancel => (&mut self.cancels, Of::Cancel),
+            _ => (&mut self.expiries, Of::Nobody),
+        };
+        *counter = (*counter + 1).min(MANY);
+        of
+    }
+
+    fn follow(&mut self, answer: &Answer) {
+        let first = answer.attempt == 0;
+        if first && matches!(answer.outcome, Outcome::Reserved | Outcome::Rejected) {
+            self.sequence = answer.sequence & ((1 << SEQUENCE_BITS) - 1);
+            self.rejected = answer.outcome == Outcome::Rejected;
+        }
+        let phase = if first { &mut self.phase } else { &mut self.again };
+        *phase = match (answer.outcome, answer.reason) {
+            (Outcome::Reserved, _) => Phase::Held,
+            (Outcome::Rejected, _) => Phase::Rejected,
+            (Outcome::Confirmed, _) => Phase::Committed,
+            (Outcome::Cancelled, Reason::BeforePlace) => Phase::CancelledEarly,
+            (Outcome::Cancelled, _) => Phase::Cancelled,
+            (Outcome::Expired, _) => Phase::Expired,
+            _ => *phase,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answer(asked: Asked, outcome: Outcome, reason: Reason) -> Answer {
+        Answer { asked, attempt: 0, outcome, reason, sequence: 7, original: None }
+    }
+
+    /// Lives through answers of the first attempt; returns whether each was as it must be.
+    #[track_caller]
+    fn check(answers: &[(Asked, Outcome, Reason)], expected: &[bool]) -> Life {
+        let mut life = Life::default();
+        let found: Vec<_> = answers
+            .iter()
+            .map(|(asked, outcome, reason)| {
+                let mut answer = answer(*asked, *outcome, *reason);
+                if matches!(outcome, Outcome::Duplicate | Outcome::Conflict) {
+                    let outcome = if life.rejected { Outcome::Rejected } else { Outcome::Reserved };
+                    answer.original = Some(Original { sequence: 7, outcome, reason: Reason::Unspecified });
+                }
+                let mut unpacked = Life::unpack(life.pack());
+                let (_, told) = unpacked.take(&answer, false);
+                life = unpacked;
+                told.is_ok()
+            })
+            .collect();
+        assert_eq!(found, expected);
+        life
+    }
+
+    const NONE: Reason = Reason::Unspecified;
+    const RESERVED: (Asked, Outcome, Reason) = (Asked::Place, Outcome::Reserved, NONE);
+
+    #[test]
+    fn an_order_that_is_paid_stays_paid() {
+        let confirmed = (Asked::Confirm, Outcome::Confirmed, NONE);
+        let duplicate = (Asked::Place, Outcome::Duplicate, NONE);
+        let life = check(&[RESERVED, duplicate, confirmed], &[true; 3]);
+        assert_eq!(life.phase, Phase::Committed);
+        assert_eq!(life.answers(), [2, 1, 0, 0]);
+        check(&[RESERVED, confirmed, confirmed], &[true, true, false]);
+        check(&[RESERVED, confirmed, (Asked::Expire, Outcome::Expired, NONE)], &[true, true, false]);
+    }
+
+    #[test]
+    fn an_order_decided_twice_is_wrong() {
+        check(&[RESERVED, RESERVED], &[true, false]);
+        check(&[RESERVED, (Asked::Place, Outcome::Rejected, Reason::OutOfStock)], &[true, false]);
+    }
+
+    #[test]
+    fn a_cancel_that_came_first_rejects_its_order() {
+        let early = (Asked::Cancel, Outcome::Cancelled, Reason::BeforePlace);
+        check(&[early, (Asked::Place, Outcome::Rejected, Reason::Cancelled)], &[true, true]);
+        check(&[early, RESERVED], &[true, false]);
+        check(&[RESERVED, early], &[true, false]);
+        check(&[RESERVED, (Asked::Cancel, Outcome::Cancelled, NONE)], &[true, true]);
+    }
+
+    #[test]
+    fn a_refused_order_is_not_known() {
+        let mut life = Life::default();
+        let late = answer(Asked::Place, Outcome::Deadline, NONE);
+        assert!(life.take(&late, true).1.is_ok());
+        assert!(life.take(&answer(Asked::Confirm, Outcome::NotAllowed, Reason::UnknownOrder), true).1.is_ok());
+        assert!(life.take(&late, false).1.is_err(), "it has no deadline");
+        let again = Answer { attempt: 1, ..answer(Asked::Place, Outcome::Reserved, NONE) };
+        assert!(life.take(&again, false).1.is_err(), "the first attempt is not known");
+    }
+
+    #[test]
+    fn a_second_attempt_needs_the_end_of_the_first() {
+        let again = Answer { attempt: 1, ..answer(Asked::Place, Outcome::Reserved, NONE) };
+        let mut life = check(&[RESERVED], &[true]);
+        assert!(life.take(&again, false).1.is_err());
+        let mut life = check(&[RESERVED, (Asked::Cancel, Outcome::Cancelled, NONE)], &[true, true]);
+        assert_eq!(life.take(&again, false), (Of::Again, Ok(())));
+    }
+
+    #[test]
+    fn a_repeat_is_told_its_own_original() {
+        let mut life = check(&[RESERVED], &[true]);
+        let original = |sequence, outcome| Some(Original { sequence, outcome, reason: NONE });
+        let repeat = answer(Asked::Place, Outcome::Duplicate, NONE);
+        for wrong in [None, original(8, Outcome::Reserved), original(7, Outcome::Rejected)] {
+            let told = life.take(&Answer { original: wrong, ..repeat }, false);
+            assert!(told.1.is_err(), "{wrong:?}");
+        }
+        let told = life.take(&Answer { original: original(7, Outcome::Reserved), ..repeat }, false);
+        assert_eq!(told, (Of::Repeat, Ok(())));
+    }
+
+    proptest! {
+        #[test]
+        fn packing_loses_nothing(
+            sequence in 0_u64..1 << SEQUENCE_BITS, phase in 0_usize..7, again in 0_usize..7, rejected: bool,
+            counters in prop::array::uniform5(0_u8..4),
+        ) {
+            let [places, confirms, cancels, agains, expiries] = counters;
+            let (phase, again) = (Phase::ALL[phase], Phase::ALL[again]);
+            let life = Life { sequence, phase, again, rejected, places, confirms, cancels, agains, expiries };
+            prop_assert_eq!(Life::unpack(life.pack()), life);
+        }
+    }
+}

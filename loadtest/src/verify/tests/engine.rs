@@ -1,0 +1,178 @@
+//! A small engine that decides what the tester sends as the contract has it: plainly, and written for nothing else.
+
+use std::collections::HashMap;
+
+use sluice::wire::proto::{
+    self, Asked, Decision, Input, LineDecision, OrderState, Original, Outcome, Place, Reason, StockLevel, command,
+    stock_command,
+};
+
+/// As the contract has it, for what the tester sends.
+#[derive(Default)]
+pub(super) struct Engine {
+    /// Units that it sells beyond what there is of each SKU.
+    spare: i64,
+    /// What it decided.
+    pub(super) log: Vec<Decision>,
+    record_began: usize,
+    /// on_hand and taken.
+    rows: HashMap<String, (i64, i64)>,
+    orders: HashMap<(String, u32), Order>,
+}
+
+struct Order {
+    state: OrderState,
+    content: Vec<(String, u32)>,
+    original: Original,
+}
+
+impl Engine {
+    /// One that is right if `spare` is 0.
+    pub(super) fn new(spare: i64) -> Self {
+        Self { spare, ..Self::default() }
+    }
+
+    /// Gives the decisions since the record before their source.
+    pub(super) fn sealed(&mut self, input: Input, offset: i64) {
+        for (index, decision) in self.log[self.record_began..].iter_mut().enumerate() {
+            decision.input = input.into();
+            decision.offset = offset;
+            decision.index = index as u32;
+        }
+        self.record_began = self.log.len();
+    }
+
+    pub(super) fn stock(&mut self, command: proto::StockCommand) {
+        let Some(stock_command::Kind::Receive(receive)) = command.kind else { panic!("only stock is received") };
+        let (change, sku) = (receive.quantity as i64, receive.sku);
+        let on_hand = self.rows.entry(sku.clone()).or_default();
+        on_hand.0 += change;
+        let level = StockLevel { sku, change, on_hand: on_hand.0, ..Default::default() };
+        let told = (Outcome::Applied, Reason::Unspecified);
+        let decision = self.decide(Asked::Receive, &command.pool, "", 0, told);
+        decision.stock = Some(level);
+    }
+
+    pub(super) fn order(&mut self, command: proto::Command) {
+        match command.kind.expect("a kind") {
+            command::Kind::Place(place) => self.place(place),
+            command::Kind::Confirm(confirm) => {
+                let id = (confirm.order_id.clone(), confirm.attempt);
+                let told = match self.orders.get(&id).map(|order| order.state) {
+                    Some(OrderState::Held) => (Outcome::Confirmed, Reason::Unspecified),
+                    Some(_) => (Outcome::NotAllowed, Reason::Unspecified),
+                    None => (Outcome::NotAllowed, Reason::UnknownOrder),
+                };
+                let lines = self.held(&id, told.0 == Outcome::Confirmed);
+                self.decide(Asked::Confirm, &confirm.pool, &confirm.order_id, confirm.attempt, told).lines = lines;
+                if let Some(order) = self.orders.get_mut(&id).filter(|order| order.state == OrderState::Held) {
+                    order.state = OrderState::Committed;
+                }
+            }
+            command::Kind::Cancel(cancel) => self.cancel(&cancel),
+            command::Kind::Extend(_) => panic!("none is extended"),
+        }
+    }
+
+    fn cancel(&mut self, cancel: &proto::Cancel) {
+        let id = (cancel.order_id.clone(), cancel.attempt);
+        let state = self.orders.get(&id).map(|order| order.state);
+        let told = match state {
+            Some(OrderState::Held | OrderState::Committed) => (Outcome::Cancelled, Reason::Unspecified),
+            Some(_) => (Outcome::Unchanged, Reason::Unspecified),
+            None => (Outcome::Cancelled, Reason::BeforePlace),
+        };
+        let lines = self.held(&id, told == (Outcome::Cancelled, Reason::Unspecified));
+        for line in &lines {
+            self.rows.get_mut(&line.sku).expect("it was reserved").1 -= i64::from(line.quantity);
+        }
+        let decision = self.decide(Asked::Cancel, &cancel.pool, &cancel.order_id, cancel.attempt, told);
+        decision.lines = lines;
+        let original = Original::default();
+        let order = Order { state: OrderState::Cancelled, content: Vec::new(), original };
+        self.orders.entry(id).or_insert(order).state = OrderState::Cancelled;
+    }
+
+    fn place(&mut self, place: Place) {
+        let id = (place.order_id.clone(), place.attempt);
+        let content: Vec<_> = place.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
+        let sequence = self.log.len() as u64 + 1;
+        let (told, lines, original) = match self.orders.get(&id) {
+            Some(order) if order.original.sequence > 0 => {
+                let outcome = if order.content == content { Outcome::Duplicate } else { Outcome::Conflict };
+                ((outcome, Reason::Unspecified), Vec::new(), Some(order.original))
+            }
+            Some(_) => ((Outcome::Rejected, Reason::Cancelled), Vec::new(), None),
+            None => {
+                let (told, lines) = self.reserve(&place);
+                (told, lines, None)
+            }
+        };
+        let decision = self.decide(Asked::Place, &place.pool, &place.order_id, place.attempt, told);
+        decision.lines = lines;
+        decision.original = original;
+        if original.is_none() {
+            let state = if told.0 == Outcome::Reserved { OrderState::Held } else { OrderState::Rejected };
+            let original = Original { sequence, outcome: told.0.into(), reason: told.1.into() };
+            self.orders.insert(id, Order { state, content, original });
+        }
+    }
+
+    fn reserve(&mut self, place: &Place) -> ((Outcome, Reason), Vec<LineDecision>) {
+        let before = self.rows.clone();
+        let mut lines = Vec::new();
+        let mut short = false;
+        for line in &place.lines {
+            let row = self.rows.get_mut(&line.sku).expect("it was stocked");
+            let available = row.0 + self.spare - row.1;
+            let mut told = LineDecision { sku: line.sku.clone(), quantity: line.quantity, ..Default::default() };
+            if available < i64::from(line.quantity) {
+                told.available = Some(available);
+                told.reason = Reason::OutOfStock.into();
+                short = true;
+            } else {
+                row.1 += i64::from(line.quantity);
+                told.allocated = line.quantity;
+            }
+            lines.push(told);
+        }
+        if !short {
+            return ((Outcome::Reserved, Reason::Unspecified), lines);
+        }
+        self.rows = before;
+        lines.iter_mut().for_each(|line| line.allocated = 0);
+        ((Outcome::Rejected, Reason::OutOfStock), lines)
+    }
+
+    fn held(&self, id: &(String, u32), some: bool) -> Vec<LineDecision> {
+        let Some(order) = self.orders.get(id).filter(|_| some) else { return Vec::new() };
+        let line = |(sku, quantity): &(String, u32)| LineDecision {
+            sku: sku.clone(),
+            quantity: *quantity,
+            allocated: *quantity,
+            ..Default::default()
+        };
+        order.content.iter().map(line).collect()
+    }
+
+    fn decide(
+        &mut self,
+        asked: Asked,
+        pool: &str,
+        order_id: &str,
+        attempt: u32,
+        (outcome, reason): (Outcome, Reason),
+    ) -> &mut Decision {
+        self.log.push(Decision {
+            sequence: self.log.len() as u64 + 1,
+            asked: asked.into(),
+            pool: pool.to_owned(),
+            order_id: order_id.to_owned(),
+            attempt,
+            outcome: outcome.into(),
+            reason: reason.into(),
+            ..Default::default()
+        });
+        self.log.last_mut().expect("just pushed")
+    }
+}
