@@ -53,6 +53,8 @@ const BATCHED: usize = 50;
 const BATCHED_FACTOR: u64 = 5;
 /// Orders of a smoke run: a first batch, after which the clock begins, is a small part of them.
 const SMOKE_ORDERS: u64 = 500_000;
+/// Name of the pass that is not measured.
+const WARM_UP: &str = "warm";
 /// How often a check that failed is made again: a slowdown fails each time, a neighbour on the machine does not.
 const CHECKS: usize = 3;
 /// Deleted topics leave the disk at once, ms: a run writes more than stays.
@@ -71,6 +73,12 @@ struct Args {
     /// A short run of 500,000 orders.
     #[arg(long)]
     smoke: bool,
+    /// Only the rows whose names contain one of these, and what they need: to look at one of them.
+    #[arg(long, value_delimiter = ',', value_name = "NAME", conflicts_with_all = ["check", "update"])]
+    rows: Vec<String>,
+    /// Only records of so many orders.
+    #[arg(long, value_name = "ORDERS", conflicts_with_all = ["check", "update"])]
+    per_record: Option<usize>,
     /// Java heap of the broker, MiB.
     #[arg(long, default_value_t = 1_024)]
     heap_mib: u32,
@@ -105,16 +113,23 @@ fn main() -> Result<ExitCode> {
     let properties = vec![("log.segment.delete.delay.ms".to_owned(), DELETE_DELAY_MS.to_string())];
     let options = Options { heap_mib: args.heap_mib, properties, ..Options::default() };
     let cluster = Cluster::start(&options)?;
+    let halves = match args.per_record {
+        Some(per_record @ ..BATCHED) => vec![(per_record, orders)],
+        Some(per_record) => vec![(per_record, orders * BATCHED_FACTOR)],
+        None => vec![(1, orders), (BATCHED, orders * BATCHED_FACTOR)],
+    };
+    let bench = |per_record, orders, name: String| {
+        let planted = args.plant_slowdown && name != WARM_UP;
+        Bench { cluster: &cluster, per_record, orders, planted, only: &args.rows, name }
+    };
     eprintln!("warming it up");
-    for (per_record, orders) in [(1, orders / 2), (BATCHED, orders * BATCHED_FACTOR / 2)] {
-        Bench { cluster: &cluster, per_record, orders, planted: false, name: "warm".to_owned() }.warm_up()?;
+    for &(per_record, orders) in &halves {
+        bench(per_record, orders / 2, WARM_UP.to_owned()).measure(1, &mut Report::default())?;
     }
     let measure = |again: usize| -> Result<Report> {
         let mut report = Report::default();
-        for (per_record, orders) in [(1, orders), (BATCHED, orders * BATCHED_FACTOR)] {
-            let planted = args.plant_slowdown;
-            let bench = Bench { cluster: &cluster, per_record, orders, planted, name: format!("run-{again}") };
-            bench.measure(args.repeats, &mut report)?;
+        for &(per_record, orders) in &halves {
+            bench(per_record, orders, format!("run-{again}")).measure(args.repeats, &mut report)?;
         }
         report.print();
         Ok(report)

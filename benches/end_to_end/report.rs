@@ -1,17 +1,24 @@
 //! The table that a run ends with, and its ratios.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::available_parallelism;
 
 use serde::Serialize;
 
+use crate::SHARDS;
 use crate::median::median;
 use crate::task::Figures;
 use crate::usage::{Busiest, Busy};
-use crate::{BATCHED, SHARDS};
 
-/// The row of the service that the engine is compared with.
+/// The rows.
+pub(crate) const GENERATOR: &str = "generator";
+pub(crate) const BARE: &str = "bare consumer";
+pub(crate) const EXACTLY: &str = "engine, exactly once";
+pub(crate) const RECOVERY: &str = "engine, recovery";
+pub(crate) const AT_LEAST: &str = "engine, at least once";
+/// The service that the engine is compared with.
 pub(crate) const BASELINE: &str = "baseline, at least once";
+pub(crate) const ALL_IN: &str = "all in, exactly once";
 /// Share of the machine's, or of one core's, CPU time from which it counts as saturated.
 const SATURATED: f64 = 0.9;
 /// The baseline is to be beaten by this factor on orders alone in their records.
@@ -62,7 +69,7 @@ impl Row {
         let us = |seconds: f64| seconds * 1e6 / part.orders as f64;
         // Beside a generator the clock runs from its first order.
         let seconds = generator.map_or(part.seconds, |generator| part.ended - generator.began);
-        let it = if name == "generator" { "generator" } else { "it" };
+        let it = if name == GENERATOR { "generator" } else { "it" };
         let side = |name, part: &Figures| Side {
             name,
             share: part.cpu_seconds / part.seconds,
@@ -126,6 +133,11 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Numbers of orders to a record, ascending.
+    fn per_records(&self) -> BTreeSet<usize> {
+        self.rows.iter().map(|row| row.per_record).collect()
+    }
+
     fn of(&self, name: &str, per_record: usize) -> Vec<&Row> {
         self.rows.iter().filter(|row| row.name == name && row.per_record == per_record).collect()
     }
@@ -136,8 +148,8 @@ impl Report {
             "\n{:<24} {:>10} {:>12} {:>12} {:>11} {:>10} {:>12} {:>10}  saturated",
             "", "per record", "record bytes", "orders/s", "its CPU us", "broker us", "generator us", "CPU in use"
         );
-        for per_record in [1, BATCHED] {
-            let bytes = self.of("generator", per_record).first().and_then(|row| row.record_bytes).unwrap_or_default();
+        for per_record in self.per_records() {
+            let bytes = self.of(GENERATOR, per_record).first().and_then(|row| row.record_bytes).unwrap_or_default();
             let mut seen = Vec::new();
             for row in self.rows.iter().filter(|row| row.per_record == per_record) {
                 if seen.contains(&row.name) {
@@ -160,18 +172,17 @@ impl Report {
             }
         }
         println!("\n{SHARDS} shards; \"it\" is the row's own side");
-        for per_record in [1, BATCHED] {
+        for per_record in self.per_records() {
             let ratio =
                 |a: &str, b: &str| self.ratio(a, b, per_record, |row| row.orders_per_second).unwrap_or(f64::NAN);
-            let exactly = "engine, exactly once";
             println!(
                 "{per_record:>3} a record: exactly once / bare {:.2}, / at least once {:.2}, / baseline {:.2}{}",
-                ratio(exactly, "bare consumer"),
-                ratio(exactly, "engine, at least once"),
-                ratio(exactly, BASELINE),
+                ratio(EXACTLY, BARE),
+                ratio(EXACTLY, AT_LEAST),
+                ratio(EXACTLY, BASELINE),
                 if per_record == 1 { format!(" (at least {BASELINE_GOAL} wanted)") } else { String::new() }
             );
-            if let Some(row) = self.of("engine, recovery", per_record).first() {
+            if let Some(row) = self.of(RECOVERY, per_record).first() {
                 let row = middle(self.of(row.name, per_record));
                 println!(
                     "{per_record:>3} a record: recovery {:.2} million decisions/s, {:.2} million/s for each core used",
@@ -193,9 +204,9 @@ impl Report {
     /// The ratios that neighbours on the machine move least: CPU time an order. Larger is better.
     pub(crate) fn steady_ratios(&self) -> BTreeMap<String, f64> {
         let mut ratios = BTreeMap::new();
-        for per_record in [1, BATCHED] {
-            for other in ["bare consumer", BASELINE] {
-                if let Some(ratio) = self.ratio(other, "engine, exactly once", per_record, |row| row.cpu_us) {
+        for per_record in self.per_records() {
+            for other in [BARE, BASELINE] {
+                if let Some(ratio) = self.ratio(other, EXACTLY, per_record, |row| row.cpu_us) {
                     let name = format!("CPU an order, {other} over engine exactly once, {per_record} a record");
                     ratios.insert(name, ratio);
                 }

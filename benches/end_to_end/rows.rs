@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use sluice::devbroker::Cluster;
 
-use crate::report::{BASELINE, Broker, Measured, Report, Row};
+use crate::report::{ALL_IN, AT_LEAST, BARE, BASELINE, Broker, EXACTLY, GENERATOR, Measured, RECOVERY, Report, Row};
 use crate::task::{Part, Role, Task};
 use crate::usage::{Busy, Threads, cpu_seconds};
 use crate::{SHARDS, topics};
@@ -17,53 +17,63 @@ pub(crate) struct Bench<'a> {
     pub(crate) orders: u64,
     /// Whether the engine is slowed down.
     pub(crate) planted: bool,
+    /// Parts of the names of the rows that are wanted; all if there are none.
+    pub(crate) only: &'a [String],
     /// Prefix of the topics' names.
     pub(crate) name: String,
 }
 
 impl Bench<'_> {
-    /// Lets the broker do all that it will be asked to do, so that its code is compiled by then.
-    pub(crate) fn warm_up(&self) -> Result<()> {
-        self.measure(1, &mut Report::default())
-    }
-
     /// Measures every row `repeats` times.
     pub(crate) fn measure(&self, repeats: usize, report: &mut Report) -> Result<()> {
         let bootstrap = self.cluster.bootstrap();
         let inputs = format!("{}-drain-{}", self.name, self.per_record);
         topics::create(&bootstrap, &inputs, SHARDS)?;
-        report.add(self.row("generator", &[self.task(Role::Generate, &inputs)])?);
+        report.add(self.row(GENERATOR, &[self.task(Role::Generate, &inputs)])?);
         for repeat in 0..repeats {
             let log = |what: &str| format!("{inputs}/{inputs}-{what}-{repeat}");
-            report.add(self.row("bare consumer", &[self.task(Role::Bare, &inputs)])?);
-
-            let exactly = log("exactly");
-            topics::create(&bootstrap, &exactly, SHARDS)?;
-            let role = Role::Engine { exactly_once: true };
-            report.add(self.row("engine, exactly once", &[self.task(role, &exactly)])?);
-            report.add(self.row("engine, recovery", &[self.task(Role::Recover, &exactly)])?);
-            topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &exactly))?;
-
-            let at_least = log("least");
-            topics::create(&bootstrap, &at_least, SHARDS)?;
-            let role = Role::Engine { exactly_once: false };
-            report.add(self.row("engine, at least once", &[self.task(role, &at_least)])?);
-            topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &at_least))?;
-
-            let team = log("team");
-            topics::create_answers(&bootstrap, &team, SHARDS)?;
-            report.add(self.row(BASELINE, &[self.task(Role::Team, &team)])?);
-            topics::delete(&bootstrap, &[topics::answers(&team)])?;
-
-            let live = format!("{}-live-{}-{repeat}", self.name, self.per_record);
-            topics::create(&bootstrap, &live, SHARDS)?;
-            let together = [self.task(Role::Engine { exactly_once: true }, &live), self.task(Role::Generate, &live)];
-            report.add(self.row("all in, exactly once", &together)?);
-            topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &live))?;
-            topics::delete(&bootstrap, &topics::input_topics(&bootstrap, &live))?;
+            if self.wants(&[BARE]) {
+                report.add(self.row(BARE, &[self.task(Role::Bare, &inputs)])?);
+            }
+            if self.wants(&[EXACTLY, RECOVERY]) {
+                let exactly = log("exactly");
+                topics::create(&bootstrap, &exactly, SHARDS)?;
+                let role = Role::Engine { exactly_once: true };
+                report.add(self.row(EXACTLY, &[self.task(role, &exactly)])?);
+                if self.wants(&[RECOVERY]) {
+                    report.add(self.row(RECOVERY, &[self.task(Role::Recover, &exactly)])?);
+                }
+                topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &exactly))?;
+            }
+            if self.wants(&[AT_LEAST]) {
+                let at_least = log("least");
+                topics::create(&bootstrap, &at_least, SHARDS)?;
+                let role = Role::Engine { exactly_once: false };
+                report.add(self.row(AT_LEAST, &[self.task(role, &at_least)])?);
+                topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &at_least))?;
+            }
+            if self.wants(&[BASELINE]) {
+                let team = log("team");
+                topics::create_answers(&bootstrap, &team, SHARDS)?;
+                report.add(self.row(BASELINE, &[self.task(Role::Team, &team)])?);
+                topics::delete(&bootstrap, &[topics::answers(&team)])?;
+            }
+            if self.wants(&[ALL_IN]) {
+                let live = format!("{}-live-{}-{repeat}", self.name, self.per_record);
+                topics::create(&bootstrap, &live, SHARDS)?;
+                let engine = self.task(Role::Engine { exactly_once: true }, &live);
+                report.add(self.row(ALL_IN, &[engine, self.task(Role::Generate, &live)])?);
+                topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &live))?;
+                topics::delete(&bootstrap, &topics::input_topics(&bootstrap, &live))?;
+            }
         }
         topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &inputs))?;
         topics::delete(&bootstrap, &topics::input_topics(&bootstrap, &inputs))
+    }
+
+    /// Whether one of these rows is asked for.
+    fn wants(&self, names: &[&str]) -> bool {
+        self.only.is_empty() || names.iter().any(|name| self.only.iter().any(|part| name.contains(&**part)))
     }
 
     fn task(&self, role: Role, topics: &str) -> Task {

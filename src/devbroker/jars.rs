@@ -15,7 +15,8 @@ const POM: &str = include_str!("pom.xml");
 /// Oldest Java that Kafka 4 runs on.
 const JAVA_MAJOR: u32 = 17;
 
-/// Where jars are kept between runs: `$SLUICE_CACHE`; run by cargo, the project's `target`; else the user's cache.
+/// Where jars are kept between runs: `$SLUICE_CACHE`; run by cargo, the `target` of the workspace, whichever member it
+/// runs; else the user's cache.
 pub(super) fn cache_dir() -> PathBuf {
     if let Some(dir) = std::env::var_os("SLUICE_CACHE") {
         return dir.into();
@@ -23,8 +24,10 @@ pub(super) fn cache_dir() -> PathBuf {
     if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
         return target.into();
     }
-    if let Some(project) = std::env::var_os("CARGO_MANIFEST_DIR") {
-        return Path::new(&project).join("target");
+    if let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR") {
+        let package = Path::new(&package);
+        let workspace = package.ancestors().find(|folder| folder.join("Cargo.lock").exists());
+        return workspace.unwrap_or(package).join("target");
     }
     let user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let user = user.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
@@ -53,8 +56,10 @@ fn java_major(text: &str) -> Option<u32> {
 
 /// The directory with Kafka's jars, fetched if it is not there. Processes that need it at once wait for the first.
 pub(super) fn provide(cache: &Path) -> Result<PathBuf, DevBrokerError> {
+    // Maven takes a relative path to be relative to the pom, and would put the jars where nobody finds them.
+    let cache = std::path::absolute(cache).map_err(DevBrokerError::io(format!("find {}", cache.display())))?;
     let ready = cache.join(format!("kafka-{KAFKA_VERSION}"));
-    fs::create_dir_all(cache).map_err(DevBrokerError::io(format!("create {}", cache.display())))?;
+    fs::create_dir_all(&cache).map_err(DevBrokerError::io(format!("create {}", cache.display())))?;
     let lock_path = cache.join("kafka.lock");
     let lock = File::create(&lock_path).map_err(DevBrokerError::io(format!("create {}", lock_path.display())))?;
     lock.lock().map_err(DevBrokerError::io(format!("lock {}", lock_path.display())))?;

@@ -114,12 +114,16 @@ impl KafkaWriter {
         !left.is_zero()
     }
 
-    /// A client that is beyond repair says why in one place only, and that is what tells a fenced one.
     fn fault(&self, error: &KafkaError, what: &str) -> Fault {
+        self.beyond_repair(what, |what| fault(error, what))
+    }
+
+    /// A client that is beyond repair says why in one place only, and that is what tells a fenced one.
+    fn beyond_repair(&self, what: &str, otherwise: impl FnOnce(&str) -> Fault) -> Fault {
         let what = format!("{what}, shard {}", self.shard);
         match self.producer.client().fatal_error() {
             Some((code, text)) => Problem::new(code, &text).fault(&what),
-            None => fault(error, &what),
+            None => otherwise(&what),
         }
     }
 
@@ -220,13 +224,8 @@ impl LogWriter for KafkaWriter {
         self.await_acknowledgements(deadline)?;
         if self.delivery == Delivery::Transactional {
             let left = deadline.saturating_duration_since(Instant::now());
-            ffi::commit_transaction(&*self.producer, left).map_err(|problem| {
-                let what = format!("commit, shard {}", self.shard);
-                match self.producer.client().fatal_error() {
-                    Some((code, text)) => Problem::new(code, &text).fault(&what),
-                    None => problem.fault(&what),
-                }
-            })?;
+            ffi::commit_transaction(&*self.producer, left)
+                .map_err(|problem| self.beyond_repair("commit", |what| problem.fault(what)))?;
         }
         self.serve();
         self.learn();

@@ -178,8 +178,8 @@ fn walk_all(body: &[u8], input: Input, scratch: &mut Scratch) -> Result<bool, Po
     if commands.is_empty() { Err(Poison::NoCommands) } else { Ok(walk.merge) }
 }
 
-/// Writes the value anew and walks that. Protobuf merges a message that stands twice in one field; nothing can be borrowed from the
-/// halves, and only a strange client or a broken one produces them.
+/// Writes the value anew and walks that. Protobuf merges a message that stands twice in one field; nothing can be
+/// borrowed from the halves, and only a strange client or a broken one produces them.
 #[cold]
 fn write_merged(body: &[u8], input: Input, scratch: &mut Scratch) {
     const SAME: &str = "prost accepts what validate accepts";
