@@ -60,7 +60,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
             let record = validate(Some(&value), input, &mut scratch).expect("a well-formed record");
             let at = Moment { shard_time_ms: now, engine_time_ms: engine_time_ms(now) };
             for command in record.commands() {
-                live.foresee(&command);
+                live.fetch(&mut [live.foresee(&command)]);
                 log.push(encoded(&live.apply(&command, at)));
             }
         }

@@ -71,7 +71,7 @@ fn run(ledger: &mut Ledger, records: &[(Vec<u8>, Input)], now: i64, out: &mut Ve
     for (value, input) in records {
         let record = validate(Some(value), *input, scratch).expect("well-formed");
         for command in record.commands() {
-            ledger.foresee(&command);
+            ledger.fetch(&mut [ledger.foresee(&command)]);
             out.clear();
             encode::decision(out, &ledger.apply(&command, at), &source);
         }

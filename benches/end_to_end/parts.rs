@@ -12,7 +12,7 @@ use sluice::kafka::{Delivery, KafkaBroker};
 use sluice::lane::{Lane, LaneEvent, LaneSnapshot, clock};
 
 use crate::planted::Slow;
-use crate::task::{Figures, Role, Task};
+use crate::task::{Batches, Figures, Role, Task};
 use crate::usage::{Threads, own_cpu_seconds};
 use crate::{generate, team, topics};
 
@@ -68,6 +68,7 @@ impl Watch {
             ended: now_s(),
             busiest: Threads::of(std::process::id()).busiest_since(&self.threads),
             record_bytes: None,
+            batches: None,
         }
     }
 }
@@ -126,11 +127,25 @@ fn lanes_on<B: Broker>(task: &Task, broker: B, decided: fn(&LaneSnapshot) -> u64
             eprintln!("{event:?}");
         }
     }
+    let batches = batches(&lanes);
     lanes.iter().for_each(|lane| lane.begin_stop(STOP));
     for lane in lanes {
         lane.join(STOP);
     }
-    figures
+    Ok(Figures { batches, ..figures? })
+}
+
+/// Of all lanes; none before the first commit.
+fn batches(lanes: &[Lane]) -> Option<Batches> {
+    let (mut count, mut decisions, mut commit_ms) = (0, 0, 0);
+    for lane in lanes {
+        let snapshot = lane.status().snapshot(clock::steady_ms());
+        count += snapshot.batches;
+        decisions += snapshot.decisions.iter().map(|(_, _, count)| count).sum::<u64>();
+        commit_ms += snapshot.commit_ms;
+    }
+    let mean = |sum: u64| sum as f64 / count as f64;
+    (count > 0).then(|| Batches { decisions: mean(decisions), commit_ms: mean(commit_ms) })
 }
 
 /// Watches a count from its first to its last order.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::SHARDS;
 use crate::median::median;
-use crate::task::Figures;
+use crate::task::{Batches, Figures};
 use crate::usage::{Busiest, Busy};
 
 /// The rows.
@@ -57,6 +57,8 @@ pub(crate) struct Row {
     generator_us: Option<f64>,
     /// CPU of the broker, from before the part started to after it ended.
     broker_us: f64,
+    /// What the engine committed in one go.
+    batches: Option<Batches>,
     /// Share of the machine's CPU time that was used by anybody.
     utilisation: f64,
     /// What could not have gone faster: all CPUs, most of them used by this side; or a single thread.
@@ -94,6 +96,7 @@ impl Row {
             cpu_us: us(part.cpu_seconds),
             generator_us: generator.map(|generator| us(generator.cpu_seconds)),
             broker_us: us(measured.broker.cpu_seconds),
+            batches: part.batches,
             utilisation: measured.machine.share(),
             saturated: saturated(&sides.into_iter().flatten().collect::<Vec<_>>(), measured.machine.share()),
         }
@@ -145,8 +148,17 @@ impl Report {
     /// Prints the median of each row, and the ratios that the goals are stated in.
     pub(crate) fn print(&self) {
         println!(
-            "\n{:<24} {:>10} {:>12} {:>12} {:>11} {:>10} {:>12} {:>10}  saturated",
-            "", "per record", "record bytes", "orders/s", "its CPU us", "broker us", "generator us", "CPU in use"
+            "\n{:<24} {:>10} {:>12} {:>12} {:>11} {:>10} {:>12} {:>8} {:>10} {:>10}  saturated",
+            "",
+            "per record",
+            "record bytes",
+            "orders/s",
+            "its CPU us",
+            "broker us",
+            "generator us",
+            "a batch",
+            "commit ms",
+            "CPU in use"
         );
         for per_record in self.per_records() {
             let bytes = self.of(GENERATOR, per_record).first().and_then(|row| row.record_bytes).unwrap_or_default();
@@ -158,7 +170,7 @@ impl Report {
                 seen.push(row.name);
                 let row = middle(self.of(row.name, per_record));
                 println!(
-                    "{:<24} {:>10} {:>12.0} {:>12.0} {:>11.2} {:>10.2} {:>12} {:>9.0}%  {}",
+                    "{:<24} {:>10} {:>12.0} {:>12.0} {:>11.2} {:>10.2} {:>12} {:>8} {:>10} {:>9.0}%  {}",
                     row.name,
                     row.per_record,
                     bytes,
@@ -166,6 +178,8 @@ impl Report {
                     row.cpu_us,
                     row.broker_us,
                     row.generator_us.map_or_else(String::new, |us| format!("{us:.2}")),
+                    row.batches.map_or_else(String::new, |batches| format!("{:.0}", batches.decisions)),
+                    row.batches.map_or_else(String::new, |batches| format!("{:.1}", batches.commit_ms)),
                     row.utilisation * 100.0,
                     row.saturated
                 );

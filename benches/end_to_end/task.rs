@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use sluice::cli::memory::KEPT_MEMORY;
 
 use crate::usage::Busiest;
 
@@ -53,6 +54,17 @@ pub(crate) struct Figures {
     pub(crate) busiest: Busiest,
     /// Mean length of a record's value, by the generator.
     pub(crate) record_bytes: Option<f64>,
+    /// Of the engine.
+    pub(crate) batches: Option<Batches>,
+}
+
+/// What the engine committed in one go.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Batches {
+    /// Mean decisions in a batch.
+    pub(crate) decisions: f64,
+    /// Mean time that a commit took, ms.
+    pub(crate) commit_ms: f64,
 }
 
 /// A part that was started. Dropped, it is killed: nothing outlives a benchmark that failed.
@@ -65,6 +77,7 @@ impl Part {
     pub(crate) fn start(task: &Task) -> Result<Self> {
         let child = Command::new(std::env::current_exe()?)
             .args(["--child", &serde_json::to_string(task)?])
+            .env(KEPT_MEMORY.0, KEPT_MEMORY.1)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -19,7 +19,7 @@ use super::support::steady::{ROUND, Steady};
 /// Of copies, how many in a hundred are of the youngest hundredth, where ages are skewed: retries come soon.
 const RECENT_PERCENT: u32 = 90;
 /// Commands looked up ahead, as in the lane.
-const READ_AHEAD: usize = 8;
+const READ_AHEAD: usize = 32;
 
 pub(crate) fn measure(criterion: &mut Criterion, steady: &mut Steady) {
     let ids = steady.ids;
@@ -77,6 +77,7 @@ fn look_up(steady: &mut Steady, ids: &[String]) -> Duration {
         for (foresight, command) in foreseen.iter_mut().zip(commands) {
             *foresight = ledger.foresee(command);
         }
+        ledger.fetch(&mut foreseen[..commands.len()]);
         for (foresight, command) in foreseen.iter().zip(commands) {
             originals += usize::from(ledger.apply_foreseen(command, foresight, at).original.is_some());
         }

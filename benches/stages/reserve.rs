@@ -13,7 +13,7 @@ use super::support::orders::Popularity;
 use super::support::steady::{ROUND, Steady};
 
 /// Commands looked up ahead, as in the lane.
-const READ_AHEAD: usize = 8;
+const READ_AHEAD: usize = 32;
 /// Orders to a record; decoding is not measured.
 const PER_RECORD: usize = 100;
 
@@ -54,6 +54,7 @@ fn engine(steady: &mut Steady, records: &[Vec<u8>]) -> Duration {
             for (foresight, command) in foreseen.iter_mut().zip(commands) {
                 *foresight = ledger.foresee(command);
             }
+            ledger.fetch(&mut foreseen[..commands.len()]);
             for (foresight, command) in foreseen.iter().zip(commands) {
                 std::hint::black_box(ledger.apply_foreseen(command, foresight, at).outcome);
             }

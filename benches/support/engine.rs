@@ -11,7 +11,7 @@ use sluice::wire::proto::{self, Input};
 use super::orders::{HOLD_MS, stock};
 
 /// Records, or commands of one record, read ahead, as the lane does.
-const READ_AHEAD: usize = 8;
+const READ_AHEAD: usize = 32;
 
 /// The rules of a ledger that remembers for `window_ms`.
 pub(crate) fn rules(window_ms: u64) -> Rules {
@@ -104,15 +104,19 @@ impl Engine {
         let next = &mut next[usize::from(input == Input::Stock)];
         let at = Moment { shard_time_ms: now_ms, engine_time_ms: now_ms };
         let mut ahead = [const { None }; READ_AHEAD];
-        for ((slot, scratch), record) in ahead.iter_mut().zip(scratch).zip(records) {
+        let mut foresights = [Foresight::default(); READ_AHEAD];
+        for (((slot, foresight), scratch), record) in ahead.iter_mut().zip(&mut foresights).zip(scratch).zip(records) {
             for round in 0..*planted_rounds {
                 std::hint::black_box(xxhash_rust::xxh3::xxh3_64_with_seed(record, u64::from(round)));
             }
             let record = validate(Some(record), input, scratch).expect("the benchmark's records are sound");
-            let foresight = if record.count() == 1 { ledger.foresee(&record.command(0)) } else { Foresight::default() };
-            *slot = Some((record, foresight));
+            if record.count() == 1 {
+                *foresight = ledger.foresee(&record.command(0));
+            }
+            *slot = Some(record);
         }
-        for (record, foresight) in ahead.iter().flatten() {
+        ledger.fetch(&mut foresights[..records.len()]);
+        for (record, foresight) in ahead.iter().flatten().zip(&foresights) {
             let source = |index| Source { input, offset: *next, index, reply_partition: None };
             if record.count() == 1 {
                 link.push(&ledger.apply_foreseen(&record.command(0), foresight, at), &source(0));
@@ -156,10 +160,11 @@ impl Engine {
 fn many(ledger: &mut Ledger, link: &mut LinkDraft, at: Moment, record: &Validated<'_>, source: impl Fn(u32) -> Source) {
     for from in (0..record.count()).step_by(READ_AHEAD) {
         let some = from..record.count().min(from + READ_AHEAD as u32);
-        let mut ahead: [Foresight; READ_AHEAD] = Default::default();
+        let mut ahead = [Foresight::default(); READ_AHEAD];
         for (foresight, index) in ahead.iter_mut().zip(some.clone()) {
             *foresight = ledger.foresee(&record.command(index));
         }
+        ledger.fetch(&mut ahead[..some.len()]);
         for (foresight, index) in ahead.iter().zip(some) {
             link.push(&ledger.apply_foreseen(&record.command(index), foresight, at), &source(index));
         }

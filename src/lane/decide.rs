@@ -14,16 +14,16 @@ use crate::wire::command::Command;
 use crate::wire::decision::Source;
 use crate::wire::decode::{Poison, Scratch, Validated, validate};
 
-/// Commands, of one record or of as many, that are read ahead of the one being decided, so that what the ledger needs
-/// for them is on its way from memory by then. As many as there are misses that a core can have under way.
-const READ_AHEAD: usize = 8;
+/// Commands, of one record or of as many, that are read ahead of the first of them being decided, so that what the ledger
+/// needs for them is fetched from memory in one go. About as many as there are misses that a core can have under way;
+/// they fit into its nearest cache.
+const READ_AHEAD: usize = 32;
 
 /// A record read ahead. Most hold one command, which is then looked up ahead too; those of one that holds many are when
 /// their turn comes.
 struct Ahead<'a> {
     record: Record<'a>,
     commands: Result<Validated<'a>, Poison>,
-    foresight: Foresight,
 }
 
 /// The ledger of a shard at work, and the batch that it fills.
@@ -91,10 +91,19 @@ impl Decider {
     fn decide_some<R: Records>(&mut self, input: Input, records: &R, from: usize, to: usize) -> usize {
         let Decider { ledger, outbox, scratch, last } = self;
         let mut ahead: [Option<Ahead<'_>>; READ_AHEAD] = [const { None }; READ_AHEAD];
-        for ((slot, scratch), i) in ahead.iter_mut().zip(scratch).zip(from..to) {
-            *slot = Some(read(ledger, input, records.get(i), scratch));
+        let mut foresights = [Foresight::default(); READ_AHEAD];
+        for (((slot, foresight), scratch), i) in ahead.iter_mut().zip(&mut foresights).zip(scratch).zip(from..to) {
+            let record = records.get(i);
+            let commands = validate(record.value, input, scratch);
+            if let Ok(one) = &commands
+                && one.count() == 1
+            {
+                *foresight = ledger.foresee(&one.command(0));
+            }
+            *slot = Some(Ahead { record, commands });
         }
-        for (Ahead { record, commands, foresight }, i) in ahead.iter().flatten().zip(from..) {
+        ledger.fetch(&mut foresights[..to - from]);
+        for ((Ahead { record, commands }, foresight), i) in ahead.iter().flatten().zip(&foresights).zip(from..) {
             if outbox.is_full() {
                 return i - from;
             }
@@ -130,15 +139,6 @@ impl Decider {
     }
 }
 
-fn read<'a>(ledger: &Ledger, input: Input, record: Record<'a>, scratch: &'a mut Scratch) -> Ahead<'a> {
-    let commands = validate(record.value, input, scratch);
-    let foresight = match &commands {
-        Ok(one) if one.count() == 1 => ledger.foresee(&one.command(0)),
-        _ => Foresight::default(),
-    };
-    Ahead { record, commands, foresight }
-}
-
 fn apply_many(
     ledger: &mut Ledger,
     outbox: &mut Outbox,
@@ -148,11 +148,12 @@ fn apply_many(
     let indexes = 0..commands.count();
     for from in indexes.clone().step_by(READ_AHEAD) {
         // Commands are put together twice, which costs less than moving them about.
-        let mut ahead: [Foresight; READ_AHEAD] = Default::default();
+        let mut ahead = [Foresight::default(); READ_AHEAD];
         let some = from..indexes.end.min(from + READ_AHEAD as u32);
         for (foresight, index) in ahead.iter_mut().zip(some.clone()) {
             *foresight = ledger.foresee(&commands.command(index));
         }
+        ledger.fetch(&mut ahead[..some.len()]);
         for (foresight, index) in ahead.iter().zip(some) {
             apply(ledger, outbox, (input, record, index), &commands.command(index), foresight);
         }

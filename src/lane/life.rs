@@ -10,7 +10,8 @@ use super::merge::{Merge, Next};
 use super::pending::Pending;
 use super::place;
 use super::settings::{
-    ASK_AGAIN_AFTER_MS, ASK_ENDS_EVERY_MS, FETCH_RETRY_MS, LONGEST_WAIT, MAX_POLL_RECORDS, MAX_RUN_RECORDS,
+    ASK_AGAIN_AFTER_MS, ASK_ENDS_EVERY_MS, COMMITS_APART, FETCH_RETRY_MS, LONGEST_WAIT, MAX_POLL_RECORDS,
+    MAX_RUN_RECORDS,
 };
 use super::snapshot::Phase;
 use super::tick::{Situation, Ticker};
@@ -35,6 +36,8 @@ pub(super) struct Life<I: Inputs> {
     asked_ms: u64,
     /// When a batch was last handed over.
     handed_ms: u64,
+    /// How long its commit took; `None` while it is under way.
+    commit_ms: Option<u64>,
     /// No fetch before then: the last one failed.
     fetch_from_ms: u64,
     /// The inputs failed, and are to be opened anew: what failed once fails ever after.
@@ -70,6 +73,7 @@ impl<I: Inputs> Life<I> {
             pending: Default::default(),
             asked_ms: 0,
             handed_ms: 0,
+            commit_ms: Some(0),
             fetch_from_ms: 0,
             broken: false,
             catching_up: CatchUp::EndsUnknown,
@@ -309,6 +313,9 @@ impl<I: Inputs> Life<I> {
 
     /// Hands the open batch over if the commit half waits for one and the last was not just now.
     fn hand_over<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> bool {
+        if self.commit_ms.is_none() && common.exchange.wants_work() {
+            self.commit_ms = Some(now.steady_ms.saturating_sub(self.handed_ms));
+        }
         let due_ms = self.hand_over_due_ms(common);
         let outbox = self.decider.outbox();
         if outbox.is_empty() || !common.exchange.wants_work() || (now.steady_ms < due_ms && !outbox.is_full()) {
@@ -318,15 +325,15 @@ impl<I: Inputs> Life<I> {
         let full = self.decider.close_batch(self.number, empty);
         common.status.set_pressure(self.decider.pressure());
         common.exchange.hand_over(full);
-        self.handed_ms = now.steady_ms;
+        (self.handed_ms, self.commit_ms) = (now.steady_ms, None);
         true
     }
 
     /// When the open batch may be handed over though it is not full, ms.
     fn hand_over_due_ms<B: Broker<Inputs = I>>(&self, common: &Common<B>) -> u64 {
         let limits = &common.settings.batch;
-        let backlog_ms = if self.backlog { limits.backlog_interval_ms } else { 0 };
-        self.handed_ms + limits.min_interval_ms.max(backlog_ms)
+        let apart_ms = if self.backlog { u64::MAX } else { COMMITS_APART * self.commit_ms.unwrap_or(0) };
+        self.handed_ms + limits.min_interval_ms.max(apart_ms.min(limits.backlog_interval_ms))
     }
 
     fn note_caught_up<B: Broker<Inputs = I>>(&mut self, common: &Common<B>) {

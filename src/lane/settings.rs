@@ -15,6 +15,11 @@ pub const MAX_BATCH_DECISIONS: u32 = 100_000;
 /// orders would otherwise cost as much as a peak.
 pub const MIN_COMMIT_INTERVAL_MS: u64 = 2;
 
+/// A shard hands over no sooner than after so many times what its last commit took, [`BACKLOG_COMMIT_INTERVAL_MS`] at the
+/// most: it rests as long as it commits. Shards that commit one transaction after the other would take from the broker
+/// the CPU time that their commits wait for; the slower it gets, the more they leave it.
+pub const COMMITS_APART: u64 = 2;
+
 /// Shortest time between two hand-overs of a shard that has more to apply than it got to. Whoever is behind waits in the
 /// inputs, not for the commit; and a transaction costs a broker 1 to 2 ms of CPU whatever stands in it, which commits
 /// in a row of 6 ms take from the work that is left. Well below what a commit may take without being noticed.
@@ -35,7 +40,7 @@ pub const MAX_PENDING_RECORDS: usize = 20_000;
 pub const MAX_PENDING_BYTES: usize = 16 << 20;
 
 /// Every how many links one states the ledger's digest.
-pub const DIGEST_EVERY_LINKS: u64 = 16;
+pub const DIGEST_EVERY_LINKS: u64 = 4;
 
 /// How long an idle lane sleeps at the most. Wake-ups of a consumer's queue can be lost; this is what is lost then.
 pub const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -72,7 +77,7 @@ pub struct BatchLimits {
     pub max_decisions: u32,
     /// Shortest time between two hand-overs, ms; a full batch does not wait for it.
     pub min_interval_ms: u64,
-    /// The same while more is there to be applied, ms.
+    /// The same while more is there to be applied, and the longest that slow commits make of it, ms.
     pub backlog_interval_ms: u64,
 }
 

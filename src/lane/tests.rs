@@ -12,6 +12,7 @@ use super::{Lane, LaneEvent, Phase, clock};
 use crate::broker::memory::{Call, Cluster, Layout, MemoryBroker, Message, Site, Topic, Trouble};
 use crate::broker::{Broker, Position, TimestampKind};
 use crate::ledger::FingerprintKey;
+use crate::wire::limits::TARGET_LINK_BYTES;
 use crate::wire::link::{genesis, genesis_value};
 use crate::wire::proto::{
     Command, Commands, Link, LogRecord, OrderLine, Outcome, Place, Receive, Replies, StockCommand, StockCommands,
@@ -219,7 +220,8 @@ fn an_input_that_was_overwritten_after_it_was_decided_is_refused() {
 
 #[test]
 fn a_mass_expiry_is_cut_into_links_and_ends_every_hold_once() {
-    const HOLDS: u32 = 12_000;
+    // An expiry takes more than 30 bytes of a link.
+    const HOLDS: u32 = (TARGET_LINK_BYTES / 30).next_multiple_of(1_000) as u32;
     let cluster = cluster();
     cluster.publish(Topic::Stock, 0, receive(&cluster, u64::from(HOLDS))).unwrap();
     cluster.advance_ms(1);

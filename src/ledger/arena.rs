@@ -1,10 +1,13 @@
 //! Runs of small values in recycled memory: ids and lines of open orders come and go without the allocator.
 //!
-//! A run lives in a place of its size class, a power of two. Places stand in chunks that are never moved or freed, so
-//! growing copies nothing.
+//! A run lives in a place of its size class: a multiple of the smallest up to eight of them, from there on a power of
+//! two. Places stand in chunks that are never moved or freed, so growing copies nothing.
 
 /// Places in a chunk: large enough that chunks are rare, small enough that an idle shard stays small.
 const CHUNK_PLACES: usize = 1024;
+
+/// Classes that are one smallest size apart.
+const NEAR_CLASSES: usize = 8;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,7 +37,7 @@ impl<T: Copy> Arena<T> {
     /// An arena whose smallest class holds `smallest` values, a power of two, and the largest `largest` or more.
     /// `blank` fills what was never used.
     pub(super) fn new(smallest: usize, largest: usize, blank: T) -> Arena<T> {
-        let classes = (largest.div_ceil(smallest)).next_power_of_two().trailing_zeros() + 1;
+        let classes = class_of(largest.div_ceil(smallest)) + 1;
         Arena {
             classes: (0..classes).map(|_| Class { chunks: Vec::new(), free: Vec::new(), used: 0 }).collect(),
             smallest,
@@ -46,8 +49,8 @@ impl<T: Copy> Arena<T> {
     /// A run of `len` values, whatever they are, until [`Arena::free`].
     #[inline]
     pub(super) fn make(&mut self, len: usize) -> Run {
-        let class = (len.div_ceil(self.smallest)).next_power_of_two().trailing_zeros() as usize;
-        let size = self.smallest << class;
+        let class = class_of(len.div_ceil(self.smallest));
+        let size = self.smallest * units_of(class);
         let store = &mut self.classes[class];
         let place = store.free.pop().unwrap_or_else(|| {
             if store.used as usize == store.chunks.len() * CHUNK_PLACES {
@@ -63,7 +66,7 @@ impl<T: Copy> Arena<T> {
     /// The values of a run, to be changed.
     #[inline]
     pub(super) fn get_mut(&mut self, run: Run) -> &mut [T] {
-        let size = self.smallest << run.class;
+        let size = self.smallest * units_of(usize::from(run.class));
         let start = (run.place as usize % CHUNK_PLACES) * size;
         let chunk = &mut self.classes[run.class as usize].chunks[run.place as usize / CHUNK_PLACES];
         &mut chunk[start..start + run.len as usize]
@@ -72,7 +75,7 @@ impl<T: Copy> Arena<T> {
     /// The values of a run. After [`Arena::free`] they stand until the next [`Arena::make`].
     #[inline]
     pub(super) fn get(&self, run: Run) -> &[T] {
-        let size = self.smallest << run.class;
+        let size = self.smallest * units_of(usize::from(run.class));
         let start = (run.place as usize % CHUNK_PLACES) * size;
         let chunk = &self.classes[run.class as usize].chunks[run.place as usize / CHUNK_PLACES];
         &chunk[start..start + run.len as usize]
@@ -89,9 +92,34 @@ impl<T: Copy> Arena<T> {
     }
 }
 
+/// The class of a run of so many smallest sizes.
+#[inline]
+fn class_of(units: usize) -> usize {
+    match units {
+        0..=1 => 0,
+        2..=NEAR_CLASSES => units - 1,
+        _ => (units.next_power_of_two() / NEAR_CLASSES).trailing_zeros() as usize + NEAR_CLASSES - 1,
+    }
+}
+
+/// How many smallest sizes a place of a class has.
+#[inline]
+fn units_of(class: usize) -> usize {
+    if class < NEAR_CLASSES { class + 1 } else { NEAR_CLASSES << (class - NEAR_CLASSES + 1) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_fits_its_class_and_no_smaller_one() {
+        for units in 1..5_000 {
+            let class = class_of(units);
+            assert!(units <= units_of(class));
+            assert!(class == 0 || units > units_of(class - 1));
+        }
+    }
 
     fn keep<T: Copy>(arena: &mut Arena<T>, values: &[T]) -> Run {
         let run = arena.make(values.len());

@@ -20,6 +20,8 @@ const BUCKET_ENTRIES: usize = 12;
 const MAX_LOAD_PERCENT: usize = 85;
 /// By how much a part grows, in quarters: half as much again wastes less than doubling.
 const GROWTH_QUARTERS: usize = 6;
+/// Buckets whose entries are moved in one go when a part grows.
+const GROWN_BUCKETS: usize = 8;
 
 /// 12 tags, 2 unused bytes, and how many entries passed this bucket because it was full (u16); then the positions.
 #[derive(Clone, Copy, Debug, Default)]
@@ -124,11 +126,15 @@ impl Index {
         None
     }
 
-    /// Reads the bucket where a lookup begins, so that it is in the cache by then.
+    /// Reads the buckets where these lookups begin, so that they are in the cache by then. No read waits for another:
+    /// of a dozen, a core has all under way at once.
     #[inline]
-    pub(super) fn touch(&self, fingerprint: Fingerprint) {
-        let part = &self.parts[part_of(fingerprint)];
-        std::hint::black_box(part.buckets[part.home(fingerprint).0].passed);
+    pub(super) fn touch(&self, fingerprints: impl Iterator<Item = Fingerprint>) {
+        let passed = fingerprints.map(|fingerprint| {
+            let part = &self.parts[part_of(fingerprint)];
+            part.buckets[part.home(fingerprint).0].passed
+        });
+        std::hint::black_box(passed.fold(0, |all, passed| all | passed));
     }
 
     /// Adds an entry, which must not be there. `fingerprint_of` tells the fingerprint of any entry, for growing.
@@ -224,16 +230,25 @@ impl Subtable {
         std::mem::replace(&mut self.buckets, vec![Bucket::default(); buckets])
     }
 
+    /// Each entry's fingerprint stands somewhere else in memory, so those of a few buckets are read in one go, in which
+    /// no read waits for another, before the entries are placed.
     #[cold]
     fn grow(&mut self, fingerprint_of: impl Fn(u32) -> Fingerprint) {
         let buckets = (self.buckets.len() * GROWTH_QUARTERS).div_ceil(4);
         let old = self.set_buckets(buckets);
         self.entries = 0;
-        for bucket in &old {
-            for (tag, place) in bucket.tags.iter().zip(bucket.places) {
-                if *tag != FREE {
-                    self.place(fingerprint_of(place), place);
-                }
+        let mut places = Vec::with_capacity(GROWN_BUCKETS * BUCKET_ENTRIES);
+        let mut fingerprints = Vec::with_capacity(places.capacity());
+        for buckets in old.chunks(GROWN_BUCKETS) {
+            places.clear();
+            for bucket in buckets {
+                let used = bucket.tags.iter().zip(bucket.places).filter(|(tag, _)| **tag != FREE);
+                places.extend(used.map(|(_, place)| place));
+            }
+            fingerprints.clear();
+            fingerprints.extend(places.iter().map(|place| fingerprint_of(*place)));
+            for (fingerprint, place) in fingerprints.iter().zip(&places) {
+                self.place(*fingerprint, *place);
             }
         }
     }

@@ -21,6 +21,7 @@ mod holds;
 mod identity;
 mod index;
 mod known;
+mod names;
 mod order;
 mod orders;
 mod place;
@@ -65,23 +66,15 @@ const CLEARED_PER_ADVANCE: usize = 8;
 const FORESEEN_LINES: usize = 4;
 
 /// What a look ahead found out about a command: hints that save work, never a part of the decision.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Foresight {
     /// Of a Place's identity.
     fingerprint: Option<Fingerprint>,
-    /// Its pool, and where its first lines' stock stood, at this version of the rows.
-    pool: u32,
+    /// Hashes of its first lines' SKUs, of which there are so many.
+    skus: [u64; FORESEEN_LINES],
+    lines: usize,
+    /// Where these lines' stock stands, if anywhere: to be looked at before it is believed.
     rows: [u32; FORESEEN_LINES],
-    rows_version: u64,
-}
-
-/// A pool, or a line's stock, that was not found or not looked for.
-const NOT_FOUND: u32 = u32::MAX;
-
-impl Default for Foresight {
-    fn default() -> Foresight {
-        Foresight { fingerprint: None, pool: NOT_FOUND, rows: [NOT_FOUND; FORESEEN_LINES], rows_version: 0 }
-    }
 }
 
 /// Everything that one shard knows: stock, open orders, remembered identities.
@@ -131,7 +124,7 @@ impl Ledger {
         self.shard_time_ms = shard_time_ms;
         if self.records.advance(shard_time_ms) {
             let records = &self.records;
-            self.rows.forget(|generation| records.knows(generation));
+            self.rows.begin_generation(|generation| records.knows(generation));
         }
         self.records.clear_out(&mut self.index, CLEARED_PER_ADVANCE);
     }
@@ -170,9 +163,8 @@ impl Ledger {
         self.answer(command, &verdict)
     }
 
-    /// Hashes what [`Ledger::apply_foreseen`] will look up for `command`, and reads the memory that it will need first,
-    /// so that it is in the cache by then. For some commands of a batch, before the first of them is applied: the reads
-    /// overlap, where in `apply` each is waited for. Whatever is applied in between, the decision is the same.
+    /// Hashes what [`Ledger::apply_foreseen`] will look up for `command`. For some commands of a batch, before the first of
+    /// them is applied; [`Ledger::fetch`] follows. Whatever is applied in between, the decision is the same.
     #[inline]
     pub fn foresee(&self, command: &Command<'_>) -> Foresight {
         let mut foresight = Foresight::default();
@@ -180,17 +172,28 @@ impl Ledger {
         if id_fault(command.pool).or_else(|| id_fault(order_id)).is_some() {
             return foresight;
         }
-        let fingerprint = self.fingerprints.of(Identity::Order { pool: command.pool, order_id, attempt });
-        self.index.touch(fingerprint);
-        foresight.fingerprint = Some(fingerprint);
+        let identity = Identity::Order { pool: command.pool, order_id, attempt };
+        foresight.fingerprint = Some(self.fingerprints.of(identity));
         if let Some(pool) = self.rows.pool(command.pool) {
-            foresight.pool = pool;
-            foresight.rows_version = self.rows.version();
-            for (row, line) in foresight.rows.iter_mut().zip(lines) {
-                *row = self.rows.row(pool, line.sku).unwrap_or(NOT_FOUND);
+            foresight.lines = lines.len().min(FORESEEN_LINES);
+            for (hash, line) in foresight.skus.iter_mut().zip(lines) {
+                *hash = self.rows.hash(pool, line.sku);
             }
         }
         foresight
+    }
+
+    /// Reads the memory that deciding these commands begins with, so that it is in the cache by then. In `apply` each read
+    /// is waited for; here none waits for another, and a core has a dozen under way at once.
+    #[inline]
+    pub fn fetch(&self, ahead: &mut [Foresight]) {
+        self.index.touch(ahead.iter().filter_map(|foresight| foresight.fingerprint));
+        for foresight in ahead.iter_mut() {
+            for (row, hash) in foresight.rows.iter_mut().zip(&foresight.skus[..foresight.lines]) {
+                *row = self.rows.likely_row(*hash);
+            }
+        }
+        self.rows.touch(ahead.iter().flat_map(|foresight| &foresight.rows[..foresight.lines]));
     }
 
     /// "xxh3-128-sum": additive hash over all that the ledger knows, equal for equal knowledge, whatever the
@@ -254,7 +257,7 @@ impl Ledger {
         }
         // A pool that has rows was found to belong here when it got them.
         let ours = || partition_of(pool.as_bytes(), self.rules.partitions) == self.rules.shard;
-        let known = self.foreseen(foresight, foresight.pool).or_else(|| self.rows.pool(pool));
+        let known = self.rows.pool(pool);
         if known.is_none() && !ours() {
             return Verdict::of(Outcome::Misrouted);
         }
@@ -269,12 +272,6 @@ impl Ledger {
             Kind::Stock { id, issued_at_ms, change } => self.stock_command(pool, id, issued_at_ms, &change),
             Kind::Tick { .. } | Kind::Unknown => unreachable!("answered above"),
         }
-    }
-
-    /// A number found ahead, of a row or a pool, if it is still good.
-    #[inline(always)]
-    fn foreseen(&self, foresight: &Foresight, number: u32) -> Option<u32> {
-        (number != NOT_FOUND && foresight.rows_version == self.rows.version()).then_some(number)
     }
 
     /// A verdict, with what it echoes of the command and shows of the ledger.

@@ -11,8 +11,8 @@ use crate::wire::decision::{HeldLine, HeldLines, SkuNames};
 use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES};
 use crate::wire::proto::OrderState;
 
-/// The smallest place for lines and id of an order, in bytes: one line and a short id.
-const SMALLEST_KEPT_BYTES: usize = 16;
+/// The smallest place for lines and id of an order, in bytes: a line.
+const SMALLEST_KEPT_BYTES: usize = 8;
 
 /// Where an order's lines stand, and behind them its id: together, so that they share cache lines.
 #[derive(Clone, Copy, Debug)]

@@ -134,8 +134,11 @@ impl Ledger {
         }
         self.held.clear();
         for (i, line) in lines.iter().enumerate() {
-            let foreseen = foresight.rows.get(i).and_then(|row| self.foreseen(foresight, *row));
-            let row = pool.and_then(|pool| foreseen.or_else(|| self.rows.row(pool, line.sku)));
+            let likely = foresight.rows[..foresight.lines].get(i);
+            let row = pool.and_then(|pool| match likely {
+                Some(row) if self.rows.is(*row, pool, line.sku) => Some(*row),
+                _ => self.rows.row(pool, line.sku),
+            });
             match row {
                 Some(row) if self.rows.reserve(row, line.quantity) => {
                     self.held.push(HeldLine { row, quantity: line.quantity });

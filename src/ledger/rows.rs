@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::digest::Canonical;
+use super::names::{Name, Names};
 use super::rules::StockRow;
 use super::slab::Slab;
 use super::table::Table;
@@ -52,19 +53,29 @@ impl Figures {
     }
 }
 
+/// What an order reads and changes of a row: a cache line, because stock is looked up in no order.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Row {
     figures: Figures,
     pool: u32,
+    /// Changed since the digest was settled, which was in the present generation.
+    dirty: bool,
+    used: bool,
+    sku: Name,
+}
+
+const _: () = assert!(size_of::<Row>() == 64);
+
+/// The rest of it.
+#[derive(Debug)]
+struct Past {
     /// Generation of the last change.
     changed: i64,
     /// Generation in whose list of empty rows it stands.
     listed: i64,
     /// What it adds to the digest as settled last; 0 for a slot that is free.
     digest: u128,
-    dirty: bool,
-    used: bool,
-    sku: Box<str>,
 }
 
 #[derive(Debug)]
@@ -83,13 +94,14 @@ pub(super) struct Rows {
     /// The pool asked for last, if it is still there: most records are of one pool, and ask for it several times.
     last_pool: Cell<Option<u32>>,
     rows: Slab<Row>,
+    /// Of each row, in the same slots.
+    past: Slab<Past>,
+    names: Names,
     index: Table,
     /// For each generation, oldest first: rows that were empty after a change in it.
     empty: VecDeque<(i64, Vec<u32>)>,
     /// Emptied lists, for their capacity.
     spare: Vec<Vec<u32>>,
-    /// Changes whenever a row or a pool is dropped: until then, a number that was found stays that of its SKU or pool.
-    version: u64,
     /// Rows whose contribution to the digest is not up to date.
     dirty: Vec<u32>,
     digest: u128,
@@ -105,10 +117,11 @@ impl Rows {
             pool_index: HashTable::new(),
             last_pool: Cell::new(None),
             rows: Slab::new(),
+            past: Slab::new(),
+            names: Names::default(),
             index: Table::new(),
             empty: VecDeque::new(),
             spare: Vec::new(),
-            version: 0,
             dirty: Vec::new(),
             digest: 0,
             canonical: Canonical::default(),
@@ -120,7 +133,8 @@ impl Rows {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.pools.bytes() + self.rows.bytes() + self.index.bytes() + self.dirty.capacity() * size_of::<u32>()
+        let lists = self.dirty.capacity() * size_of::<u32>();
+        self.pools.bytes() + self.rows.bytes() + self.past.bytes() + self.index.bytes() + lists
     }
 
     /// The pool's number, if it has rows or is halted.
@@ -154,16 +168,34 @@ impl Rows {
     /// The row of a SKU in a pool.
     #[inline]
     pub(super) fn row(&self, pool: u32, sku: Text<'_>) -> Option<u32> {
-        self.index.find(self.hash(pool, sku.as_bytes()), |row| {
-            let it = &self.rows[row];
-            it.pool == pool && Text::from(&*it.sku) == sku
-        })
+        self.index.find(self.hash(pool, sku), |row| self.is(row, pool, sku))
     }
 
-    /// Which numbers of rows and pools are good: those found at one version are, as long as it is this.
+    /// The hash by which a SKU is looked up in a pool.
     #[inline]
-    pub(super) fn version(&self) -> u64 {
-        self.version
+    pub(super) fn hash(&self, pool: u32, sku: Text<'_>) -> u64 {
+        /// Any odd constant that spreads small numbers over 64 bits.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        xxh3_64_with_seed(sku.as_bytes(), self.seed ^ u64::from(pool).wrapping_mul(SPREAD))
+    }
+
+    /// The row that this hash stands for, or 0, or another one: [`Rows::is`] tells.
+    #[inline]
+    pub(super) fn likely_row(&self, hash: u64) -> u32 {
+        self.index.find(hash, |_| true).unwrap_or(0)
+    }
+
+    /// Whether a row that was found before is that of this SKU now.
+    #[inline]
+    pub(super) fn is(&self, row: u32, pool: u32, sku: Text<'_>) -> bool {
+        self.rows.get(row).is_some_and(|it| it.used && it.pool == pool && self.names.text(&it.sku) == sku)
+    }
+
+    /// Reads rows, so that they are in the cache when they are looked at.
+    #[inline]
+    pub(super) fn touch<'a>(&self, rows: impl Iterator<Item = &'a u32>) {
+        let used = rows.map(|row| self.rows.get(*row).is_some_and(|it| it.used));
+        std::hint::black_box(used.fold(false, |all, used| all | used));
     }
 
     #[inline]
@@ -193,26 +225,27 @@ impl Rows {
     pub(super) fn change(&mut self, row: u32, generation: i64, change: impl FnOnce(&mut Figures)) {
         change(&mut self.rows[row].figures);
         self.note(row, generation);
-        let it = &mut self.rows[row];
-        if it.figures == Figures::default() && it.listed != generation {
-            it.listed = generation;
+        if self.rows[row].figures == Figures::default() {
             self.list_empty(row, generation);
         }
     }
 
-    /// A row that is not empty was changed in `generation`, the present one.
+    /// A row was changed in `generation`, the present one. [`Rows::begin_generation`] must have been told of it.
     #[inline]
     pub(super) fn note(&mut self, row: u32, generation: i64) {
         let it = &mut self.rows[row];
-        it.changed = generation;
         if !it.dirty {
             it.dirty = true;
             self.dirty.push(row);
+            self.past[row].changed = generation;
         }
     }
 
     #[cold]
     fn list_empty(&mut self, row: u32, generation: i64) {
+        if std::mem::replace(&mut self.past[row].listed, generation) == generation {
+            return;
+        }
         if self.empty.back().is_none_or(|(newest, _)| *newest != generation) {
             self.empty.push_back((generation, self.spare.pop().unwrap_or_default()));
         }
@@ -225,19 +258,14 @@ impl Rows {
         if let Some(row) = self.row(pool, sku) {
             return row;
         }
-        let hash = self.hash(pool, sku.as_bytes());
+        let hash = self.hash(pool, sku);
         // A slot that is used again keeps its place in the list of dirty ones, and what it is to be settled against.
-        let (dirty, digest) = self.rows.next().map_or((false, 0), |last| (last.dirty, last.digest));
-        let row = self.rows.put(Row {
-            figures: Figures::default(),
-            pool,
-            changed: generation,
-            listed: i64::MIN,
-            digest,
-            dirty,
-            used: true,
-            sku: sku.as_str().into(),
-        });
+        let dirty = self.rows.next().is_some_and(|last| last.dirty);
+        let digest = self.past.next().map_or(0, |last| last.digest);
+        let sku = self.names.keep(sku);
+        let row = self.rows.put(Row { figures: Figures::default(), pool, dirty, used: true, sku });
+        let past = self.past.put(Past { changed: generation, listed: i64::MIN, digest });
+        debug_assert_eq!(row, past, "both come and go together");
         self.index.insert(hash, row);
         self.pools[pool].rows += 1;
         row
@@ -258,8 +286,10 @@ impl Rows {
         }
     }
 
-    /// Drops the empty rows that are no longer known by `knows`, which tells it of a generation.
-    pub(super) fn forget(&mut self, knows: impl Fn(i64) -> bool) {
+    /// A generation begins: settles what was changed in those before, and drops the empty rows that are no longer known
+    /// by `knows`, which tells it of a generation.
+    pub(super) fn begin_generation(&mut self, knows: impl Fn(i64) -> bool) {
+        self.digest();
         while let Some((generation, _)) = self.empty.front() {
             if knows(*generation) {
                 return;
@@ -267,7 +297,7 @@ impl Rows {
             let (generation, mut list) = self.empty.pop_front().expect("it was just looked at");
             for row in list.drain(..) {
                 let it = &self.rows[row];
-                if it.used && it.changed == generation && it.figures == Figures::default() {
+                if it.used && self.past[row].changed == generation && it.figures == Figures::default() {
                     self.drop_row(row);
                 }
             }
@@ -278,17 +308,17 @@ impl Rows {
     /// The sum over all rows and halted pools.
     pub(super) fn digest(&mut self) -> u128 {
         while let Some(row) = self.dirty.pop() {
-            let it = &mut self.rows[row];
+            let (it, past) = (&mut self.rows[row], &mut self.past[row]);
             it.dirty = false;
-            self.digest = self.digest.wrapping_sub(it.digest);
-            it.digest = 0;
+            self.digest = self.digest.wrapping_sub(past.digest);
+            past.digest = 0;
             if it.used {
-                let figures = &it.figures;
-                self.canonical.begin(1).str(self.pools[it.pool].name.as_bytes()).str(it.sku.as_bytes());
+                let (figures, sku) = (&it.figures, self.names.text(&it.sku));
+                self.canonical.begin(1).str(self.pools[it.pool].name.as_bytes()).str(sku.as_bytes());
                 self.canonical.i64(figures.on_hand).i64(figures.reserved).i64(figures.committed);
-                self.canonical.i64(figures.safety_stock).u8(figures.halted.into()).i64(it.changed);
-                it.digest = self.canonical.hash();
-                self.digest = self.digest.wrapping_add(it.digest);
+                self.canonical.i64(figures.safety_stock).u8(figures.halted.into()).i64(past.changed);
+                past.digest = self.canonical.hash();
+                self.digest = self.digest.wrapping_add(past.digest);
             }
         }
         self.digest
@@ -307,20 +337,13 @@ impl Rows {
     fn view_of<'a>(&'a self, row: &'a Row) -> StockRow<'a> {
         StockRow {
             pool: &self.pools[row.pool].name,
-            sku: &row.sku,
+            sku: self.names.text(&row.sku).as_str(),
             on_hand: row.figures.on_hand,
             reserved: row.figures.reserved as u64,
             committed: row.figures.committed as u64,
             safety_stock: row.figures.safety_stock as u64,
             halted: row.figures.halted,
         }
-    }
-
-    #[inline]
-    fn hash(&self, pool: u32, sku: &[u8]) -> u64 {
-        /// Any odd constant that spreads small numbers over 64 bits.
-        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        xxh3_64_with_seed(sku, self.seed ^ u64::from(pool).wrapping_mul(SPREAD))
     }
 
     fn make_pool(&mut self, name: Text<'_>) -> u32 {
@@ -335,16 +358,17 @@ impl Rows {
     }
 
     fn drop_row(&mut self, row: u32) {
-        self.version += 1;
         let it = &mut self.rows[row];
         it.used = false;
-        let (pool, sku) = (it.pool, std::mem::take(&mut it.sku));
+        let (pool, sku) = (it.pool, it.sku);
         if !std::mem::replace(&mut it.dirty, true) {
             self.dirty.push(row);
         }
-        let removed = self.index.remove(self.hash(pool, sku.as_bytes()), row);
+        let removed = self.index.remove(self.hash(pool, self.names.text(&sku)), row);
         assert!(removed, "a row in use is in the table");
+        self.names.forget(sku);
         self.rows.free(row);
+        self.past.free(row);
         self.pools[pool].rows -= 1;
         self.drop_pool_if_idle(pool);
     }
@@ -355,7 +379,6 @@ impl Rows {
         }
         let hash = xxh3_64_with_seed(self.pools[pool].name.as_bytes(), self.seed);
         self.last_pool.set(None);
-        self.version += 1;
         if let Ok(entry) = self.pool_index.find_entry(hash, |other| *other == pool) {
             entry.remove();
             self.pools.free(pool);
@@ -365,6 +388,6 @@ impl Rows {
 
 impl SkuNames for Rows {
     fn sku(&self, row: u32) -> Text<'_> {
-        (&*self.rows[row].sku).into()
+        self.names.text(&self.rows[row].sku)
     }
 }

@@ -38,6 +38,12 @@ impl<T> Slab<T> {
         self.free.last().map(|slot| &self[*slot])
     }
 
+    /// A slot's value, if there ever was one.
+    #[inline]
+    pub(super) fn get(&self, slot: u32) -> Option<&T> {
+        self.chunks.get(slot as usize / CHUNK_SLOTS)?.get(slot as usize % CHUNK_SLOTS)
+    }
+
     /// Gives a slot back.
     pub(super) fn free(&mut self, slot: u32) {
         self.free.push(slot);
@@ -61,12 +67,15 @@ impl<T> Slab<T> {
 
 impl<T> Index<u32> for Slab<T> {
     type Output = T;
+
+    #[inline]
     fn index(&self, slot: u32) -> &T {
         &self.chunks[slot as usize / CHUNK_SLOTS][slot as usize % CHUNK_SLOTS]
     }
 }
 
 impl<T> IndexMut<u32> for Slab<T> {
+    #[inline]
     fn index_mut(&mut self, slot: u32) -> &mut T {
         &mut self.chunks[slot as usize / CHUNK_SLOTS][slot as usize % CHUNK_SLOTS]
     }

@@ -31,9 +31,11 @@ pub const MAX_COMMANDS: usize = 1_000;
 /// Key and headers of an input record, and what Kafka puts around a record that is alone in its batch, in bytes.
 pub const RECORD_OVERHEAD_BYTES: usize = 64 << 10;
 
-/// Where a link is cut: the first record that takes it to this many bytes is its last. Large enough that the cost of a
-/// record at the broker is spread over thousands of orders, small enough to stay below a broker's default for a message.
-pub const TARGET_LINK_BYTES: usize = 384 << 10;
+/// Where a link is cut: the first record that takes it to this many bytes is its last. So large that a batch is a few
+/// records: a broker handles one request of a connection after the other, and librdkafka waits for the acknowledgement of
+/// five records by polling without a pause. Below two MiB with what stands around it in a request, because a broker's
+/// JVM takes whole regions of one or more MiB for each.
+pub const TARGET_LINK_BYTES: usize = (2 << 20) - RECORD_OVERHEAD_BYTES;
 
 /// Longest `Decision` message: a SHIPPED order of [`MAX_LINES`] lines whose every string has [`MAX_ID_BYTES`].
 pub const MAX_DECISION_BYTES: usize = 4 * TEXT_FIELD_BYTES // pool, order_id, id, and the SKU of the stock level

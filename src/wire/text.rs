@@ -21,7 +21,7 @@ impl<'a> Text<'a> {
 
     /// The text in bytes that [`Text::new`] accepted before.
     #[inline]
-    pub(super) fn seen(bytes: &'a [u8]) -> Text<'a> {
+    pub(crate) fn seen(bytes: &'a [u8]) -> Text<'a> {
         debug_assert!(std::str::from_utf8(bytes).is_ok(), "checked before");
         Text(bytes)
     }
