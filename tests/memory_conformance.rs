@@ -9,7 +9,7 @@ use sluice::broker::{Header, Input, Output, TimestampKind};
 #[macro_use]
 mod conformance;
 
-use conformance::elections::Elections;
+use conformance::elections::{Elections, Replicas};
 use conformance::{Plain, Upstream, Watched, World};
 
 struct MemoryWorld {
@@ -119,21 +119,49 @@ impl Upstream for MemoryUpstream {
     }
 }
 
-/// Its partition of `orders` loses records when it is told to.
+/// Its inputs lose their leader when they are told to, and that of `orders` loses records.
 struct MemoryElections {
     world: MemoryWorld,
+    replicas: Replicas,
     lost_from: i64,
+}
+
+impl MemoryElections {
+    fn set_leaders(&self, are_there: bool) {
+        for topic in [Topic::Orders, Topic::Stock] {
+            self.world.cluster.set_leader(topic, 0, are_there).expect("nothing is wrong");
+        }
+    }
 }
 
 impl Elections for MemoryElections {
     type World = MemoryWorld;
 
-    fn fresh() -> Self {
-        Self { world: MemoryWorld::fresh(1), lost_from: 0 }
+    const ANSWERED_WITHIN: Duration = MemoryWorld::PATIENCE;
+
+    fn fresh(replicas: Replicas) -> Self {
+        Self { world: MemoryWorld::fresh(1), replicas, lost_from: 0 }
     }
 
     fn world(&self) -> &MemoryWorld {
         &self.world
+    }
+
+    fn take_leader_away(&mut self) {
+        self.set_leaders(false);
+    }
+
+    fn await_absence(&mut self) {
+        if self.replicas == Replicas::Followed {
+            for topic in [Topic::Orders, Topic::Stock] {
+                self.world.cluster.elect(topic, 0).expect("nothing is wrong");
+            }
+            self.set_leaders(true);
+        }
+    }
+
+    fn bring_leader_back(&mut self) {
+        self.set_leaders(true);
     }
 
     fn publish_to_leader_alone(&mut self, records: &[Plain]) {

@@ -1,7 +1,7 @@
 //! The client for Ticks and questions, shared by all shards of a node. A shard's consumer cannot ask for itself: the
 //! broker answers one request of a connection after the other, and a fetch is held open.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::Client;
@@ -16,17 +16,23 @@ use super::graveyard::Buried;
 use super::settings::Settings;
 use crate::broker::Fault;
 
+/// Pause between two looks of all shards for the leaders: a question that failed is soon asked anew, and brokers that
+/// have just lost one of theirs are not flooded.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
 /// See the module.
 #[derive(Clone)]
 pub(super) struct Control {
     producer: Arc<Buried<BaseProducer<Context>>>,
+    /// When a shard last looked for leaders.
+    looked: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Control {
     pub(super) fn new(settings: &Settings) -> Result<Self, Fault> {
         let producer = clients::control(settings).create_with_context(Context::default());
         let producer = producer.map_err(|error| fault(&error, "make the client for ticks and questions"))?;
-        Ok(Self { producer: Arc::new(Buried::new(producer)) })
+        Ok(Self { producer: Arc::new(Buried::new(producer)), looked: Arc::default() })
     }
 
     /// Handle for queues.
@@ -44,6 +50,16 @@ impl Control {
     /// Handles what waits in the client's own queue, so that it does not grow.
     pub(super) fn serve(&self) {
         self.producer.poll(Duration::ZERO);
+    }
+
+    /// Whether it is time to look for leaders again; whoever is told so does.
+    pub(super) fn claim_look(&self, now: Instant) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = looked.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_PAUSE);
+        if is_time {
+            *looked = Some(now);
+        }
+        is_time
     }
 
     /// The client, for questions that wait.
@@ -85,7 +101,7 @@ pub(super) fn describe_topics(
     timeout: Duration,
 ) -> Result<Vec<Result<TopicFound, Problem>>, Problem> {
     let queue = Queue::new(Arc::clone(owner));
-    queue.ask_topics(topics, timeout)?;
+    queue.ask_topics(topics, None, timeout)?;
     match queue.await_answer(timeout) {
         Some(Answer::Topics(found)) => found,
         _ => Err(no_answer()),

@@ -1,26 +1,122 @@
-//! Partitions whose next leader lacks what the last one had.
+//! Partitions whose leader dies, is away for a while, or is followed by one that lacks what it had.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use sluice::broker::{Broker, Fault, Input, Inputs, Position, Records};
+use sluice::broker::{Broker, End, Ends, Fault, Input, Inputs, Position, Records};
 
+use super::ends::ask;
 use super::{Plain, World, collect, eventually, numbered, poll_once, texts};
 
-/// A world of several brokers, one of which leads `orders`, which another follows. It has one shard, and lets replicas
-/// lead that lack records.
+/// Who holds the inputs beside their leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replicas {
+    /// Nobody.
+    LeaderAlone,
+    /// Another broker, which follows it.
+    Followed,
+}
+
+/// A world of several brokers, one of which leads the partitions of `orders` and `stock`. It has one shard, and lets
+/// replicas lead that lack records.
 pub(crate) trait Elections {
     type World: World;
 
-    fn fresh() -> Self;
+    /// How long the ends may go unanswered once there is somebody to ask: not what it takes, but what a shard that waits
+    /// for them can bear.
+    const ANSWERED_WITHIN: Duration;
+
+    fn fresh(replicas: Replicas) -> Self;
     fn world(&self) -> &Self::World;
+    /// The leader dies.
+    fn take_leader_away(&mut self);
+    /// Waits until the other brokers have noticed that, and the follower leads if there is one.
+    fn await_absence(&mut self);
+    /// It comes back with all that it had and leads, which brokers tell on return.
+    fn bring_leader_back(&mut self);
     /// Appends records to `orders` of which the follower hears nothing.
     fn publish_to_leader_alone(&mut self, records: &[Plain]);
     /// The leader dies, and the follower takes over without what it has not heard of.
     fn elect_uncleanly(&mut self);
 }
 
+/// The ticket of every question here: a lane hands the same one in again when its answer is overdue.
+const TICKET: u64 = 1;
+
+/// Looks at what has come before a question that is not answered is asked once more.
+const LOOKS: u32 = 20;
+
+/// Asks and looks until there is an answer, as a lane does, while `change` happens. The answer and when it came, and when
+/// the change was over.
+fn ask_during<E: Elections>(inputs: &mut impl Inputs, change: impl FnOnce()) -> (Ends, Instant, Instant) {
+    thread::scope(|scope| {
+        let lane = scope.spawn(|| {
+            let ends = eventually::<E::World, _>("an answer about the ends", || {
+                inputs.ask_ends(TICKET);
+                (0..LOOKS).find_map(|_| {
+                    inputs.wait(Duration::from_millis(50));
+                    inputs.ends()
+                })
+            });
+            (ends, Instant::now())
+        });
+        change();
+        let over = Instant::now();
+        let (ends, answered) = lane.join().expect("it is answered");
+        (ends, answered, over)
+    })
+}
+
+/// Inputs that know their leaders, and the ends that these tell.
+fn inputs_that_have_asked<E: Elections>(elections: &E) -> (<<E::World as World>::Broker as Broker>::Inputs, Ends) {
+    elections.world().publish(Input::Orders, 0, &numbered("", 3));
+    elections.world().publish(Input::Stock, 0, &numbered("", 2));
+    let broker = elections.world().broker();
+    let mut inputs = broker.inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
+    let settled = |end| End { stable: end, high: end };
+    let ends = Ends { ticket: TICKET, orders: settled(3), stock: settled(2) };
+    assert_eq!(ask::<E::World>(&mut inputs, TICKET), ends);
+    (inputs, ends)
+}
+
+fn is_answered_after_an_absence<E: Elections>(is_missed: bool) {
+    let mut elections = E::fresh(Replicas::LeaderAlone);
+    let (mut inputs, expected) = inputs_that_have_asked(&elections);
+    elections.take_leader_away();
+    let mut returns = Instant::now();
+    let (ends, answered, is_back) = ask_during::<E>(&mut inputs, || {
+        if is_missed {
+            elections.await_absence();
+        }
+        returns = Instant::now();
+        elections.bring_leader_back();
+    });
+    assert!(answered >= returns, "ends that nobody could know");
+    assert_eq!(ends, expected);
+    let waited = answered.saturating_duration_since(is_back);
+    assert!(waited <= E::ANSWERED_WITHIN, "{waited:?} after the leader came back");
+}
+
+pub(crate) fn ends_are_answered_again_once_a_lone_leader_is_back<E: Elections>() {
+    is_answered_after_an_absence::<E>(true);
+}
+
+pub(crate) fn ends_are_answered_again_once_a_lone_leader_is_back_that_nobody_missed<E: Elections>() {
+    is_answered_after_an_absence::<E>(false);
+}
+
+pub(crate) fn ends_are_answered_by_whoever_leads_next<E: Elections>() {
+    let mut elections = E::fresh(Replicas::Followed);
+    let (mut inputs, expected) = inputs_that_have_asked(&elections);
+    elections.take_leader_away();
+    let (ends, answered, is_elected) = ask_during::<E>(&mut inputs, || elections.await_absence());
+    assert_eq!(ends, expected);
+    let waited = answered.saturating_duration_since(is_elected);
+    assert!(waited <= E::ANSWERED_WITHIN, "{waited:?} after another broker led");
+}
+
 pub(crate) fn what_was_read_and_is_overwritten_since_is_missed<E: Elections>() {
-    let mut elections = E::fresh();
+    let mut elections = E::fresh(Replicas::Followed);
     elections.world().publish(Input::Orders, 0, &numbered("kept", 5));
     elections.publish_to_leader_alone(&numbered("lost", 3));
     let broker = elections.world().broker();

@@ -9,7 +9,7 @@ use sluice::wire::proto::{StockCommands, stock_command};
 use super::{Upstream, World, collect, eventually, numbered, read_up_to};
 
 /// Asks under this ticket until that is answered. It is asked once: an answer that needs asking again is a failure.
-fn ask<W: World>(inputs: &mut impl Inputs, ticket: u64) -> Ends {
+pub(crate) fn ask<W: World>(inputs: &mut impl Inputs, ticket: u64) -> Ends {
     inputs.ask_ends(ticket);
     await_answer::<W>(inputs, ticket)
 }

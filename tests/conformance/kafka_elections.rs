@@ -1,40 +1,70 @@
 //! Three brokers of a real Apache Kafka, of which the first only keeps the cluster alive.
 
+use std::time::Duration;
+
 use sluice::broker::Input;
 use sluice::devbroker::{Cluster, Options};
 
-use crate::conformance::elections::Elections;
-use crate::conformance::{Plain, World};
+use crate::conformance::elections::{Elections, Replicas};
+use crate::conformance::{Plain, Watched, World};
 use crate::kafka::{self, Shared};
 use crate::kafka_world::KafkaWorld;
 
-/// Leads `orders`.
+/// Leads the inputs.
 const LEADER: usize = 1;
 
-/// Follows `orders`.
+/// Follows it, if anybody does.
 const FOLLOWER: usize = 2;
 
 pub(crate) struct KafkaElections {
     world: KafkaWorld,
     cluster: Cluster,
+    replicas: Replicas,
     /// Other tests wait: four brokers at work would be too many for two cores.
     _alone: Shared,
+}
+
+impl KafkaElections {
+    /// Waits until both inputs are led by this broker.
+    fn await_leader(&self, leader: Option<usize>) {
+        let leader = leader.map_or(-1, |broker| broker as i32);
+        for topic in [Watched::Orders, Watched::Stock] {
+            self.world.await_leader(topic, leader);
+        }
+    }
 }
 
 impl Elections for KafkaElections {
     type World = KafkaWorld;
 
-    fn fresh() -> Self {
+    /// A question to the leader that died is given up after 3 s; the rest is for a machine that is busy.
+    const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+    fn fresh(replicas: Replicas) -> Self {
         let alone = kafka::lock();
         let options = Options { brokers: 3, heap_mib: 384, ..Options::default() };
         let cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
         let [leader, follower] = [LEADER, FOLLOWER].map(|broker| broker as i32);
-        let world = KafkaWorld::fresh_at(&cluster.bootstrap(), 1, [&[leader, follower], &[leader]]);
-        Self { world, cluster, _alone: alone }
+        let held_by: &[i32] = if replicas == Replicas::Followed { &[leader, follower] } else { &[leader] };
+        let world = KafkaWorld::fresh_at(&cluster.bootstrap(), 1, [held_by; 2]);
+        Self { world, cluster, replicas, _alone: alone }
     }
 
     fn world(&self) -> &KafkaWorld {
         &self.world
+    }
+
+    fn take_leader_away(&mut self) {
+        self.cluster.kill(LEADER).expect("it is killed");
+    }
+
+    fn await_absence(&mut self) {
+        self.await_leader((self.replicas == Replicas::Followed).then_some(FOLLOWER));
+    }
+
+    fn bring_leader_back(&mut self) {
+        self.cluster.restart(LEADER).expect("it starts again");
+        self.await_leader(Some(LEADER));
     }
 
     fn publish_to_leader_alone(&mut self, records: &[Plain]) {

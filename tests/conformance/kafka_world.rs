@@ -115,6 +115,19 @@ impl KafkaWorld {
         });
     }
 
+    /// Waits until the cluster knows that this broker leads the first partition of a topic; -1 is nobody.
+    pub(crate) fn await_leader(&self, topic: Watched, leader: i32) {
+        let name = self.name(topic);
+        eventually::<Self, _>(&format!("leader {leader} of {name}"), || {
+            let metadata = self.admin.inner().fetch_metadata(Some(name), REQUEST_TIMEOUT).ok()?;
+            let found = metadata.topics().first()?.partitions().first()?.leader();
+            if found != leader {
+                std::thread::sleep(LOOK);
+            }
+            (found == leader).then_some(())
+        });
+    }
+
     /// Fresh topics on any cluster. `replicas` are the brokers that hold each partition of `orders` and of `stock`, the
     /// first of which leads; whichever the cluster likes if none are named.
     pub(crate) fn fresh_at(bootstrap: &str, shards: u32, [orders, stock]: [&[i32]; 2]) -> Self {

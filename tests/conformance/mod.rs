@@ -1,8 +1,9 @@
 //! What the engine relies on at a broker, as one suite of cases that every implementation of the seam must pass: the
 //! real one, so that the promises are true, and the one in memory, so that what is simulated on it can be believed.
 //!
-//! A test binary brings a [`World`] and writes `conformance_suite!(ItsWorld, ItsElections);`. No case depends on how long something
-//! takes: what may take time is looked at again until [`World::PATIENCE`] is over.
+//! A test binary brings a [`World`] and writes `conformance_suite!(ItsWorld, ItsElections);`. No case depends on how long
+//! something takes, unless that is what is promised: what may take time is looked at again until [`World::PATIENCE`] is
+//! over.
 
 use std::time::{Duration, Instant};
 
@@ -258,6 +259,9 @@ macro_rules! conformance_cases {
 macro_rules! conformance_suite {
     ($world:ty, $elections:ty) => {
         conformance_cases!($elections, elections:
+            ends_are_answered_again_once_a_lone_leader_is_back
+            ends_are_answered_again_once_a_lone_leader_is_back_that_nobody_missed
+            ends_are_answered_by_whoever_leads_next
             what_was_read_and_is_overwritten_since_is_missed
         );
         conformance_cases!($world, inputs:

@@ -37,6 +37,14 @@ fn refused(what: &str) -> Problem {
     Problem::new(RDKafkaErrorCode::InvalidArgument, what)
 }
 
+/// What came of setting an option; librdkafka's words if it was refused.
+fn accepted(code: RDKafkaRespErr, words: &CStr) -> Result<(), Problem> {
+    match code {
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(Problem::new(code.into(), &words.to_string_lossy())),
+    }
+}
+
 struct Options(*mut rd_kafka_AdminOptions_t);
 
 impl Options {
@@ -47,10 +55,18 @@ impl Options {
             let options = Self(rd_kafka_AdminOptions_new(queue.owner.native(), op));
             let set =
                 rd_kafka_AdminOptions_set_request_timeout(options.0, millis(timeout), text.as_mut_ptr(), text.len());
-            match set {
-                RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(options),
-                code => Err(Problem::new(code.into(), &CStr::from_ptr(text.as_ptr()).to_string_lossy())),
-            }
+            accepted(set, CStr::from_ptr(text.as_ptr()))?;
+            Ok(options)
+        }
+    }
+
+    /// Has this broker asked, instead of one that librdkafka chooses.
+    fn set_broker(&mut self, broker: i32) -> Result<(), Problem> {
+        let mut text = [0 as c_char; 128];
+        // SAFETY: the options are valid until drop; the buffer's length is passed with it.
+        unsafe {
+            let set = rd_kafka_AdminOptions_set_broker(self.0, broker, text.as_mut_ptr(), text.len());
+            accepted(set, CStr::from_ptr(text.as_ptr()))
         }
     }
 }
@@ -95,9 +111,18 @@ impl Queue {
         Ok(())
     }
 
-    /// Asks for topic ids and partitions. The answer comes to this queue.
-    pub(in crate::kafka) fn ask_topics(&self, topics: &[&str], timeout: Duration) -> Result<(), Problem> {
-        let options = Options::new(self, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
+    /// Asks `broker`, or one that librdkafka chooses, for topic ids and partitions. The answer comes to this queue, and
+    /// to what the client remembers of the topics' leaders.
+    pub(in crate::kafka) fn ask_topics(
+        &self,
+        topics: &[&str],
+        broker: Option<i32>,
+        timeout: Duration,
+    ) -> Result<(), Problem> {
+        let mut options = Options::new(self, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
+        if let Some(broker) = broker {
+            options.set_broker(broker)?;
+        }
         let names = topics.iter().map(|topic| CString::new(*topic)).collect::<Result<Vec<_>, _>>();
         let names = names.map_err(|_| refused("topic name with a zero byte"))?;
         let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
