@@ -11,7 +11,7 @@ use super::pending::Pending;
 use super::place;
 use super::settings::{
     ASK_AGAIN_AFTER_MS, ASK_ENDS_EVERY_MS, COMMITS_APART, FETCH_RETRY_MS, LONGEST_WAIT, MAX_POLL_RECORDS,
-    MAX_RUN_RECORDS,
+    MAX_RUN_RECORDS, QUESTIONS_APART_MS,
 };
 use super::snapshot::Phase;
 use super::tick::{Situation, Ticker};
@@ -49,7 +49,7 @@ pub(super) struct Life<I: Inputs> {
     paused: bool,
     /// Leader epochs of the last records decided, of `orders` and of `stock`; -1 where none is to be compared.
     leader_epochs: [i32; 2],
-    /// The last step applied a run and left records that the next can go on with.
+    /// The last step applied a run and left so much that more of it is there than comes between two commits.
     backlog: bool,
 }
 
@@ -111,7 +111,7 @@ impl<I: Inputs> Life<I> {
         }
         let mut progress = self.poll(common, now)?;
         let applied = self.apply_next(common, now);
-        self.backlog = applied && self.pending.iter().any(|pending| !pending.is_empty());
+        self.backlog = applied && self.pending.iter().any(Pending::is_half_full);
         progress |= applied;
         self.ask_for_status(now);
         self.tick(common, now);
@@ -241,7 +241,8 @@ impl<I: Inputs> Life<I> {
         if self.decider.outbox().is_full() {
             return false;
         }
-        let (input, count) = match self.merge.what_next() {
+        let may_ask = now.steady_ms >= self.asked_ms + QUESTIONS_APART_MS;
+        let (input, count) = match self.merge.what_next(may_ask) {
             Next::Apply { input, count } => (input, count),
             Next::AskEnds { ticket } => {
                 self.inputs.ask_ends(ticket);
@@ -350,6 +351,10 @@ impl<I: Inputs> Life<I> {
         if !self.decider.outbox().is_empty() && common.exchange.wants_work() {
             let due_ms = self.hand_over_due_ms(common);
             wait_ms = wait_ms.min(due_ms.saturating_sub(now.steady_ms));
+        }
+        let ask_ms = self.asked_ms + QUESTIONS_APART_MS;
+        if now.steady_ms < ask_ms && self.pending.iter().any(|pending| !pending.is_empty()) {
+            wait_ms = wait_ms.min(ask_ms - now.steady_ms);
         }
         // Not less than 1 ms: a Tick that is due while its record is pending would make this a spin.
         Duration::from_millis(wait_ms.max(1)).min(LONGEST_WAIT)

@@ -232,8 +232,9 @@ impl Merge {
         self.stock.answered(ends.ticket, stable);
     }
 
-    /// Says what to do next. `Apply` repeats itself until [`Merge::applied`] is told of it.
-    pub fn what_next(&mut self) -> Next {
+    /// Says what to do next. `Apply` repeats itself until [`Merge::applied`] is told of it. Without leave to ask, it is
+    /// `Wait` where it would be `AskEnds`.
+    pub fn what_next(&mut self, may_ask: bool) -> Next {
         let (orders, stock) = (self.orders.runs.front(), self.stock.runs.front());
         let (input, count, waiting) = match (orders, stock) {
             (None, None) => return Next::Wait,
@@ -259,7 +260,7 @@ impl Merge {
         }
         // A ticket is handed in only if no earlier one, answered or not, can vouch for the head. A fresh one each time
         // would move the end away as fast as the position follows it.
-        if self.ticket > waiting {
+        if self.ticket > waiting || !may_ask {
             return Next::Wait;
         }
         Next::AskEnds { ticket: self.ask() }

@@ -7,7 +7,8 @@ use crate::broker::Records;
 
 /// Batches of records of one input.
 pub(super) struct Pending<R> {
-    batches: VecDeque<R>,
+    /// With the bytes of their values.
+    batches: VecDeque<(R, usize)>,
     /// Records of the first batch that are applied.
     applied: usize,
     records: usize,
@@ -26,32 +27,38 @@ impl<R: Records> Pending<R> {
         self.records >= MAX_PENDING_RECORDS || self.bytes >= MAX_PENDING_BYTES
     }
 
+    /// Half of that is here.
+    pub(super) fn is_half_full(&self) -> bool {
+        2 * self.records >= MAX_PENDING_RECORDS || 2 * self.bytes >= MAX_PENDING_BYTES
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.records == 0
     }
 
     /// The first batch that is not applied whole, and how many of its records are.
     pub(super) fn first(&self) -> (&R, usize) {
-        (self.batches.front().expect("the merge counts what is pending"), self.applied)
+        let (first, _) = self.batches.front().expect("the merge counts what is pending");
+        (first, self.applied)
     }
 
     /// These arrived; `bytes` are those of their values.
     pub(super) fn push(&mut self, batch: R, bytes: usize) {
         self.records += batch.len();
         self.bytes += bytes;
-        self.batches.push_back(batch);
+        self.batches.push_back((batch, bytes));
     }
 
     /// `count` more of the first batch are applied.
     pub(super) fn applied(&mut self, count: usize) {
         self.applied += count;
         self.records -= count;
-        if self.batches.front().is_some_and(|first| first.len() == self.applied) {
+        if let Some((first, bytes)) = self.batches.front()
+            && first.len() == self.applied
+        {
+            self.bytes -= bytes;
             self.batches.pop_front();
             self.applied = 0;
-        }
-        if self.batches.is_empty() {
-            self.bytes = 0;
         }
     }
 }

@@ -49,6 +49,10 @@ pub const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// transaction are as old as this.
 pub const ASK_ENDS_EVERY_MS: u64 = 1_000;
 
+/// Shortest time between two questions for the ends on which records wait. What arrives meanwhile shares the next one;
+/// a question costs a broker two requests, and at a steady rate there is always something that waits for one.
+pub const QUESTIONS_APART_MS: u64 = 4;
+
 /// How long an answer may take before the same ticket is handed in again.
 pub const ASK_AGAIN_AFTER_MS: u64 = 500;
 

@@ -17,9 +17,9 @@ fn stock_goes_first_among_equals() {
     let mut merge = Merge::new(0, 0);
     merge.received(Input::Orders, [record(0, 10)].into_iter()).unwrap();
     merge.received(Input::Stock, [record(0, 10), record(1, 11)].into_iter()).unwrap();
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Stock, count: 1 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Stock, count: 1 });
     merge.applied(Input::Stock, 1);
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Orders, count: 1 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Orders, count: 1 });
 }
 
 #[test]
@@ -29,12 +29,12 @@ fn an_order_waits_for_the_end_of_stock_asked_for_after_it() {
     merge.received(Input::Orders, [record(0, 10)].into_iter()).unwrap();
     // Asked for before the order was received: stock may have got a record since.
     merge.answered(Ends { ticket: 1, orders: end(1), stock: end(0) });
-    assert_eq!(merge.what_next(), Next::AskEnds { ticket: 2 });
-    assert_eq!(merge.what_next(), Next::Wait);
+    assert_eq!(merge.what_next(true), Next::AskEnds { ticket: 2 });
+    assert_eq!(merge.what_next(true), Next::Wait);
     merge.answered(Ends { ticket: 2, orders: end(1), stock: end(3) });
-    assert_eq!(merge.what_next(), Next::Wait);
+    assert_eq!(merge.what_next(true), Next::Wait);
     merge.position(Input::Stock, 3);
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Orders, count: 1 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Orders, count: 1 });
 }
 
 #[test]
@@ -42,17 +42,17 @@ fn an_open_transaction_on_stock_does_not_stop_the_sale_and_one_on_orders_stops_t
     let mut merge = Merge::new(0, 0);
     let open = End { stable: 0, high: 5 };
     merge.received(Input::Orders, [record(0, 10)].into_iter()).unwrap();
-    assert_eq!(merge.what_next(), Next::AskEnds { ticket: 1 });
+    assert_eq!(merge.what_next(true), Next::AskEnds { ticket: 1 });
     merge.answered(Ends { ticket: 1, orders: end(1), stock: open });
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Orders, count: 1 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Orders, count: 1 });
 
     let mut merge = Merge::new(0, 0);
     merge.received(Input::Stock, [record(0, 10)].into_iter()).unwrap();
-    assert_eq!(merge.what_next(), Next::AskEnds { ticket: 1 });
+    assert_eq!(merge.what_next(true), Next::AskEnds { ticket: 1 });
     merge.answered(Ends { ticket: 1, orders: open, stock: end(1) });
-    assert_eq!(merge.what_next(), Next::Wait);
+    assert_eq!(merge.what_next(true), Next::Wait);
     merge.position(Input::Orders, 5);
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Stock, count: 1 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Stock, count: 1 });
 }
 
 #[test]
@@ -60,9 +60,9 @@ fn a_run_goes_through_in_one_piece_and_may_be_applied_in_parts() {
     let mut merge = Merge::new(0, 0);
     merge.received(Input::Orders, (0..100).map(|i| record(i, 10 + i / 10))).unwrap();
     merge.received(Input::Stock, [record(0, 15)].into_iter()).unwrap();
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Orders, count: 50 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Orders, count: 50 });
     merge.applied(Input::Orders, 13);
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Orders, count: 37 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Orders, count: 37 });
 }
 
 #[test]
@@ -70,9 +70,9 @@ fn a_broker_clock_that_steps_back_does_not_change_the_order_of_an_input() {
     let mut merge = Merge::new(0, 0);
     merge.received(Input::Orders, [record(0, 20), record(1, 5)].into_iter()).unwrap();
     merge.received(Input::Stock, [record(0, 10), record(1, 30)].into_iter()).unwrap();
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Stock, count: 1 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Stock, count: 1 });
     merge.applied(Input::Stock, 1);
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Orders, count: 2 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Orders, count: 2 });
     assert_eq!(merge.latest_pending_ms(), Some(30));
 }
 
@@ -85,7 +85,7 @@ fn ends_asked_for_faster_than_they_are_reached_hold_nothing_back_for_ever() {
         merge.answered(Ends { ticket, orders: end(1), stock: end(100 * ticket.cast_signed()) });
     }
     merge.position(Input::Stock, 100);
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Orders, count: 1 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Orders, count: 1 });
 }
 
 #[test]
@@ -205,7 +205,7 @@ impl World {
                     self.naive.answers.push(ends);
                 }
             }
-            Event::Apply(most) => match self.merge.what_next() {
+            Event::Apply(most) => match self.merge.what_next(true) {
                 Next::Apply { input, count } => self.apply(input, count.min(most)),
                 Next::AskEnds { ticket } => self.hand_in(Some(ticket)),
                 Next::Wait => {}
@@ -285,10 +285,19 @@ proptest! {
 fn a_ticket_is_outstanding_until_it_is_answered() {
     let mut merge = Merge::new(0, 0);
     merge.received(Input::Stock, [record(0, 1)].into_iter()).unwrap();
-    assert_eq!(merge.what_next(), Next::AskEnds { ticket: 1 });
-    assert_eq!(merge.what_next(), Next::Wait);
+    assert_eq!(merge.what_next(true), Next::AskEnds { ticket: 1 });
+    assert_eq!(merge.what_next(true), Next::Wait);
     assert_eq!(merge.unanswered(), Some(1));
     merge.answered(Ends { ticket: 1, orders: end(0), stock: end(1) });
     assert_eq!(merge.unanswered(), None);
-    assert_eq!(merge.what_next(), Next::Apply { input: Input::Stock, count: 1 });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Stock, count: 1 });
+}
+
+#[test]
+fn nothing_is_asked_without_leave() {
+    let mut merge = Merge::new(0, 0);
+    merge.received(Input::Orders, [record(0, 10)].into_iter()).unwrap();
+    assert_eq!(merge.what_next(false), Next::Wait);
+    assert_eq!(merge.unanswered(), None);
+    assert!(matches!(merge.what_next(true), Next::AskEnds { .. }));
 }
