@@ -5,7 +5,6 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use sluice::cli::memory::KEPT_MEMORY;
 
 use crate::usage::Busiest;
 
@@ -77,7 +76,6 @@ impl Part {
     pub(crate) fn start(task: &Task) -> Result<Self> {
         let child = Command::new(std::env::current_exe()?)
             .args(["--child", &serde_json::to_string(task)?])
-            .env(KEPT_MEMORY.0, KEPT_MEMORY.1)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

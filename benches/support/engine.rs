@@ -12,6 +12,8 @@ use super::orders::{HOLD_MS, stock};
 
 /// Records, or commands of one record, read ahead, as the lane does.
 const READ_AHEAD: usize = 32;
+/// Bytes of records read ahead, as the lane has it.
+const READ_AHEAD_BYTES: usize = 16 << 10;
 
 /// The rules of a ledger that remembers for `window_ms`.
 pub(crate) fn rules(window_ms: u64) -> Rules {
@@ -89,7 +91,8 @@ impl Engine {
     pub(crate) fn decide(&mut self, input: Input, records: &[Vec<u8>], now_ms: i64) -> u64 {
         let mut bytes = 0;
         self.link.begin(self.ledger.sequence() + 1, now_ms, now_ms);
-        for records in records.chunks(READ_AHEAD) {
+        let mean_bytes = records.iter().map(Vec::len).sum::<usize>() / records.len().max(1);
+        for records in records.chunks((READ_AHEAD_BYTES / mean_bytes.max(1)).clamp(1, READ_AHEAD)) {
             self.decide_some(input, records, now_ms);
             if self.link.value_bytes() > TARGET_LINK_BYTES {
                 bytes += self.close_link();

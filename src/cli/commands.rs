@@ -10,7 +10,6 @@ use tokio::runtime::Builder;
 
 use super::args::{CheckArgs, Command, ConfigArgs, ConfigCommand, CreateArgs, DemoArgs, RunArgs, TopicsCommand};
 use super::exit::{Exit, Failure};
-use super::memory;
 use crate::admin::facts::Answer;
 use crate::admin::{self, CreateError, Demands, Facts, Finding, Plan, Severity};
 use crate::broker::Fault;
@@ -27,9 +26,6 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 const DEMO_LOG_LEVEL: &str = "warn";
 
 pub(super) fn run(command: Command) -> Result<Exit, Failure> {
-    if let Command::Demo(_) | Command::Run(_) = command {
-        memory::keep();
-    }
     match command {
         Command::Demo(args) => demo(&args),
         Command::Run(args) => serve(&args),

@@ -7,7 +7,6 @@ use clap::Parser;
 pub mod args;
 mod commands;
 pub mod exit;
-pub mod memory;
 
 pub use args::{Cli, Command};
 pub use exit::{Exit, Failure};

@@ -37,8 +37,8 @@ const RETRY_BACKOFF_MAX_MS: u32 = 100;
 /// busy; and with five records in requests under way and a sixth waiting librdkafka polls without a pause.
 const WRITES_IN_FLIGHT: u32 = 2;
 
-/// Up to so many bytes a record is copied into its request, for which librdkafka makes room as if all of those queued had
-/// so many.
+/// Up to so many bytes a record is copied into its request, for which librdkafka makes room as if all of those queued
+/// had so many.
 const COPIED_BYTES: usize = 4 << 10;
 
 /// What librdkafka must log for a commit to know whether its request was sent once ([`super::context`]): a dozen lines a
@@ -130,6 +130,7 @@ pub(super) fn writer(settings: &Settings, shard: u32) -> ClientConfig {
         ("retry.backoff.max.ms", RETRY_BACKOFF_MAX_MS.to_string()),
         ("queue.buffering.max.kbytes", SEND_QUEUE_KIB.to_string()),
         ("message.copy.max.bytes", COPIED_BYTES.to_string()),
+        ("max.in.flight.requests.per.connection", WRITES_IN_FLIGHT.to_string()),
     ];
     let mut config = writing(settings, &tuned);
     let debug = config.get("debug").map_or_else(|| DEBUG_ENDS.to_owned(), |passed| format!("{passed},{DEBUG_ENDS}"));
@@ -137,7 +138,6 @@ pub(super) fn writer(settings: &Settings, shard: u32) -> ClientConfig {
         .set_log_level(RDKafkaLogLevel::Debug)
         .set("debug", debug)
         .set("enable.idempotence", "true")
-        .set("max.in.flight.requests.per.connection", WRITES_IN_FLIGHT.to_string())
         .set("message.timeout.ms", &transaction_ms)
         // Above the commit time-out, so that within a commit no request is repeated because it was slow.
         .set("socket.timeout.ms", &transaction_ms);

@@ -56,6 +56,8 @@ pub(super) struct Asking {
     doubts_from: Option<Instant>,
     /// Brokers that hold the shard's inputs, as far as known: any of them may lead next.
     holders: Vec<i32>,
+    /// They were asked for once, before there was a doubt. Some brokers never tell.
+    introduced: bool,
     answer: Option<Ends>,
 }
 
@@ -76,6 +78,7 @@ impl Asking {
             pause: RETRY_PAUSE,
             doubts_from: None,
             holders: Vec::new(),
+            introduced: false,
             answer: None,
         }
     }
@@ -110,8 +113,9 @@ impl Asking {
         if self.under_way.is_none() && self.next.is_none() {
             return;
         }
-        let doubts = self.holders.is_empty() || self.doubts_from.is_some_and(|from| from <= now);
+        let doubts = !self.introduced || self.doubts_from.is_some_and(|from| from <= now);
         if doubts && self.control.claim_look(now) {
+            self.introduced = true;
             self.look_for_leaders();
         }
         if self.under_way.is_none()
@@ -164,8 +168,8 @@ impl Asking {
     }
 
     /// Has librdkafka learn who leads the inputs. A metadata request would need a topic handle, which stays with the
-    /// client for good; the administrator's question fills the same memory. It goes to the broker that librdkafka has for
-    /// it, which may be the one that died, and to all that hold the partitions: whoever leads next is among them.
+    /// client for good; the administrator's question fills the same memory. It goes to the broker that librdkafka has
+    /// for it, which may be the one that died, and to all that hold the partitions: whoever leads next is among them.
     fn look_for_leaders(&self) {
         let topics = self.topics.each_ref().map(String::as_str);
         for broker in std::iter::once(None).chain(self.holders.iter().copied().map(Some)) {

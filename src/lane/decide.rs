@@ -14,10 +14,13 @@ use crate::wire::command::Command;
 use crate::wire::decision::Source;
 use crate::wire::decode::{Poison, Scratch, Validated, validate};
 
-/// Commands, of one record or of as many, that are read ahead of the first of them being decided, so that what the ledger
-/// needs for them is fetched from memory in one go. About as many as there are misses that a core can have under way;
-/// they fit into its nearest cache.
+/// Commands, of one record or of as many, that are read ahead of the first of them being decided, so that what the
+/// ledger needs for them is fetched from memory in one go: enough that the last of them does not wait for the first.
 const READ_AHEAD: usize = 32;
+
+/// Bytes of records read ahead, beyond which only one is: it holds many commands, which are looked up ahead among
+/// themselves. What is read ahead stays in a core's nearest cache, and what was noted of it small.
+const READ_AHEAD_BYTES: usize = 16 << 10;
 
 /// A record read ahead. Most hold one command, which is then looked up ahead too; those of one that holds many are when
 /// their turn comes.
@@ -92,8 +95,14 @@ impl Decider {
         let Decider { ledger, outbox, scratch, last } = self;
         let mut ahead: [Option<Ahead<'_>>; READ_AHEAD] = [const { None }; READ_AHEAD];
         let mut foresights = [Foresight::default(); READ_AHEAD];
+        let (mut count, mut bytes) = (0, 0);
         for (((slot, foresight), scratch), i) in ahead.iter_mut().zip(&mut foresights).zip(scratch).zip(from..to) {
             let record = records.get(i);
+            bytes += record.value.map_or(0, <[u8]>::len);
+            if count > 0 && bytes > READ_AHEAD_BYTES {
+                break;
+            }
+            count += 1;
             let commands = validate(record.value, input, scratch);
             if let Ok(one) = &commands
                 && one.count() == 1
@@ -102,7 +111,7 @@ impl Decider {
             }
             *slot = Some(Ahead { record, commands });
         }
-        ledger.fetch(&mut foresights[..to - from]);
+        ledger.fetch(&mut foresights[..count]);
         for ((Ahead { record, commands }, foresight), i) in ahead.iter().flatten().zip(&foresights).zip(from..) {
             if outbox.is_full() {
                 return i - from;
@@ -123,7 +132,7 @@ impl Decider {
             outbox.cover(input, *last, record);
             *last = record.offset;
         }
-        to - from
+        count
     }
 
     /// The buffers of the open batch; what stands in them is void.

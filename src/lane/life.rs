@@ -36,7 +36,7 @@ pub(super) struct Life<I: Inputs> {
     asked_ms: u64,
     /// When a batch was last handed over.
     handed_ms: u64,
-    /// How long its commit took; `None` while it is under way.
+    /// How long it was until its commit was seen to be over; `None` before.
     commit_ms: Option<u64>,
     /// No fetch before then: the last one failed.
     fetch_from_ms: u64,

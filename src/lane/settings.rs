@@ -15,9 +15,9 @@ pub const MAX_BATCH_DECISIONS: u32 = 100_000;
 /// orders would otherwise cost as much as a peak.
 pub const MIN_COMMIT_INTERVAL_MS: u64 = 2;
 
-/// A shard hands over no sooner than after so many times what its last commit took, [`BACKLOG_COMMIT_INTERVAL_MS`] at the
-/// most: it rests as long as it commits. Shards that commit one transaction after the other would take from the broker
-/// the CPU time that their commits wait for; the slower it gets, the more they leave it.
+/// A shard hands over no sooner than after so many times what its last commit took, [`BACKLOG_COMMIT_INTERVAL_MS`] at
+/// the most: it rests as long as it commits. Shards that commit one transaction after the other would take from the
+/// broker the CPU time that their commits wait for; the slower it gets, the more they leave it.
 pub const COMMITS_APART: u64 = 2;
 
 /// Shortest time between two hand-overs of a shard that has more to apply than it got to. Whoever is behind waits in the

@@ -163,8 +163,8 @@ impl Ledger {
         self.answer(command, &verdict)
     }
 
-    /// Hashes what [`Ledger::apply_foreseen`] will look up for `command`. For some commands of a batch, before the first of
-    /// them is applied; [`Ledger::fetch`] follows. Whatever is applied in between, the decision is the same.
+    /// Hashes what [`Ledger::apply_foreseen`] will look up for `command`. For some commands of a batch, before the first
+    /// of them is applied; [`Ledger::fetch`] follows. Whatever is applied in between, the decision is the same.
     #[inline]
     pub fn foresee(&self, command: &Command<'_>) -> Foresight {
         let mut foresight = Foresight::default();
@@ -183,8 +183,8 @@ impl Ledger {
         foresight
     }
 
-    /// Reads the memory that deciding these commands begins with, so that it is in the cache by then. In `apply` each read
-    /// is waited for; here none waits for another, and a core has a dozen under way at once.
+    /// Reads the memory that deciding these commands begins with, so that it is in the cache by then. In `apply` each
+    /// read is waited for; here none waits for another, and a core has a dozen under way at once.
     #[inline]
     pub fn fetch(&self, ahead: &mut [Foresight]) {
         self.index.touch(ahead.iter().filter_map(|foresight| foresight.fingerprint));

@@ -17,22 +17,32 @@ pub(super) struct Name {
 
 /// The names that are too long to stand in place.
 #[derive(Debug)]
-pub(super) struct Names(Slab<Box<str>>);
+pub(super) struct Names {
+    long: Slab<Box<str>>,
+    /// Bytes of them all.
+    bytes: usize,
+}
 
 impl Default for Names {
     fn default() -> Names {
-        Names(Slab::new())
+        Names { long: Slab::new(), bytes: 0 }
     }
 }
 
 impl Names {
+    /// Bytes set aside.
+    pub(super) fn bytes(&self) -> usize {
+        self.long.bytes() + self.bytes
+    }
+
     pub(super) fn keep(&mut self, name: Text<'_>) -> Name {
         let mut bytes = [0; SHORT_BYTES];
         if let Some(room) = bytes.get_mut(..name.len()) {
             room.copy_from_slice(name.as_bytes());
             return Name { bytes, length: name.len() as u8 };
         }
-        let slot = self.0.put(name.as_str().into());
+        let slot = self.long.put(name.as_str().into());
+        self.bytes += name.len();
         bytes[..4].copy_from_slice(&slot.to_le_bytes());
         Name { bytes, length: LONG }
     }
@@ -41,15 +51,15 @@ impl Names {
     pub(super) fn text<'a>(&'a self, name: &'a Name) -> Text<'a> {
         match name.bytes.get(..usize::from(name.length)) {
             Some(short) => Text::seen(short),
-            None => (&*self.0[slot(name)]).into(),
+            None => (&*self.long[slot(name)]).into(),
         }
     }
 
     /// The name is of no row any more.
     pub(super) fn forget(&mut self, name: Name) {
         if name.length == LONG {
-            self.0[slot(&name)] = Box::default();
-            self.0.free(slot(&name));
+            self.bytes -= std::mem::take(&mut self.long[slot(&name)]).len();
+            self.long.free(slot(&name));
         }
     }
 }

@@ -74,7 +74,7 @@ struct Past {
     changed: i64,
     /// Generation in whose list of empty rows it stands.
     listed: i64,
-    /// What it adds to the digest as settled last; 0 for a slot that is free.
+    /// What it adds to the digest as settled last; 0 for a slot that is free, once that is settled.
     digest: u128,
 }
 
@@ -134,7 +134,7 @@ impl Rows {
 
     pub(super) fn bytes(&self) -> usize {
         let lists = self.dirty.capacity() * size_of::<u32>();
-        self.pools.bytes() + self.rows.bytes() + self.past.bytes() + self.index.bytes() + lists
+        self.pools.bytes() + self.rows.bytes() + self.past.bytes() + self.names.bytes() + self.index.bytes() + lists
     }
 
     /// The pool's number, if it has rows or is halted.

@@ -32,9 +32,9 @@ pub const MAX_COMMANDS: usize = 1_000;
 pub const RECORD_OVERHEAD_BYTES: usize = 64 << 10;
 
 /// Where a link is cut: the first record that takes it to this many bytes is its last. So large that a batch is a few
-/// records: a broker handles one request of a connection after the other, and librdkafka waits for the acknowledgement of
-/// five records by polling without a pause. Below two MiB with what stands around it in a request, because a broker's
-/// JVM takes whole regions of one or more MiB for each.
+/// records: a broker handles one request of a connection after the other, and librdkafka waits for the
+/// acknowledgement of five records by polling without a pause. Most fit into two MiB with what stands around them in a
+/// request, because a broker's JVM takes whole regions of one or more MiB for each.
 pub const TARGET_LINK_BYTES: usize = (2 << 20) - RECORD_OVERHEAD_BYTES;
 
 /// Longest `Decision` message: a SHIPPED order of [`MAX_LINES`] lines whose every string has [`MAX_ID_BYTES`].
