@@ -187,15 +187,18 @@ impl Report {
         }
         println!("\n{SHARDS} shards; \"it\" is the row's own side");
         for per_record in self.per_records() {
-            let ratio =
-                |a: &str, b: &str| self.ratio(a, b, per_record, |row| row.orders_per_second).unwrap_or(f64::NAN);
-            println!(
-                "{per_record:>3} a record: exactly once / bare {:.2}, / at least once {:.2}, / baseline {:.2}{}",
-                ratio(EXACTLY, BARE),
-                ratio(EXACTLY, AT_LEAST),
-                ratio(EXACTLY, BASELINE),
-                if per_record == 1 { format!(" (at least {BASELINE_GOAL} wanted)") } else { String::new() }
-            );
+            let ratios = [BARE, AT_LEAST, BASELINE].map(|other| {
+                let ratio = self.ratio(EXACTLY, other, per_record, |row| row.orders_per_second)?;
+                let wanted = if other == BASELINE && per_record == 1 {
+                    format!(" (at least {BASELINE_GOAL} wanted)")
+                } else {
+                    String::new()
+                };
+                Some(format!("{EXACTLY} / {other} {ratio:.2}{wanted}"))
+            });
+            for ratio in ratios.iter().flatten() {
+                println!("{per_record:>3} a record: {ratio}");
+            }
             if let Some(row) = self.of(RECOVERY, per_record).first() {
                 let row = middle(self.of(row.name, per_record));
                 println!(

@@ -2,12 +2,21 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-/// As many at once is not a slow close but a leak worth an alarm.
+/// As many at once, for as long as [`CLOSES_WITHIN`], is not a slow close but a leak worth an alarm.
 const MANY: usize = 16;
 
+/// What closing takes at the most, unless it hangs: a node that lets go of a dozen shards closes all of their clients at
+/// once.
+const CLOSES_WITHIN: Duration = Duration::from_secs(10);
+
 static DYING: AtomicUsize = AtomicUsize::new(0);
+
+/// Since when there have been [`MANY`].
+static MANY_SINCE: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// Clients whose destruction has begun and not ended, in the whole process.
 pub fn clients_dying() -> usize {
@@ -17,7 +26,7 @@ pub fn clients_dying() -> usize {
 /// Drops `body` on a thread of its own.
 pub(super) fn bury(body: impl Send + 'static) {
     let dying = DYING.fetch_add(1, Ordering::Relaxed) + 1;
-    if dying >= MANY {
+    if too_many(&mut MANY_SINCE.lock().unwrap_or_else(PoisonError::into_inner), dying, Instant::now()) {
         tracing::error!(dying, "Kafka clients do not close");
     }
     let spawned = thread::Builder::new().name("kafka-close".to_owned()).spawn(move || {
@@ -28,6 +37,15 @@ pub(super) fn bury(body: impl Send + 'static) {
         DYING.fetch_sub(1, Ordering::Relaxed);
         tracing::error!(%error, "no thread to close a Kafka client on; it was closed here");
     }
+}
+
+/// Whether one more is one of many that have been dying for longer than it takes.
+fn too_many(since: &mut Option<Instant>, dying: usize, now: Instant) -> bool {
+    if dying < MANY {
+        *since = None;
+        return false;
+    }
+    now.saturating_duration_since(*since.get_or_insert(now)) > CLOSES_WITHIN
 }
 
 /// Buried when dropped.
@@ -65,6 +83,16 @@ impl<T: Send + 'static> Drop for Buried<T> {
 mod tests {
     use super::*;
     use std::sync::mpsc;
+
+    #[test]
+    fn many_that_close_at_once_are_no_alarm_and_many_that_do_not_close_are() {
+        let (mut since, start) = (None, Instant::now());
+        let mut alarm = |dying, after_s| too_many(&mut since, dying, start + Duration::from_secs(after_s));
+        assert!(!(1..3 * MANY).any(|dying| alarm(dying, 0)));
+        assert!(!alarm(1, 20), "all of them have closed");
+        assert!(!alarm(MANY, 20) && !alarm(MANY + 1, 25));
+        assert!(alarm(MANY + 2, 31));
+    }
 
     #[test]
     fn what_is_buried_is_dropped_on_another_thread_and_does_not_hold_the_owner_up() {

@@ -67,7 +67,7 @@ pub fn serve(config: &Config, broker: KafkaBroker, reply_partitions: u32, accept
     drop(endpoint);
     runtime.shutdown_timeout(HTTP_END);
     if ended.is_ok() {
-        info!("stopped: what was decided and not committed is decided again by the next owner");
+        info!("stopped");
     }
     Ok(ended?)
 }
