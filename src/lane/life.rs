@@ -44,8 +44,6 @@ pub(super) struct Life<I: Inputs> {
     broken: bool,
     /// The ends that were first answered: once they are reached, the shard has caught up.
     catching_up: CatchUp,
-    /// Something was left unpolled in the last step, so that waiting for the inputs would not wait at all.
-    unpolled: bool,
     paused: bool,
     /// Leader epochs of the last records decided, of `orders` and of `stock`; -1 where none is to be compared.
     leader_epochs: [i32; 2],
@@ -77,7 +75,6 @@ impl<I: Inputs> Life<I> {
             fetch_from_ms: 0,
             broken: false,
             catching_up: CatchUp::EndsUnknown,
-            unpolled: false,
             paused: false,
             backlog: false,
         }
@@ -90,12 +87,7 @@ impl<I: Inputs> Life<I> {
 
     /// Sleeps until something may be there, `most` at the most.
     pub(super) fn wait(&mut self, most: Duration) {
-        if self.unpolled {
-            // The inputs would not wait while they hold what is not polled.
-            std::thread::park_timeout(most);
-        } else {
-            self.inputs.wait(most);
-        }
+        self.inputs.wait(most);
     }
 
     /// The buffers of the open batch; everything else is dropped.
@@ -122,7 +114,10 @@ impl<I: Inputs> Life<I> {
 
     /// Hands over what is open and takes nothing more.
     pub(super) fn drain<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Step {
-        (self.unpolled, self.backlog) = (true, false);
+        self.backlog = false;
+        if let Some(ends) = self.inputs.ends() {
+            self.answered(common, ends, now);
+        }
         if self.decider.outbox().is_empty() {
             return Step::Ended;
         }
@@ -140,8 +135,7 @@ impl<I: Inputs> Life<I> {
     }
 
     fn poll<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Result<bool, ApplyFault> {
-        self.unpolled = self.decider.outbox().is_full() || self.paused || now.steady_ms < self.fetch_from_ms;
-        if self.unpolled {
+        if self.decider.outbox().is_full() || self.paused || now.steady_ms < self.fetch_from_ms {
             return Ok(false);
         }
         if self.broken {
@@ -157,7 +151,6 @@ impl<I: Inputs> Life<I> {
         let mut any = false;
         for input in INPUTS {
             if self.pending[place(input)].is_full() {
-                self.unpolled = true;
                 continue;
             }
             match self.inputs.poll(input, MAX_POLL_RECORDS) {
@@ -251,6 +244,9 @@ impl<I: Inputs> Life<I> {
             }
             Next::Wait => return false,
         };
+        if may_ask {
+            self.ask_ahead(input, count, now);
+        }
         if self.pause_if_full(common, input) {
             return false;
         }
@@ -264,6 +260,19 @@ impl<I: Inputs> Life<I> {
         pending.applied(applied);
         self.merge.applied(input, applied);
         true
+    }
+
+    /// Asks for the ends before the last record that they let through is applied, where much more waits: a lane that is
+    /// behind would otherwise stand still for as long as each answer takes.
+    fn ask_ahead(&mut self, input: Input, free: usize, now: Now) {
+        let pending = &self.pending[place(input)];
+        if pending.is_half_full()
+            && 2 * free < pending.records()
+            && let Some(ticket) = self.merge.ask_ahead(input)
+        {
+            self.inputs.ask_ends(ticket);
+            self.asked_ms = now.steady_ms;
+        }
     }
 
     /// A ledger that is full forgets as time moves on, so time is moved to the next record before giving up on it.

@@ -266,6 +266,16 @@ impl Merge {
         Next::AskEnds { ticket: self.ask() }
     }
 
+    /// A ticket to hand in while records of `input` may still be applied: nothing that was asked for vouches for the last
+    /// of them, and the other input shows nothing that would. Not before the last answer is there, which it would replace.
+    pub fn ask_ahead(&mut self, input: Input) -> Option<u64> {
+        let (side, other) =
+            if input == Input::Stock { (&self.stock, &self.orders) } else { (&self.orders, &self.stock) };
+        let last = side.runs.back()?;
+        let is_called_for = other.runs.is_empty() && last.received_after == self.ticket && self.unanswered().is_none();
+        is_called_for.then(|| self.ask())
+    }
+
     /// A fresh ticket to hand in.
     pub fn ask(&mut self) -> u64 {
         self.ticket += 1;

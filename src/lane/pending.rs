@@ -32,6 +32,10 @@ impl<R: Records> Pending<R> {
         2 * self.records >= MAX_PENDING_RECORDS || 2 * self.bytes >= MAX_PENDING_BYTES
     }
 
+    pub(super) fn records(&self) -> usize {
+        self.records
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.records == 0
     }

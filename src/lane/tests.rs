@@ -19,6 +19,8 @@ use crate::wire::proto::{
     command, log_record, stock_command,
 };
 
+mod behind; // far behind, with slow answers
+
 /// Far beyond what a loaded machine needs; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -217,13 +217,16 @@ impl Partition {
         // SAFETY: a static string.
         let truncation = unsafe { CStr::from_ptr(rd_kafka_err2str(RDKafkaRespErr::RD_KAFKA_RESP_ERR__LOG_TRUNCATION)) };
         let truncation = truncation.to_string_lossy();
-        self.spare.retain(|&message| {
+        let mut records = Vec::with_capacity(count);
+        for message in self.spare.drain(..) {
             // SAFETY: a valid message, not yet destroyed; its error text is valid as long as it is.
             let (code, offset) = unsafe { ((*message).err, (*message).offset) };
             match code {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
                     found(Found::Record(offset));
-                    return true;
+                    // SAFETY: as above.
+                    records.push(unsafe { Message::new(message) });
+                    continue;
                 }
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => found(Found::End(offset)),
                 _ => {
@@ -233,14 +236,10 @@ impl Partition {
                     found(Found::Error(Problem::new(code, &text)));
                 }
             }
-            // SAFETY: ours, and leaves the list with this.
+            // SAFETY: ours, and kept nowhere.
             unsafe { rd_kafka_message_destroy(message) };
-            false
-        });
-        if self.spare.is_empty() {
-            return None;
         }
-        Some(Batch { messages: std::mem::take(&mut self.spare), _owner: Arc::clone(&self.queue.owner) })
+        (!records.is_empty()).then(|| Batch { messages: records, _owner: Arc::clone(&self.queue.owner) })
     }
 }
 
@@ -255,9 +254,33 @@ impl Drop for Partition {
     }
 }
 
+/// A message as librdkafka holds it, and what only a call tells of it: it is looked at more than once.
+struct Message {
+    native: *mut rd_kafka_message_t,
+    timestamp_ms: i64,
+    timestamp_kind: TimestampKind,
+    leader_epoch: i32,
+}
+
+impl Message {
+    /// # Safety
+    /// `native` is a valid message.
+    unsafe fn new(native: *mut rd_kafka_message_t) -> Self {
+        let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the caller's promise.
+        let (timestamp_ms, leader_epoch) =
+            unsafe { (rd_kafka_message_timestamp(native, &mut kind), rd_kafka_message_leader_epoch(native)) };
+        let timestamp_kind = match kind {
+            rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => TimestampKind::LogAppend,
+            _ => TimestampKind::Other,
+        };
+        Message { native, timestamp_ms, timestamp_kind, leader_epoch }
+    }
+}
+
 /// Records as librdkafka holds them, nothing copied.
 pub(in crate::kafka) struct Batch {
-    messages: Vec<*mut rd_kafka_message_t>,
+    messages: Vec<Message>,
     _owner: Owner,
 }
 
@@ -281,22 +304,12 @@ impl Batch {
 
     /// Record `i`.
     pub(in crate::kafka) fn record(&self, i: usize) -> Record<'_> {
-        let message = self.messages[i];
-        let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        let Message { native, timestamp_ms, timestamp_kind, leader_epoch } = self.messages[i];
         // SAFETY: a valid message, whose key and value live until the batch is dropped.
         unsafe {
-            let timestamp_ms = rd_kafka_message_timestamp(message, &mut kind);
-            Record {
-                offset: (*message).offset,
-                timestamp_ms,
-                timestamp_kind: match kind {
-                    rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => TimestampKind::LogAppend,
-                    _ => TimestampKind::Other,
-                },
-                leader_epoch: rd_kafka_message_leader_epoch(message),
-                key: bytes((*message).key, (*message).key_len),
-                value: bytes((*message).payload, (*message).len),
-            }
+            let (offset, key) = ((*native).offset, bytes((*native).key, (*native).key_len));
+            let value = bytes((*native).payload, (*native).len);
+            Record { offset, timestamp_ms, timestamp_kind, leader_epoch, key, value }
         }
     }
 
@@ -307,7 +320,9 @@ impl Batch {
         // SAFETY: a valid message, parsed by this thread alone (the batch is not Sync); headers, names and values live
         // as long as it does and are copied here.
         unsafe {
-            if rd_kafka_message_headers(self.messages[i], &mut headers) != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            if rd_kafka_message_headers(self.messages[i].native, &mut headers)
+                != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
+            {
                 return found;
             }
             let (mut name, mut value, mut len) = (ptr::null(), ptr::null(), 0);
@@ -324,9 +339,9 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        for &message in &self.messages {
+        for message in &self.messages {
             // SAFETY: ours, destroyed once; the owner is dropped after this.
-            unsafe { rd_kafka_message_destroy(message) };
+            unsafe { rd_kafka_message_destroy(message.native) };
         }
     }
 }

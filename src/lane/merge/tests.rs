@@ -301,3 +301,24 @@ fn nothing_is_asked_without_leave() {
     assert_eq!(merge.unanswered(), None);
     assert!(matches!(merge.what_next(true), Next::AskEnds { .. }));
 }
+
+#[test]
+fn one_may_ask_ahead_of_what_is_not_vouched_for_and_only_once() {
+    let mut merge = Merge::new(0, 0);
+    assert_eq!(merge.ask_ahead(Input::Orders), None, "nothing waits");
+    merge.received(Input::Orders, [record(0, 10)].into_iter()).unwrap();
+    assert_eq!(merge.what_next(true), Next::AskEnds { ticket: 1 });
+    assert_eq!(merge.ask_ahead(Input::Orders), None, "the first ticket vouches for it");
+    merge.answered(Ends { ticket: 1, orders: end(1), stock: end(0) });
+    merge.received(Input::Orders, [record(1, 10)].into_iter()).unwrap();
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Orders, count: 1 });
+    assert_eq!(merge.ask_ahead(Input::Orders), Some(2));
+    assert_eq!(merge.ask_ahead(Input::Orders), None);
+    merge.applied(Input::Orders, 1);
+    assert_eq!(merge.what_next(true), Next::Wait);
+    merge.answered(Ends { ticket: 2, orders: end(2), stock: end(0) });
+    assert_eq!(merge.what_next(true), Next::Apply { input: Input::Orders, count: 1 });
+    merge.received(Input::Stock, [record(0, 20)].into_iter()).unwrap();
+    merge.received(Input::Orders, [record(2, 10)].into_iter()).unwrap();
+    assert_eq!(merge.ask_ahead(Input::Orders), None, "the stock record tells");
+}
