@@ -17,7 +17,6 @@ use super::status::{BatchFigures, LaneStatus};
 use super::work::Work;
 use super::{LaneEvent, Step};
 use crate::broker::Broker;
-use crate::log::batch::Batch;
 use crate::log::driver::{self, Driver, Taken};
 use crate::log::settings::Settings as LogSettings;
 use crate::log::step::Now;
@@ -48,6 +47,8 @@ enum State {
     Idle,
     /// The driver commits a batch, whose shell this is.
     Committing { work: Box<Work>, since_ms: u64 },
+    /// It was committed in the last step, which waited for the broker: only this one knows how long that took.
+    Committed { work: Box<Work>, since_ms: u64 },
 }
 
 impl<B: Broker> CommitHalf<B> {
@@ -69,6 +70,9 @@ impl<B: Broker> CommitHalf<B> {
 
     /// Does one thing, which blocks as long as its time-out says.
     pub fn step(&mut self, now: Now) -> Step {
+        if let State::Committed { .. } = self.state {
+            return self.committed(now);
+        }
         match (self.exchange.stopping(), &self.state) {
             (Stop::AtOnce, _) | (Stop::Graceful, State::Down { .. } | State::Taking) => return Step::Ended,
             (Stop::Graceful, State::Idle | State::Committing { .. }) => {
@@ -95,7 +99,14 @@ impl<B: Broker> CommitHalf<B> {
             }
             driver::Step::Taken(taken) => self.taken(*taken),
             driver::Step::Idle => self.idle(now),
-            driver::Step::Committed(batch) => self.committed(batch, now),
+            driver::Step::Committed(batch) => {
+                let State::Committing { mut work, since_ms } = std::mem::replace(&mut self.state, State::Idle) else {
+                    unreachable!("the driver commits only what it was handed");
+                };
+                work.batch = batch;
+                self.state = State::Committed { work, since_ms };
+                Step::Again
+            }
             driver::Step::Lost(lost) => {
                 let reason = format!("the shard was lost: {}", lost.why);
                 let jitter_ms = self.rng.random_range(0..self.pause_ms);
@@ -157,11 +168,10 @@ impl<B: Broker> CommitHalf<B> {
         Step::Wait(LONGEST_WAIT)
     }
 
-    fn committed(&mut self, batch: Batch, now: Now) -> Step {
-        let State::Committing { mut work, since_ms } = std::mem::replace(&mut self.state, State::Idle) else {
-            unreachable!("the driver commits only what it was handed");
+    fn committed(&mut self, now: Now) -> Step {
+        let State::Committed { work, since_ms } = std::mem::replace(&mut self.state, State::Idle) else {
+            unreachable!("the caller looked");
         };
-        work.batch = batch;
         self.pause_ms = RETAKE_FIRST_MS;
         let figures = BatchFigures {
             sequence: work.sequence,

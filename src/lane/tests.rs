@@ -6,12 +6,19 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, unbounded};
 use prost::Message as _;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
+use super::apply::ApplyHalf;
+use super::commit::CommitHalf;
+use super::exchange::Exchange;
 use super::settings::{BatchLimits, LaneSettings, LedgerSettings};
-use super::{Lane, LaneEvent, Phase, clock};
+use super::status::LaneStatus;
+use super::{Lane, LaneEvent, Phase, Step, clock};
 use crate::broker::memory::{Call, Cluster, Layout, MemoryBroker, Message, Site, Topic, Trouble};
 use crate::broker::{Broker, Position, TimestampKind};
 use crate::ledger::FingerprintKey;
+use crate::log::step::Now;
 use crate::wire::limits::TARGET_LINK_BYTES;
 use crate::wire::link::{genesis, genesis_value};
 use crate::wire::proto::{
@@ -90,6 +97,16 @@ fn spawn_with(cluster: &Cluster, settings: LaneSettings) -> (Lane, Receiver<Lane
     (Lane::spawn(Arc::new(cluster.node()), 0, Arc::new(settings), events).unwrap(), told)
 }
 
+/// The halves of a lane without its threads, to be stepped by hand.
+fn halves<B: Broker>(broker: B) -> (CommitHalf<B>, ApplyHalf<B>, Arc<LaneStatus>) {
+    let (broker, settings) = (Arc::new(broker), Arc::new(settings()));
+    let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(LaneStatus::default()));
+    let (events, _) = unbounded();
+    let apply = ApplyHalf::new(broker.clone(), 0, settings.clone(), exchange.clone(), status.clone());
+    let rng = StdRng::seed_from_u64(1);
+    (CommitHalf::new(broker, 0, settings, exchange, status.clone(), events, rng), apply, status)
+}
+
 /// Waits until `lane` has come to where `reached` says.
 fn until(lane: &Lane, reached: impl Fn(&super::LaneSnapshot) -> bool) {
     let patience = Instant::now() + PATIENCE;
@@ -133,6 +150,23 @@ fn orders_become_decisions_and_replies_in_one_log() {
     let values = replies.iter().filter_map(|record| record.message.value.as_deref());
     let answers: usize = values.map(|value| Replies::decode(value).unwrap().decisions.len()).sum();
     assert_eq!(answers, 4);
+}
+
+#[test]
+fn the_time_of_a_commit_includes_the_step_that_waits_for_the_broker() {
+    const STEP_MS: u64 = 7;
+    let cluster = cluster();
+    cluster.publish(Topic::Stock, 0, receive(&cluster, 2)).unwrap();
+    let (mut commit, mut apply, status) = halves(cluster.node());
+    let mut now = Now { steady_ms: 1_000, unix_ms: cluster.now_ms() };
+    while status.snapshot(now.steady_ms).batches == 0 {
+        assert!(now.steady_ms < 10_000, "nothing is committed");
+        now.steady_ms += STEP_MS;
+        commit.step(now);
+        apply.step(now);
+    }
+    // Behind the step in which it was taken: begun, its record sent, committed, told.
+    assert_eq!(status.snapshot(now.steady_ms).commit_ms, 4 * STEP_MS);
 }
 
 #[test]

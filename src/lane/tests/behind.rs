@@ -3,18 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
-
 use super::*;
 use crate::broker::memory::{MemoryInputs, MemoryRecords};
 use crate::broker::{Ends, Fault, Input, Inputs, TopicFacts, Wake};
-use crate::lane::Step;
-use crate::lane::apply::ApplyHalf;
-use crate::lane::commit::CommitHalf;
-use crate::lane::exchange::Exchange;
-use crate::lane::status::LaneStatus;
-use crate::log::step::Now;
 
 /// Steps of the apply half until an answer arrives: in each it may apply a run of a thousand records.
 const STEPS_TO_ANSWER: u32 = 6;
@@ -99,14 +90,7 @@ fn a_lane_that_is_behind_stands_still_for_one_answer_and_not_for_each() {
     for number in 0..ORDERS {
         cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
     }
-    let (broker, settings) = (Arc::new(Slow(cluster.node())), Arc::new(settings()));
-    let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(LaneStatus::default()));
-    let (events, _told) = unbounded();
-    let parts = || (broker.clone(), 0, settings.clone(), exchange.clone(), status.clone());
-    let (b, shard, s, e, st) = parts();
-    let mut commit = CommitHalf::new(b, shard, s, e, st, events, StdRng::seed_from_u64(1));
-    let (b, shard, s, e, st) = parts();
-    let mut apply = ApplyHalf::new(b, shard, s, e, st);
+    let (mut commit, mut apply, status) = halves(Slow(cluster.node()));
     let mut now = Now { steady_ms: 1_000, unix_ms: cluster.now_ms() };
     let mut stood_still = 0;
     while status.snapshot(now.steady_ms).sequence < u64::from(ORDERS) {
