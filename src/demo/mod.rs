@@ -21,8 +21,8 @@ use crate::node::service::{self, NodeError, Plan};
 use crate::wire::proto;
 use crate::wire::route::partition_of;
 
-/// Prints a line. Whoever reads our output may have had enough of it (`sluice demo | head`): the demo goes on, and its
-/// exit code still tells how it ended.
+/// Prints a line. Whoever reads our output may have had enough of it (`sluice demo | head`): the demo goes on to its end,
+/// if it was told one, and its exit code still tells how it ended.
 macro_rules! say {
     ($($what:tt)*) => {{
         use std::io::Write;
@@ -205,7 +205,8 @@ impl Show<'_> {
         loop {
             let elapsed = began.elapsed();
             let over = self.args.run_for.is_some_and(|run_for| elapsed >= run_for);
-            if over || traffic.placed() >= last || stop.try_recv().is_ok() {
+            let unwatched = screen.is_gone() && self.args.run_for.is_none() && self.args.orders.is_none();
+            if over || unwatched || traffic.placed() >= last || stop.try_recv().is_ok() {
                 return Ok(());
             }
             let target = ((elapsed.as_secs_f64() * self.args.rate as f64) as u64).min(last);
@@ -315,7 +316,7 @@ fn conclude(verifier: Verifier) -> bool {
     for (key, count) in outcomes {
         say!("  {:<36} {count:>10}", screen::outcome_name(key));
     }
-    say!("\n{sent} commands sent, {answered} answered, {sold_out} SKUs sold out");
+    say!("\n{sent} commands sent, {answered} answered; SKUs sold out at the end: {sold_out}");
     if count == 0 {
         say!("Verified: each command answered exactly once, repeats as their original; nothing oversold.");
         return true;

@@ -38,6 +38,7 @@ pub(super) struct Screen {
     drawn_lines: usize,
     next: Instant,
     last: (Instant, u64),
+    gone: bool,
 }
 
 impl Screen {
@@ -45,12 +46,17 @@ impl Screen {
     pub(super) fn new(answered: u64) -> Self {
         let now = Instant::now();
         let next = now + REDRAW_EVERY;
-        Self { terminal: stdout().is_terminal(), drawn_lines: 0, next, last: (now, answered) }
+        Self { terminal: stdout().is_terminal(), drawn_lines: 0, next, last: (now, answered), gone: false }
     }
 
     /// Whether it is time for the next picture.
     pub(super) fn is_due(&self) -> bool {
         Instant::now() >= self.next
+    }
+
+    /// Whether nobody reads what is shown any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// Shows `picture`, on a terminal in place of the one before.
@@ -67,9 +73,9 @@ impl Screen {
             picture.answered,
             picture.unanswered.max(0)
         );
-        let stock = format!("{} units held, {} SKUs sold out", picture.held, picture.sold_out);
+        let stock = format!("{} units held, SKUs sold out now: {}", picture.held, picture.sold_out);
         if !self.terminal {
-            say!("{head}; {stock}");
+            self.gone |= writeln!(stdout(), "{head}; {stock}").is_err();
             return;
         }
         let mut lines = vec![head, stock];

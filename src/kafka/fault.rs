@@ -72,7 +72,8 @@ pub(super) fn fault(error: &KafkaError, what: &str) -> Fault {
         KafkaError::ClientCreation(text) => Fault::Fatal(format!("{what}: {text}")),
         KafkaError::Transaction(inner) => Problem::new(inner.code(), &inner.string()).fault(what),
         other => match other.rdkafka_error_code() {
-            Some(code) => Problem::new(code, &other.to_string()).fault(what),
+            // rdkafka's own text names the code twice.
+            Some(code) => Problem::new(code, &code.to_string()).fault(what),
             None => Fault::Transient(format!("{what}: {other}")),
         },
     }

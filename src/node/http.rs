@@ -20,6 +20,9 @@ use super::state::StateSource;
 
 /// What `/live` answers.
 const LIVE: &str = "live\n";
+/// What there is to be asked for.
+const INDEX: &str = "/live     the process answers\n/ready    every shard of this node has caught up, or why not\n\
+                     /state    the shards of this node, as JSON\n/metrics  for Prometheus\n";
 
 /// How long whoever has the port may take to say who they are.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -130,7 +133,17 @@ fn router(state: Arc<dyn StateSource>) -> Router {
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/state", get(state_page))
+        .route("/", get(index))
+        .fallback(unknown)
         .with_state(Sources { state, metrics })
+}
+
+async fn index() -> &'static str {
+    INDEX
+}
+
+async fn unknown() -> Response {
+    (StatusCode::NOT_FOUND, INDEX).into_response()
 }
 
 async fn metrics_page(State(sources): State<Sources>) -> Response {
@@ -205,6 +218,14 @@ mod tests {
     #[test]
     fn live_answers_whatever_the_shards_do() {
         assert_eq!(get(node(vec![shard(0, Phase::Failed)]), "/live"), (200, "live\n".to_owned()));
+    }
+
+    #[test]
+    fn whoever_asks_for_something_else_is_told_what_there_is() {
+        let (status, body) = get(node(vec![]), "/");
+        assert_eq!(status, 200);
+        assert!(["/live", "/ready", "/state", "/metrics"].iter().all(|path| body.contains(path)), "{body}");
+        assert_eq!(get(node(vec![]), "/metric"), (404, body));
     }
 
     #[test]

@@ -48,8 +48,9 @@ fn a_broker_out_of_reach_is_told_apart_from_a_wrong_setting_and_with_the_reason(
         ("no-such-host.invalid:9092", "resolve", "the name has no address here"),
     ] {
         let deployment = Deployment::unmade(bootstrap, "nobody", 1, "");
-        for command in [&["check", "--dev"][..], &["run", "--dev"], &["topics", "create", "--dev"]] {
-            expect(&deployment.sluice(command, &[]), UNAVAILABLE, &[bootstrap, reason, advice]);
+        let commands = [&["check", "--dev"][..], &["run", "--dev"], &["topics", "create", "--dev"]];
+        for output in deployment.sluice_each(&commands, &[]) {
+            expect(&output, UNAVAILABLE, &[bootstrap, reason, advice]);
         }
     }
 }
@@ -108,9 +109,9 @@ fn a_secret_shows_nowhere() {
     const SECRET: &str = "hunter2-and-more";
     let settings = format!("kafka.common.\"sasl.password\" = {SECRET:?}\nkafka.common.\"sasl.username\" = \"shop\"");
     let deployment = Deployment::unmade("127.0.0.1:1", "secret", 1, &settings);
-    for command in [&["check", "--dev"][..], &["config"], &["run", "--dev"]] {
-        let text = text(&deployment.sluice(command, &[]));
-        assert!(!text.contains(SECRET), "{command:?}:\n{text}");
+    for output in deployment.sluice_each(&[&["check", "--dev"], &["config"], &["run", "--dev"]], &[]) {
+        let text = text(&output);
+        assert!(!text.contains(SECRET), "{text}");
     }
 }
 

@@ -94,11 +94,11 @@ fn an_engine_works_over_tls_with_a_password_and_says_what_is_wrong_with_either()
         (&no_tls, UNAVAILABLE, &["security.protocol"]),
     ] {
         let deployment = deployment(settings);
-        for command in [&["check", "--dev"][..], &["run", "--dev"], &["topics", "create", "--dev"]] {
-            let output = deployment.sluice(command, at);
+        let commands = [&["check", "--dev"][..], &["run", "--dev"], &["topics", "create", "--dev"]];
+        for output in deployment.sluice_each(&commands, at) {
             let text = text(&output);
-            assert_eq!(output.status.code(), Some(code), "{command:?}: {text}");
-            words.iter().for_each(|word| assert!(text.contains(word), "{command:?}: {word:?} is missing in:\n{text}"));
+            assert_eq!(output.status.code(), Some(code), "{text}");
+            words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is missing in:\n{text}"));
             said.push(text);
         }
     }

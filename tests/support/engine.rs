@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -42,6 +42,17 @@ pub(crate) const PER_DECISION: &str = "each";
 
 /// Tells apart the deployments and engines of this process.
 static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Runs a command with this configuration to its end.
+fn run(name: &str, config: &Path, command: &[&str], more: &[String]) -> Output {
+    let mut sluice = Command::new(SLUICE);
+    sluice.args(command).arg("--config").arg(config).args(more).stdin(Stdio::null());
+    let output = sluice.output().expect("the binary can be started");
+    for line in text(&output).lines() {
+        println!("{name} {}: {line}", command.join(" "));
+    }
+    output
+}
 
 impl Deployment {
     /// Writes a configuration with `settings` (TOML, over the harness's own) and creates the topics.
@@ -121,18 +132,17 @@ impl Deployment {
 
     /// Runs a command of the binary to its end, with the configuration.
     pub(crate) fn sluice(&self, command: &[&str], more: &[String]) -> Output {
-        let output = Command::new(SLUICE)
-            .args(command)
-            .arg("--config")
-            .arg(&self.config)
-            .args(more)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the binary can be started");
-        for line in text(&output).lines() {
-            println!("{} {}: {line}", self.name, command.join(" "));
-        }
-        output
+        run(&self.name, &self.config, command, more)
+    }
+
+    /// Runs several commands to their ends at once: each may wait long for a broker that does not answer.
+    pub(crate) fn sluice_each(&self, commands: &[&[&str]], more: &[String]) -> Vec<Output> {
+        let (name, config) = (self.name.as_str(), self.config.as_path());
+        std::thread::scope(|scope| {
+            let running: Vec<_> =
+                commands.iter().map(|&command| scope.spawn(move || run(name, config, command, more))).collect();
+            running.into_iter().map(|command| command.join().expect("no panic")).collect()
+        })
     }
 
     /// Starts an engine in the deployment's own consumer group.

@@ -257,6 +257,16 @@ impl fmt::Display for Peak {
             };
         };
         let Self { held, trials_there, sure, between: (from, to), .. } = self;
+        if self.ended == Ended::OutOfTrials && *trials_there == 0 {
+            let held = self.tried.iter().filter(|tried| tried.trial == Trial::Held).map(|tried| tried.rate);
+            let held = held.fold(0.0, f64::max);
+            return write!(
+                f,
+                "no peak yet: {held:.0} orders/s held, but what is sure was never tried; the limit is from {from:.0} to \
+                 {to:.0} orders/s with 90%. All {trials} trials were used up (--max-trials); trials that contradict each \
+                 other need more of them, or a quieter machine"
+            );
+        }
         write!(f, "peak: {rate:.0} orders/s; held in {held} of {trials_there} trials there, ")?;
         match &self.ended {
             Ended::Ceiling => write!(f, "and no more was allowed (--to): the limit is not known"),

@@ -62,6 +62,10 @@ impl Report {
         };
         let lag = time_us(self.generator_lag.percentile_us(99.0) as f64);
         let mut explained = match side {
+            Some(Side::Generator) if self.totals.unsent == 0 => format!(
+                "The generator was the bottleneck: it sent every command, but {lag} late (p99), which is most of the \
+                 latency. The figures say what the generator can do, not what the engine can."
+            ),
             Some(Side::Generator) => format!(
                 "The generator was the bottleneck: {} of the commands were not sent in time and its lag reached {lag} \
                  (p99). The figures say what the generator can do, not what the engine can.",
