@@ -396,3 +396,25 @@ fn at_least_once_writes_without_transactions() {
     }
     await_end(&admin, &topics.decisions, 0, 2);
 }
+
+#[test]
+fn a_wait_rests_beside_records_that_are_left_unpolled() {
+    const WATCHED: Duration = Duration::from_millis(500);
+    let kafka = cluster::lock();
+    let (settings, _) = world(&kafka, "unpolled");
+    let (producer, topics) = (upstream(&settings, None), settings.topics.clone());
+    for n in 0..10 {
+        publish(&producer, &topics.orders, 0, &n.to_string());
+    }
+    let broker = KafkaBroker::new(settings).expect("clients are made");
+    let mut inputs = broker.inputs(0, Position::at(0), Position::at(0)).expect("the inputs open");
+    until(&mut inputs, |inputs| inputs.poll(Input::Orders, 1).expect("it is read"));
+    let (began, mut waits) = (Instant::now(), 0);
+    while began.elapsed() < WATCHED {
+        inputs.wait(WATCHED);
+        waits += 1;
+    }
+    assert!(waits < 50, "{waits} waits in {WATCHED:?}");
+    inputs.ask_ends(1);
+    assert_eq!(until(&mut inputs, Inputs::ends).orders.high, 10);
+}

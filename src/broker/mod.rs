@@ -165,7 +165,8 @@ pub trait Inputs: Send {
     /// control markers and aborted data.
     fn position(&self, input: Input) -> i64;
 
-    /// Waits until a record, an answer or a wake-up may be there, `timeout` at the most. May return early.
+    /// Waits until a record, an answer or a wake-up may be there, `timeout` at the most. May return early, but not over
+    /// and over for records that are left unpolled.
     fn wait(&mut self, timeout: Duration);
 
     /// A handle that ends a wait from another thread.

@@ -62,6 +62,13 @@ fn kind(code: Code) -> Kind {
     }
 }
 
+/// librdkafka's words for a code, without the code that rdkafka puts in front of them.
+fn description(code: Code) -> String {
+    let text = code.to_string();
+    let words = text.split_once(" (").and_then(|(_, words)| words.strip_suffix(')'));
+    words.map_or(text.clone(), str::to_owned)
+}
+
 /// A failed call of rdkafka as the seam sees it.
 pub(super) fn fault(error: &KafkaError, what: &str) -> Fault {
     match error {
@@ -72,8 +79,7 @@ pub(super) fn fault(error: &KafkaError, what: &str) -> Fault {
         KafkaError::ClientCreation(text) => Fault::Fatal(format!("{what}: {text}")),
         KafkaError::Transaction(inner) => Problem::new(inner.code(), &inner.string()).fault(what),
         other => match other.rdkafka_error_code() {
-            // rdkafka's own text names the code twice.
-            Some(code) => Problem::new(code, &code.to_string()).fault(what),
+            Some(code) => Problem::new(code, &description(code)).fault(what),
             None => Fault::Transient(format!("{what}: {other}")),
         },
     }
@@ -92,6 +98,13 @@ mod tests {
         assert!(matches!(Problem::new(Code::InvalidProducerIdMapping, "x").fault("commit"), Fault::Transient(_)));
         assert!(matches!(Problem::new(Code::OperationTimedOut, "x").fault("commit"), Fault::Transient(_)));
         assert!(matches!(Problem::new(Code::TopicAuthorizationFailed, "x").fault("send"), Fault::Fatal(_)));
+    }
+
+    #[test]
+    fn a_failed_call_names_its_error_once() {
+        let shown = fault(&KafkaError::MetadataFetch(Code::BrokerTransportFailure), "ask who is there").to_string();
+        assert_eq!(shown.matches("BrokerTransportFailure").count(), 1, "{shown}");
+        assert!(shown.contains("ask who is there: Local: Broker transport failure"), "{shown}");
     }
 
     #[test]

@@ -267,7 +267,7 @@ impl Merge {
     }
 
     /// A ticket to hand in while records of `input` may still be applied: nothing that was asked for vouches for the last
-    /// of them, and the other input shows nothing that would. Not before the last answer is there, which it would replace.
+    /// of them, and nothing of the other input is here. Not before the last answer is, which it would replace.
     pub fn ask_ahead(&mut self, input: Input) -> Option<u64> {
         let (side, other) =
             if input == Input::Stock { (&self.stock, &self.orders) } else { (&self.orders, &self.stock) };
