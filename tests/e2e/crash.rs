@@ -25,26 +25,29 @@ fn commit_is_open(deployment: &Deployment, marks: &Watermarks) -> bool {
 fn killed_twenty_times_it_loses_and_doubles_nothing() {
     const KILLS: u64 = 20;
     const KILLS_INSIDE_A_COMMIT: u64 = 5;
+    // A commit is open for a few milliseconds, so where a kill strikes is left to chance: more follow until enough did.
+    const MOST_KILLS: u64 = 80;
     let kafka = kafka::lock();
     let deployment = Deployment::create(&kafka.bootstrap(), "killed", 2, "");
     let marks = Watermarks::new(&deployment.bootstrap);
     let flow = Flow::start(&deployment, plan(2), 15_000);
-    let mut inside = 0;
-    for kill in 0..KILLS {
+    let (mut kills, mut inside) = (0, 0);
+    while kills < KILLS || (inside < KILLS_INSIDE_A_COMMIT && kills < MOST_KILLS) {
         let mut tail = Tail::from_now(&deployment);
         let mut engine = deployment.start_alone();
         // Each life gets somewhere, and not always equally far.
-        let enough = 1 + kill * 400;
+        let enough = 1 + kills % KILLS * 400;
         let advanced = tail.follow(READY_WITHIN, |tail, _| tail.decisions >= enough);
-        assert!(advanced, "life {kill} decided nothing:\n{}", engine.log());
-        if kill % 2 == 0 {
+        assert!(advanced, "life {kills} decided nothing:\n{}", engine.log());
+        if kills % 4 != 0 {
             wait_for("a commit is open", READY_WITHIN, || commit_is_open(&deployment, &marks));
         }
         engine.kill();
         // Nobody is left who could end it: what is open now was open when the engine died.
         inside += u64::from(commit_is_open(&deployment, &marks));
+        kills += 1;
     }
-    println!("{inside} of {KILLS} kills struck an open commit");
+    println!("{inside} of {kills} kills struck an open commit");
     let mut engine = deployment.start_alone();
     let published = flow.stop();
     Tail::new(&deployment).wait_drained(DRAINED_WITHIN);
@@ -53,7 +56,7 @@ fn killed_twenty_times_it_loses_and_doubles_nothing() {
     let report = verify::verify(&deployment);
     report.assert_clean();
     assert!(report.places >= published, "{report}");
-    assert!(report.fences > KILLS, "{report}");
+    assert!(report.fences > kills, "{report}");
     assert!(inside >= KILLS_INSIDE_A_COMMIT, "only {inside} kills struck an open commit: the test proved too little");
 }
 
