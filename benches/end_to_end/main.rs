@@ -51,7 +51,7 @@ const SHARDS: u32 = 2;
 const BATCHED: usize = 50;
 /// How many times as many orders there are in records of [`BATCHED`], which take less time each.
 const BATCHED_FACTOR: u64 = 5;
-/// Orders of a smoke run: a first batch, after which the clock begins, is a small part of them.
+/// Orders of a smoke run: enough that several batches are left when the clock begins.
 const SMOKE_ORDERS: u64 = 500_000;
 /// Name of the pass that is not measured.
 const WARM_UP: &str = "warm";
@@ -63,8 +63,8 @@ const DELETE_DELAY_MS: u32 = 1_000;
 /// Measures the engine against a real Apache Kafka on this machine.
 #[derive(Parser)]
 struct Args {
-    /// Orders in records of one, and five times as many in records of 50. A bare consumer takes two seconds for them,
-    /// beside which what it had fetched before the clock began is nothing.
+    /// Orders in records of one, and five times as many in records of 50. The clock begins when a quarter of them is
+    /// done.
     #[arg(long, default_value_t = 3_000_000)]
     orders: u64,
     /// How often each row is measured; the median counts.

@@ -66,7 +66,7 @@ fn kind(code: Code) -> Kind {
 fn description(code: Code) -> String {
     let text = code.to_string();
     let words = text.split_once(" (").and_then(|(_, words)| words.strip_suffix(')'));
-    words.map_or(text.clone(), str::to_owned)
+    words.unwrap_or(&text).to_owned()
 }
 
 /// A failed call of rdkafka as the seam sees it.

@@ -16,7 +16,7 @@ use super::settings::{
 use super::snapshot::Phase;
 use super::tick::{Situation, Ticker};
 use super::work::Work;
-use crate::broker::{Broker, End, Ends, Fault, Input, Inputs, Position, Records};
+use crate::broker::{Broker, End, Fault, Input, Inputs, Position, Records};
 use crate::log::refusal::{Refusal, resume_after_loss};
 use crate::log::step::Now;
 
@@ -98,9 +98,7 @@ impl<I: Inputs> Life<I> {
     /// Does what there is to do now.
     pub(super) fn step<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Result<Step, ApplyFault> {
         self.decider.outbox().set_engine_time(now.unix_ms);
-        if let Some(ends) = self.inputs.ends() {
-            self.answered(common, ends, now);
-        }
+        self.take_ends(common, now);
         let mut progress = self.poll(common, now)?;
         let applied = self.apply_next(common, now);
         self.backlog = applied && self.pending.iter().any(Pending::is_half_full);
@@ -115,9 +113,7 @@ impl<I: Inputs> Life<I> {
     /// Hands over what is open and takes nothing more.
     pub(super) fn drain<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Step {
         self.backlog = false;
-        if let Some(ends) = self.inputs.ends() {
-            self.answered(common, ends, now);
-        }
+        self.take_ends(common, now);
         if self.decider.outbox().is_empty() {
             return Step::Ended;
         }
@@ -125,7 +121,8 @@ impl<I: Inputs> Life<I> {
         if self.hand_over(common, now) { Step::Again } else { Step::Wait(LONGEST_WAIT) }
     }
 
-    fn answered<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, ends: Ends, now: Now) {
+    fn take_ends<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) {
+        let Some(ends) = self.inputs.ends() else { return };
         self.merge.answered(ends);
         common.status.set_ends(ends, now.steady_ms);
         if let CatchUp::EndsUnknown = self.catching_up {

@@ -296,6 +296,22 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_rate_that_was_never_tried_is_not_reported_as_the_peak() {
+        let tried = |rate, trial| Tried { rate, trial };
+        let peak = Peak {
+            rate: Some(321.0),
+            held: 0,
+            trials_there: 0,
+            sure: 0.95,
+            between: (321.0, 84_000.0),
+            ended: Ended::OutOfTrials,
+            tried: vec![tried(40_000.0, Trial::Held), tried(80_000.0, Trial::Missed("slow".to_owned()))],
+        };
+        let text = peak.to_string();
+        assert!(text.starts_with("no peak yet: 40000 orders/s held") && text.contains("--max-trials"), "{text}");
+    }
+
     fn args() -> SearchArgs {
         SearchArgs {
             from: 10_000.0,
