@@ -117,7 +117,7 @@ impl<B: Broker> ApplyHalf<B> {
         let inputs = match common.broker.inputs(common.shard, start.from(Input::Orders), start.from(Input::Stock)) {
             Ok(inputs) => inputs,
             Err(fault @ (Fault::Transient(_) | Fault::Fenced(_))) => {
-                common.status.set_phase(Phase::CatchingUp, Some(fault.to_string()));
+                common.status.set_phase_in(start.life, Phase::CatchingUp, Some(fault.to_string()));
                 self.opening = Some((start, now.steady_ms + FETCH_RETRY_MS));
                 return Ok(Step::Wait(Duration::from_millis(FETCH_RETRY_MS)));
             }
@@ -129,7 +129,7 @@ impl<B: Broker> ApplyHalf<B> {
             return Ok(Step::Wait(Duration::from_millis(1)));
         };
         common.exchange.apply_bell.wakes(Some(inputs.waker()));
-        common.status.set_phase(Phase::CatchingUp, None);
+        common.status.set_phase_in(start.life, Phase::CatchingUp, None);
         self.life = Some(Life::new(common, start, inputs, work));
         Ok(Step::Again)
     }

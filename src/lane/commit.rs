@@ -138,7 +138,7 @@ impl<B: Broker> CommitHalf<B> {
         self.status.set_recovered(&tail);
         let life = self.exchange.next_life();
         let ledger = recovered.into_ledger().expect("a shard is taken only after its genesis was read");
-        self.status.set_phase(Phase::CatchingUp, None);
+        self.status.begin_life(life);
         let (orders_from, stock_from) = (tail.orders_next, tail.stock_next);
         let leader_epochs = tail.leader_epochs;
         self.exchange.begin(Start { life, ledger, orders_from, stock_from, leader_epochs });

@@ -157,7 +157,7 @@ impl<I: Inputs> Life<I> {
                 }
                 Ok(None) => {}
                 Err(fault @ (Fault::Transient(_) | Fault::Fenced(_))) => {
-                    common.status.set_reason(Some(fault.to_string()));
+                    common.status.set_reason_in(self.number, Some(fault.to_string()));
                     self.broken = true;
                     self.fetch_from_ms = now.steady_ms + FETCH_RETRY_MS;
                     return Ok(any);
@@ -175,7 +175,7 @@ impl<I: Inputs> Life<I> {
             self.merge.position(input, self.inputs.position(input));
         }
         if std::mem::take(&mut self.fetch_from_ms) > 0 {
-            common.status.set_reason(None);
+            common.status.set_reason_in(self.number, None);
         }
         Ok(any)
     }
@@ -288,7 +288,7 @@ impl<I: Inputs> Life<I> {
                 (false, CatchUp::Done) => (Phase::Running, None),
                 (false, _) => (Phase::CatchingUp, None),
             };
-            common.status.set_phase(phase, reason);
+            common.status.set_phase_in(self.number, phase, reason);
         }
         self.paused
     }
@@ -348,7 +348,7 @@ impl<I: Inputs> Life<I> {
         let read = self.inputs.position(Input::Orders) >= orders && self.inputs.position(Input::Stock) >= stock;
         if read && self.pending.iter().all(Pending::is_empty) {
             self.catching_up = CatchUp::Done;
-            common.status.set_phase(Phase::Running, None);
+            common.status.set_phase_in(self.number, Phase::Running, None);
         }
     }
 

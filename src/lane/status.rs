@@ -2,7 +2,7 @@
 //! may read without making them wait.
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::snapshot::{COMMIT_BUCKETS_MS, InputSnapshot, LaneSnapshot, Phase, RecoverySnapshot};
@@ -65,11 +65,19 @@ impl Default for InputFigures {
     }
 }
 
+/// What goes with the phase.
+#[derive(Debug, Default)]
+struct Said {
+    reason: Option<String>,
+    /// The ownership during which the apply half has a say; none while the commit half is not done with taking.
+    life: Option<u64>,
+}
+
 /// What a lane tells about itself. Shared; every figure on its own is true, two of them may be a batch apart.
 #[derive(Debug)]
 pub struct LaneStatus {
     phase: AtomicU8,
-    reason: Mutex<Option<String>>,
+    said: Mutex<Said>,
     epoch: AtomicU64,
     sequence: AtomicU64,
     shard_time_ms: AtomicI64,
@@ -101,7 +109,7 @@ impl Default for LaneStatus {
     fn default() -> Self {
         LaneStatus {
             phase: AtomicU8::new(0),
-            reason: Mutex::new(None),
+            said: Mutex::default(),
             epoch: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
             shard_time_ms: AtomicI64::new(0),
@@ -136,14 +144,37 @@ impl LaneStatus {
         Phase::ALL[usize::from(self.phase.load(Relaxed))]
     }
 
+    /// The commit half's word. From now on the apply half has none.
     pub(super) fn set_phase(&self, phase: Phase, reason: Option<String>) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+        *self.said() = Said { reason, life: None };
         self.phase.store(phase as u8, Relaxed);
     }
 
-    /// What keeps it from its work at the moment, without changing its phase.
-    pub(super) fn set_reason(&self, reason: Option<String>) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    /// The shard is taken and recovered: the apply half tells what becomes of this ownership.
+    pub(crate) fn begin_life(&self, life: u64) {
+        *self.said() = Said { reason: None, life: Some(life) };
+        self.phase.store(Phase::CatchingUp as u8, Relaxed);
+    }
+
+    /// The apply half's word. Nothing if this life is over: the shard may be lost, and apply not know it yet.
+    pub(crate) fn set_phase_in(&self, life: u64, phase: Phase, reason: Option<String>) {
+        let mut said = self.said();
+        if said.life == Some(life) {
+            said.reason = reason;
+            self.phase.store(phase as u8, Relaxed);
+        }
+    }
+
+    /// What keeps the apply half from its work at the moment, without changing the phase.
+    pub(super) fn set_reason_in(&self, life: u64, reason: Option<String>) {
+        let mut said = self.said();
+        if said.life == Some(life) {
+            said.reason = reason;
+        }
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Both threads are ending; a bug that was told stays told.
@@ -256,7 +287,7 @@ impl LaneStatus {
         });
         LaneSnapshot {
             phase: self.phase(),
-            reason: self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            reason: self.said().reason.clone(),
             epoch: self.epoch.load(Relaxed),
             sequence: self.sequence.load(Relaxed),
             shard_time_ms: self.shard_time_ms.load(Relaxed),
@@ -284,5 +315,32 @@ impl LaneStatus {
             stock_rows: self.rows.load(Relaxed),
             ledger_bytes: self.ledger_bytes.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(status: &LaneStatus) -> (Phase, Option<String>) {
+        let snapshot = status.snapshot(0);
+        (snapshot.phase, snapshot.reason)
+    }
+
+    #[test]
+    fn apply_has_no_say_in_a_life_that_is_over() {
+        let status = LaneStatus::default();
+        status.begin_life(1);
+        status.set_phase_in(1, Phase::Running, None);
+        status.set_reason_in(1, Some("slow".to_owned()));
+        assert_eq!(told(&status), (Phase::Running, Some("slow".to_owned())));
+        let lost = (Phase::BackingOff, Some("lost".to_owned()));
+        status.set_phase(lost.0, lost.1.clone());
+        status.set_phase_in(1, Phase::Running, None);
+        status.set_reason_in(1, None);
+        assert_eq!(told(&status), lost);
+        status.begin_life(3);
+        status.set_phase_in(1, Phase::Running, None);
+        assert_eq!(told(&status), (Phase::CatchingUp, None));
     }
 }

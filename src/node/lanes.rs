@@ -1,8 +1,8 @@
 //! The lanes that run in this process, and what the node tells of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::state::{NodeState, ShardState, StateSource};
@@ -15,9 +15,16 @@ pub struct Lanes {
     began: Instant,
     group_id: String,
     client_id: String,
-    assigned: AtomicBool,
     stopping: AtomicBool,
-    lanes: Mutex<BTreeMap<u32, Entry>>,
+    held: Mutex<Held>,
+}
+
+/// Under one lock, so that nobody sees a node that has its shards and not yet their lanes, and takes it for a spare.
+#[derive(Debug, Default)]
+struct Held {
+    /// The shards that the group gave to this node; `None` until it has told, and after it took all of them away.
+    given: Option<BTreeSet<u32>>,
+    lanes: BTreeMap<u32, Entry>,
 }
 
 #[derive(Debug)]
@@ -33,9 +40,8 @@ impl Lanes {
             began: Instant::now(),
             group_id: group_id.to_owned(),
             client_id: client_id.to_owned(),
-            assigned: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            lanes: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -53,48 +59,80 @@ impl Lanes {
 
     /// What every lane tells now, by shard, and how long it has run.
     pub fn snapshots(&self) -> Vec<(u32, LaneSnapshot, Duration)> {
-        let now = clock::steady_ms();
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter().map(|(&shard, entry)| (shard, entry.status.snapshot(now), entry.taken.elapsed())).collect()
+        snapshots(&self.held())
     }
 
     pub(super) fn enter(&self, shard: u32, status: Arc<LaneStatus>) {
         let entry = Entry { status, taken: Instant::now() };
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).insert(shard, entry);
+        self.held().lanes.insert(shard, entry);
     }
 
+    /// The shard's lane has ended, or is left to end without another word.
     pub(super) fn remove(&self, shard: u32) {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(&shard);
+        self.held().lanes.remove(&shard);
     }
 
+    /// Whether the group has told which shards are this node's.
     pub(super) fn is_assigned(&self) -> bool {
-        self.assigned.load(Relaxed)
+        self.held().given.is_some()
     }
 
-    pub(super) fn set_assigned(&self, assigned: bool) {
-        self.assigned.store(assigned, Relaxed);
+    /// The group gave these shards, perhaps none, beside those it gave before.
+    pub(super) fn give(&self, shards: &[u32]) {
+        self.held().given.get_or_insert_default().extend(shards);
+    }
+
+    /// The group wants these shards back.
+    pub(super) fn take_back(&self, shards: &[u32]) {
+        if let Some(given) = &mut self.held().given {
+            given.retain(|shard| !shards.contains(shard));
+        }
+    }
+
+    /// The node is no longer of the group.
+    pub(super) fn forget_given(&self) {
+        self.held().given = None;
     }
 
     pub(super) fn set_stopping(&self) {
         self.stopping.store(true, Relaxed);
     }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn snapshots(held: &Held) -> Vec<(u32, LaneSnapshot, Duration)> {
+    let now = clock::steady_ms();
+    held.lanes.iter().map(|(&shard, entry)| (shard, entry.status.snapshot(now), entry.taken.elapsed())).collect()
+}
+
+/// What every lane tells, and of the shards given that have none yet that they are being taken.
+fn shards(held: &Held) -> Vec<ShardState> {
+    let waiting = held.given.iter().flatten().filter(|shard| !held.lanes.contains_key(shard));
+    let waiting = waiting.map(|&shard| ShardState { shard, ..ShardState::default() });
+    let running = snapshots(held).into_iter();
+    let running = running.map(|(shard, lane, held)| ShardState { shard, held_ms: held.as_millis() as u64, lane });
+    let mut shards: Vec<_> = running.chain(waiting).collect();
+    shards.sort_by_key(|state| state.shard);
+    shards
 }
 
 impl StateSource for Lanes {
     fn state(&self) -> NodeState {
+        let held = self.held();
+        let (assigned, shards) = (held.given.is_some(), shards(&held));
+        drop(held);
         NodeState {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: self.began.elapsed().as_millis() as u64,
             group_id: self.group_id.clone(),
             client_id: self.client_id.clone(),
-            assigned: self.assigned.load(Relaxed),
+            assigned,
             stopping: self.stopping.load(Relaxed),
             memory_bytes: resident_bytes(),
-            shards: self
-                .snapshots()
-                .into_iter()
-                .map(|(shard, lane, held)| ShardState { shard, held_ms: held.as_millis() as u64, lane })
-                .collect(),
+            shards,
         }
     }
 }
@@ -106,4 +144,56 @@ fn resident_bytes() -> u64 {
         line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
     });
     kib.unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phases(lanes: &Lanes) -> Vec<(u32, Phase)> {
+        lanes.state().shards.iter().map(|state| (state.shard, state.lane.phase)).collect()
+    }
+
+    fn running() -> Arc<LaneStatus> {
+        let status = LaneStatus::default();
+        status.begin_life(1);
+        status.set_phase_in(1, Phase::Running, None);
+        Arc::new(status)
+    }
+
+    #[test]
+    fn a_node_is_not_ready_before_every_shard_that_it_was_given_has_a_lane() {
+        let lanes = Lanes::new("group", "node");
+        assert!(!lanes.state().unready().is_empty());
+        lanes.give(&[0, 1]);
+        assert_eq!(phases(&lanes), [(0, Phase::Taking), (1, Phase::Taking)]);
+        lanes.enter(1, running());
+        assert_eq!(phases(&lanes), [(0, Phase::Taking), (1, Phase::Running)]);
+        assert_eq!(lanes.state().unready().len(), 1);
+        lanes.enter(0, running());
+        assert_eq!(lanes.state().unready(), [""; 0]);
+    }
+
+    #[test]
+    fn a_lane_that_was_left_to_end_vouches_for_nothing_when_its_shard_comes_back() {
+        let lanes = Lanes::new("group", "node");
+        lanes.give(&[0]);
+        lanes.enter(0, running());
+        lanes.forget_given();
+        lanes.remove(0);
+        assert!(!lanes.is_assigned() && phases(&lanes).is_empty());
+        lanes.give(&[0]);
+        assert_eq!(phases(&lanes), [(0, Phase::Taking)]);
+    }
+
+    #[test]
+    fn a_shard_that_was_taken_back_is_shown_as_long_as_its_lane_works() {
+        let lanes = Lanes::new("group", "node");
+        lanes.give(&[0, 1]);
+        lanes.enter(0, running());
+        lanes.take_back(&[0, 1]);
+        assert_eq!(phases(&lanes), [(0, Phase::Running)]);
+        lanes.remove(0);
+        assert!(lanes.is_assigned() && phases(&lanes).is_empty());
+    }
 }

@@ -27,6 +27,9 @@ const REPORT_ROUNDS: u64 = 50;
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a lane that was told to leave everything as it is may take to end; then its threads are left to themselves.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long beyond a shard's last commit by its former owner the group may take to give it to this node: that one's
+/// next heartbeat and a round of the group.
+const SPARE_AFTER: Duration = Duration::from_secs(3);
 
 /// Why a node ended otherwise than by being told to.
 #[derive(Debug, Error)]
@@ -95,6 +98,7 @@ pub fn run<B: Broker>(
         acks: HashMap::new(),
         next_ack: 0,
         leave: false,
+        spare_from: None,
         refused: None,
         progress: Progress::new(Instant::now()),
         lost_replies: BTreeMap::new(),
@@ -118,6 +122,7 @@ pub fn run<B: Broker>(
             recv(rounds) -> _ => {
                 round += 1;
                 service.collect();
+                service.settle_for_nothing();
                 if round.is_multiple_of(REPORT_ROUNDS) {
                     membership.report_positions(&lanes.positions());
                     service.watch();
@@ -143,6 +148,8 @@ struct Service<'a, B> {
     acks: HashMap<u64, Ack>,
     next_ack: u64,
     leave: bool,
+    /// When a node that was given no shard is taken for a spare.
+    spare_from: Option<Instant>,
     /// When the group began to refuse, and when it last did.
     refused: Option<(Instant, Instant)>,
     progress: Progress,
@@ -169,24 +176,44 @@ impl<B: Broker> Service<'_, B> {
         match event {
             membership::Event::Assigned(shards) => {
                 info!(shards = names(&shards), count = shards.len(), "assigned");
-                self.lanes.set_assigned(true);
+                self.given(&shards);
                 self.on(Event::Assigned(shards));
             }
             membership::Event::Revoked(shards, ack) => {
                 info!(shards = names(&shards), count = shards.len(), "revoked: committing what is open");
+                self.lanes.take_back(&shards);
                 self.next_ack += 1;
                 self.acks.insert(self.next_ack, ack);
                 self.on(Event::Revoked { shards, ack: self.next_ack });
             }
             membership::Event::Lost(shards) => {
                 warn!(shards = names(&shards), count = shards.len(), "lost: other nodes may have them already");
-                self.lanes.set_assigned(false);
+                self.lanes.forget_given();
+                self.spare_from = None;
                 self.on(Event::Lost(shards));
             }
             membership::Event::Trouble(fault @ Fault::Fatal(_)) => self.refused(fault),
             membership::Event::Trouble(fault) => {
                 warn!(kind = fault.kind(), %fault, "trouble with the consumer group");
             }
+        }
+    }
+
+    /// A node that joins is given nothing at first: others hold its shards, and have to commit what is open in them.
+    fn given(&mut self, shards: &[u32]) {
+        if shards.is_empty() && !self.lanes.is_assigned() {
+            self.spare_from = Some(Instant::now() + self.plan.shutdown_timeout + SPARE_AFTER);
+        } else {
+            self.spare_from = None;
+            self.lanes.give(shards);
+        }
+    }
+
+    /// A node that is given nothing for long enough is a spare.
+    fn settle_for_nothing(&mut self) {
+        if self.spare_from.is_some_and(|from| from <= Instant::now()) {
+            self.spare_from = None;
+            self.lanes.give(&[]);
         }
     }
 
@@ -253,6 +280,7 @@ impl<B: Broker> Service<'_, B> {
 
     fn abandon(&mut self, shard: u32) {
         if let Some(running) = self.running.get_mut(&shard) {
+            self.lanes.remove(shard);
             running.lane.discard();
             running.deadline = Some((Instant::now() + ABANDON_TIMEOUT, true));
         }

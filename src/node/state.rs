@@ -21,7 +21,8 @@ pub struct NodeState {
     pub group_id: String,
     /// The node's name within it, as brokers log it.
     pub client_id: String,
-    /// It has been told which shards are its own since it joined, or since it lost them. Before that it is not ready.
+    /// Since it joined, or lost its shards, the group has given it some, or none for so long that it is a spare. Before
+    /// that it is not ready.
     pub assigned: bool,
     /// It was told to stop.
     pub stopping: bool,
@@ -33,14 +34,14 @@ pub struct NodeState {
 
 impl NodeState {
     /// Why the node is not ready, a line each; empty if every shard that it was assigned has caught up. A node that
-    /// was assigned no shard is ready: it is a spare.
+    /// is left without a shard is ready in the end: it is a spare.
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.stopping {
             reasons.push("the node is stopping".to_owned());
         }
         if !self.assigned {
-            reasons.push(format!("group {} has not yet told which shards are this node's", self.group_id));
+            reasons.push(format!("group {} has given this node no shard yet", self.group_id));
         }
         reasons.extend(self.shards.iter().filter(|shard| shard.lane.phase != Phase::Running).map(ShardState::unready));
         reasons
@@ -102,7 +103,7 @@ pub(super) mod tests {
     #[test]
     fn a_node_without_an_assignment_is_not_ready_and_a_spare_one_is() {
         let joining = NodeState { group_id: "sluice".to_owned(), ..NodeState::default() };
-        check(joining, &["group sluice has not yet told which shards are this node's"]);
+        check(joining, &["group sluice has given this node no shard yet"]);
         check(NodeState { assigned: true, ..NodeState::default() }, &[]);
     }
 
