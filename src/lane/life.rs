@@ -7,11 +7,11 @@ use super::apply::Common;
 use super::decide::Decider;
 use super::exchange::{ApplyFault, Start};
 use super::merge::{Merge, Next};
+use super::pace::Pace;
 use super::pending::Pending;
 use super::place;
 use super::settings::{
-    ASK_AGAIN_AFTER_MS, ASK_ENDS_EVERY_MS, COMMITS_APART, FETCH_RETRY_MS, LONGEST_WAIT, MAX_POLL_RECORDS,
-    MAX_RUN_RECORDS, QUESTIONS_APART_MS,
+    ASK_AGAIN_AFTER_MS, ASK_ENDS_EVERY_MS, FETCH_RETRY_MS, LONGEST_WAIT, MAX_POLL_RECORDS, MAX_RUN_RECORDS,
 };
 use super::snapshot::Phase;
 use super::tick::{Situation, Ticker};
@@ -32,12 +32,7 @@ pub(super) struct Life<I: Inputs> {
     decider: Decider,
     /// Records received and not yet applied, of `orders` and of `stock`.
     pending: [Pending<I::Records>; 2],
-    /// When the ends were last asked for.
-    asked_ms: u64,
-    /// When a batch was last handed over.
-    handed_ms: u64,
-    /// How long it was until its commit was seen to be over; `None` before.
-    commit_ms: Option<u64>,
+    pace: Pace,
     /// No fetch before then: the last one failed.
     fetch_from_ms: u64,
     /// The inputs failed, and are to be opened anew: what failed once fails ever after.
@@ -69,9 +64,7 @@ impl<I: Inputs> Life<I> {
             ticker: Ticker::default(),
             decider: Decider::new(common.shard, common.settings.clone(), start, work),
             pending: Default::default(),
-            asked_ms: 0,
-            handed_ms: 0,
-            commit_ms: Some(0),
+            pace: Pace::new(common.settings.batch),
             fetch_from_ms: 0,
             broken: false,
             catching_up: CatchUp::EndsUnknown,
@@ -117,13 +110,14 @@ impl<I: Inputs> Life<I> {
         if self.decider.outbox().is_empty() {
             return Step::Ended;
         }
-        self.handed_ms = 0;
+        self.pace.hurry();
         if self.hand_over(common, now) { Step::Again } else { Step::Wait(LONGEST_WAIT) }
     }
 
     fn take_ends<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) {
         let Some(ends) = self.inputs.ends() else { return };
         self.merge.answered(ends);
+        self.pace.answered(now.steady_ms);
         common.status.set_ends(ends, now.steady_ms);
         if let CatchUp::EndsUnknown = self.catching_up {
             let (End { stable: orders, .. }, End { stable: stock, .. }) = (ends.orders, ends.stock);
@@ -231,12 +225,11 @@ impl<I: Inputs> Life<I> {
         if self.decider.outbox().is_full() {
             return false;
         }
-        let may_ask = now.steady_ms >= self.asked_ms + QUESTIONS_APART_MS;
+        let may_ask = now.steady_ms >= self.ask_ms();
         let (input, count) = match self.merge.what_next(may_ask) {
             Next::Apply { input, count } => (input, count),
             Next::AskEnds { ticket } => {
-                self.inputs.ask_ends(ticket);
-                self.asked_ms = now.steady_ms;
+                self.ask_ends(ticket, now);
                 return true;
             }
             Next::Wait => return false,
@@ -267,9 +260,18 @@ impl<I: Inputs> Life<I> {
             && 2 * free < pending.records()
             && let Some(ticket) = self.merge.ask_ahead(input)
         {
-            self.inputs.ask_ends(ticket);
-            self.asked_ms = now.steady_ms;
+            self.ask_ends(ticket, now);
         }
+    }
+
+    fn ask_ends(&mut self, ticket: u64, now: Now) {
+        self.inputs.ask_ends(ticket);
+        self.pace.asked(now.steady_ms);
+    }
+
+    /// When what is pending is worth a question.
+    fn ask_ms(&self) -> u64 {
+        self.pace.ask_ms(self.pending.iter().all(Pending::is_less_than_a_run), self.backlog)
     }
 
     /// A ledger that is full forgets as time moves on, so time is moved to the next record before giving up on it.
@@ -295,7 +297,7 @@ impl<I: Inputs> Life<I> {
 
     /// Asks for the ends when nobody has for a while, and again when an answer is overdue.
     fn ask_for_status(&mut self, now: Now) {
-        let since_ms = now.steady_ms.saturating_sub(self.asked_ms);
+        let since_ms = self.pace.since_asked_ms(now.steady_ms);
         let ticket = match self.merge.unanswered() {
             Some(ticket) if since_ms >= ASK_AGAIN_AFTER_MS => ticket,
             None if since_ms >= ASK_ENDS_EVERY_MS || matches!(self.catching_up, CatchUp::EndsUnknown) => {
@@ -303,8 +305,7 @@ impl<I: Inputs> Life<I> {
             }
             _ => return,
         };
-        self.inputs.ask_ends(ticket);
-        self.asked_ms = now.steady_ms;
+        self.ask_ends(ticket, now);
     }
 
     fn tick<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) {
@@ -320,27 +321,20 @@ impl<I: Inputs> Life<I> {
 
     /// Hands the open batch over if the commit half waits for one and the last was not just now.
     fn hand_over<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> bool {
-        if self.commit_ms.is_none() && common.exchange.wants_work() {
-            self.commit_ms = Some(now.steady_ms.saturating_sub(self.handed_ms));
+        if !common.exchange.wants_work() {
+            return false;
         }
-        let due_ms = self.hand_over_due_ms(common);
+        self.pace.commit_is_idle(now.steady_ms);
         let outbox = self.decider.outbox();
-        if outbox.is_empty() || !common.exchange.wants_work() || (now.steady_ms < due_ms && !outbox.is_full()) {
+        if outbox.is_empty() || (now.steady_ms < self.pace.due_ms(self.backlog) && !outbox.is_full()) {
             return false;
         }
         let Some(empty) = common.exchange.take_empty() else { return false };
         let full = self.decider.close_batch(self.number, empty);
         common.status.set_pressure(self.decider.pressure());
         common.exchange.hand_over(full);
-        (self.handed_ms, self.commit_ms) = (now.steady_ms, None);
+        self.pace.handed(now.steady_ms);
         true
-    }
-
-    /// When the open batch may be handed over though it is not full, ms.
-    fn hand_over_due_ms<B: Broker<Inputs = I>>(&self, common: &Common<B>) -> u64 {
-        let limits = &common.settings.batch;
-        let apart_ms = if self.backlog { u64::MAX } else { COMMITS_APART * self.commit_ms.unwrap_or(0) };
-        self.handed_ms + limits.min_interval_ms.max(apart_ms.min(limits.backlog_interval_ms))
     }
 
     fn note_caught_up<B: Broker<Inputs = I>>(&mut self, common: &Common<B>) {
@@ -355,10 +349,9 @@ impl<I: Inputs> Life<I> {
     fn longest_wait<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Duration {
         let mut wait_ms = self.ticker.wait_ms(self.situation(now)).unwrap_or(u64::MAX);
         if !self.decider.outbox().is_empty() && common.exchange.wants_work() {
-            let due_ms = self.hand_over_due_ms(common);
-            wait_ms = wait_ms.min(due_ms.saturating_sub(now.steady_ms));
+            wait_ms = wait_ms.min(self.pace.due_ms(self.backlog).saturating_sub(now.steady_ms));
         }
-        let ask_ms = self.asked_ms + QUESTIONS_APART_MS;
+        let ask_ms = self.ask_ms();
         if now.steady_ms < ask_ms && self.pending.iter().any(|pending| !pending.is_empty()) {
             wait_ms = wait_ms.min(ask_ms - now.steady_ms);
         }

@@ -22,6 +22,7 @@ pub mod exchange; // what passes between the halves
 mod life; // what apply does during one ownership of the shard
 pub mod merge; // which input's next record may be applied
 mod outbox; // the open batch
+mod pace; // when the open batch is due, and when to ask for the ends
 mod pending; // records received and not yet applied
 pub mod recover; // brings a ledger to where its log ends
 pub mod settings;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::settings::{MAX_PENDING_BYTES, MAX_PENDING_RECORDS};
+use super::settings::{MAX_PENDING_BYTES, MAX_PENDING_RECORDS, MAX_RUN_RECORDS, RUN_BYTES};
 use crate::broker::Records;
 
 /// Batches of records of one input.
@@ -30,6 +30,11 @@ impl<R: Records> Pending<R> {
     /// Half of that is here.
     pub(super) fn is_half_full(&self) -> bool {
         2 * self.records >= MAX_PENDING_RECORDS || 2 * self.bytes >= MAX_PENDING_BYTES
+    }
+
+    /// It takes less time to apply than a run.
+    pub(super) fn is_less_than_a_run(&self) -> bool {
+        self.records < MAX_RUN_RECORDS && self.bytes < RUN_BYTES
     }
 
     pub(super) fn records(&self) -> usize {

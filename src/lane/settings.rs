@@ -32,6 +32,9 @@ pub const MAX_POLL_RECORDS: usize = 2_000;
 /// Records applied between two looks at the clock, the inputs and the commit half: about half a millisecond of work.
 pub const MAX_RUN_RECORDS: usize = 1_000;
 
+/// Bytes of values of as much work in records of many orders.
+pub const RUN_BYTES: usize = 128 << 10;
+
 /// Records of one input received and not yet applied at which it is no longer polled: what a blocked merge may hold.
 pub const MAX_PENDING_RECORDS: usize = 20_000;
 
@@ -50,7 +53,7 @@ pub const LONGEST_WAIT: Duration = Duration::from_millis(100);
 pub const ASK_ENDS_EVERY_MS: u64 = 1_000;
 
 /// Shortest time between two questions for the ends on which records wait. What arrives meanwhile shares the next one;
-/// a question costs a broker two requests, and at a steady rate there is always something that waits for one.
+/// a question costs a broker two requests.
 pub const QUESTIONS_APART_MS: u64 = 4;
 
 /// How long an answer may take before the same ticket is handed in again.

@@ -26,7 +26,7 @@ use crate::wire::proto::{
     command, log_record, stock_command,
 };
 
-mod behind; // far behind, with slow answers
+mod answers; // when the ends are asked for, and what slow answers cost
 
 /// Far beyond what a loaded machine needs; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,14 +97,22 @@ fn spawn_with(cluster: &Cluster, settings: LaneSettings) -> (Lane, Receiver<Lane
     (Lane::spawn(Arc::new(cluster.node()), 0, Arc::new(settings), events).unwrap(), told)
 }
 
-/// The halves of a lane without its threads, to be stepped by hand.
-fn halves<B: Broker>(broker: B) -> (CommitHalf<B>, ApplyHalf<B>, Arc<LaneStatus>) {
+/// A lane without its threads, to be stepped by hand.
+struct Halves<B: Broker> {
+    commit: CommitHalf<B>,
+    apply: ApplyHalf<B>,
+    exchange: Arc<Exchange>,
+    status: Arc<LaneStatus>,
+}
+
+fn halves<B: Broker>(broker: B) -> Halves<B> {
     let (broker, settings) = (Arc::new(broker), Arc::new(settings()));
     let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(LaneStatus::default()));
     let (events, _) = unbounded();
     let apply = ApplyHalf::new(broker.clone(), 0, settings.clone(), exchange.clone(), status.clone());
     let rng = StdRng::seed_from_u64(1);
-    (CommitHalf::new(broker, 0, settings, exchange, status.clone(), events, rng), apply, status)
+    let commit = CommitHalf::new(broker, 0, settings, exchange.clone(), status.clone(), events, rng);
+    Halves { commit, apply, exchange, status }
 }
 
 /// Waits until `lane` has come to where `reached` says.
@@ -157,7 +165,7 @@ fn the_time_of_a_commit_includes_the_step_that_waits_for_the_broker() {
     const STEP_MS: u64 = 7;
     let cluster = cluster();
     cluster.publish(Topic::Stock, 0, receive(&cluster, 2)).unwrap();
-    let (mut commit, mut apply, status) = halves(cluster.node());
+    let Halves { mut commit, mut apply, status, .. } = halves(cluster.node());
     let mut now = Now { steady_ms: 1_000, unix_ms: cluster.now_ms() };
     while status.snapshot(now.steady_ms).batches == 0 {
         assert!(now.steady_ms < 10_000, "nothing is committed");

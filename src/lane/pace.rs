@@ -1,0 +1,114 @@
+//! When the open batch is due, and when to ask for the ends of the inputs: as seldom as costs no order its batch,
+//! because a broker's work for a transaction or a question is the same whatever rides on it.
+
+use super::settings::{BatchLimits, COMMITS_APART, QUESTIONS_APART_MS};
+
+/// Added to what the last answer took: what it lets through is still to be applied.
+const APPLY_MS: u64 = 1;
+
+/// What one ownership of a shard has seen of its commits and answers. Times are steady ms.
+#[derive(Debug)]
+pub(super) struct Pace {
+    limits: BatchLimits,
+    handed_ms: u64,
+    /// The batch handed over last is not known to be committed.
+    committing: bool,
+    /// How long the last commit took that is known to be over.
+    commit_ms: u64,
+    asked_ms: u64,
+    /// How long the last answer took.
+    answer_ms: u64,
+}
+
+impl Pace {
+    pub(super) fn new(limits: BatchLimits) -> Self {
+        Pace { limits, handed_ms: 0, committing: false, commit_ms: 0, asked_ms: 0, answer_ms: 0 }
+    }
+
+    /// A batch was handed over.
+    pub(super) fn handed(&mut self, now_ms: u64) {
+        (self.handed_ms, self.committing) = (now_ms, true);
+    }
+
+    /// The commit half waits for a batch.
+    pub(super) fn commit_is_idle(&mut self, now_ms: u64) {
+        if std::mem::take(&mut self.committing) {
+            self.commit_ms = now_ms.saturating_sub(self.handed_ms);
+        }
+    }
+
+    /// The next batch is due as soon as there is one.
+    pub(super) fn hurry(&mut self) {
+        self.handed_ms = 0;
+    }
+
+    /// When the open batch is to be handed over, if it is not full before. `backlog`: more is there to be applied than
+    /// comes between two commits. During a commit it is guessed from the one before.
+    pub(super) fn due_ms(&self, backlog: bool) -> u64 {
+        let apart_ms = if backlog { u64::MAX } else { COMMITS_APART * self.commit_ms };
+        self.handed_ms + self.limits.min_interval_ms.max(apart_ms.min(self.limits.backlog_interval_ms))
+    }
+
+    /// The ends were asked for.
+    pub(super) fn asked(&mut self, now_ms: u64) {
+        self.asked_ms = now_ms;
+    }
+
+    /// An answer is there.
+    pub(super) fn answered(&mut self, now_ms: u64) {
+        self.answer_ms = now_ms.saturating_sub(self.asked_ms);
+    }
+
+    /// How long ago the ends were asked for.
+    pub(super) fn since_asked_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.asked_ms)
+    }
+
+    /// When to ask for records that wait for an answer. What they are let through for is the next batch: `few` of them
+    /// are applied in no time, so the answer has to be there just before it is due.
+    pub(super) fn ask_ms(&self, few: bool, backlog: bool) -> u64 {
+        let earliest_ms = self.asked_ms + QUESTIONS_APART_MS;
+        if few { earliest_ms.max(self.due_ms(backlog).saturating_sub(self.answer_ms + APPLY_MS)) } else { earliest_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch was handed over at 1,000 ms, its commit took 8 ms; a question of 1,000 ms was answered in 2 ms.
+    fn pace() -> Pace {
+        let mut pace = Pace::new(BatchLimits::default());
+        pace.handed(1_000);
+        pace.asked(1_000);
+        pace.answered(1_002);
+        pace.commit_is_idle(1_008);
+        pace
+    }
+
+    #[test]
+    fn a_lane_rests_as_long_as_it_commits() {
+        let mut pace = pace();
+        assert_eq!(pace.due_ms(false), 1_016);
+        pace.commit_is_idle(1_012);
+        assert_eq!(pace.due_ms(false), 1_016, "it is idle, and not done again");
+        pace.handed(1_016);
+        assert_eq!(pace.due_ms(false), 1_032, "as the commit before");
+        pace.commit_is_idle(1_116);
+        assert_eq!(pace.due_ms(false), 1_041, "no longer than behind a backlog");
+        assert_eq!(pace.due_ms(true), 1_041);
+        pace.hurry();
+        assert!(pace.due_ms(true) < 1_000);
+    }
+
+    #[test]
+    fn few_records_have_their_answer_just_before_the_batch_is_due_and_many_at_once() {
+        let mut pace = pace();
+        assert_eq!(pace.ask_ms(false, false), 1_004);
+        assert_eq!(pace.ask_ms(true, false), 1_013);
+        pace.asked(1_012);
+        assert_eq!(pace.ask_ms(true, false), 1_016, "not more often than any");
+        pace.answered(1_512);
+        assert_eq!(pace.ask_ms(true, false), 1_016, "answers that take longer than a batch are asked for at once");
+    }
+}
