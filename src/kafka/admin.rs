@@ -265,11 +265,28 @@ impl Admin {
     }
 
     /// First offset of a partition and the offset after its last, open transactions included: equal if it is empty.
+    /// Asks again while its leader is being elected, or was when this client last looked.
     ///
     /// # Errors
     /// The brokers cannot be reached, or there is no such partition.
     pub fn watermarks(&self, topic: &str, partition: u32) -> Result<(i64, i64), Fault> {
-        watermarks(self.client.inner(), &self.owner(), (topic, partition), self.timeout)
+        let ask = || watermarks(self.client.inner(), &self.owner(), (topic, partition), self.timeout);
+        // What it answers is not wanted: by asking, librdkafka learns who leads.
+        let look = || drop(describe_topics(&self.owner(), &[topic], self.timeout));
+        until_led(Instant::now() + self.timeout, ask, look)
+    }
+}
+
+/// Asks a partition's leader, and again after a look for it while it may be another one, or none yet.
+fn until_led<T>(deadline: Instant, ask: impl Fn() -> Result<T, Fault>, look: impl Fn()) -> Result<T, Fault> {
+    loop {
+        match ask() {
+            Err(Fault::Transient(_)) if Instant::now() + LOOK_PAUSE < deadline => {
+                thread::sleep(LOOK_PAUSE);
+                look();
+            }
+            answer => return answer,
+        }
     }
 }
 
@@ -314,6 +331,8 @@ const BROKER_DEFAULT: i32 = -1;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn shown(keys: &[&str]) -> Configs {
@@ -334,5 +353,18 @@ mod tests {
         let other = thread::spawn(move || tell.send(7));
         assert_eq!(wait(told), Ok(7));
         assert!(other.join().is_ok());
+    }
+    #[test]
+    fn a_leader_that_changed_is_looked_for_and_one_that_refuses_is_not_asked_again() {
+        let (far, asked, looked) = (Instant::now() + Duration::from_secs(3_600), Cell::new(0), Cell::new(0));
+        let moved = || Err(Fault::Transient("moved".to_owned()));
+        let ask = || {
+            asked.set(asked.get() + 1);
+            if looked.get() < 2 { moved() } else { Ok(asked.get()) }
+        };
+        assert_eq!(until_led(far, ask, || looked.set(looked.get() + 1)).expect("it is found"), 3);
+        assert!(matches!(until_led(Instant::now(), moved, || unreachable!()), Err(Fault::Transient(_))));
+        let refused = || Err::<(), _>(Fault::Fatal("no".to_owned()));
+        assert!(matches!(until_led(far, refused, || unreachable!()), Err(Fault::Fatal(_))));
     }
 }
