@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use sluice::broker::{
     Broker, Fault, Input, Inputs, LogReader, LogWriter, Outgoing, Output, Position, Records, TimestampKind,
 };
+use sluice::devbroker::Cluster;
 use sluice::kafka::admin::{Admin, BrokerAge, CreateTopicError, TopicSpec, broker_age};
 use sluice::kafka::membership::{Event, Membership};
 use sluice::kafka::{Delivery, KafkaBroker, KafkaInputs, KafkaWriter, Properties, Settings, TopicNames};
@@ -19,7 +20,7 @@ use sluice::kafka::{Delivery, KafkaBroker, KafkaInputs, KafkaWriter, Properties,
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Topics of their own for each test, two partitions each.
-fn world(kafka: &cluster::Shared, name: &str) -> (Settings, Admin) {
+fn world(kafka: &Cluster, name: &str) -> (Settings, Admin) {
     static N: AtomicU32 = AtomicU32::new(0);
     let n = N.fetch_add(1, Ordering::Relaxed);
     let unique = format!("{name}-{}-{n}", std::process::id());
@@ -130,7 +131,7 @@ fn until<T>(inputs: &mut KafkaInputs, mut step: impl FnMut(&mut KafkaInputs) -> 
 
 #[test]
 fn what_is_committed_is_read_back_in_order() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, _) = world(&kafka, "commit");
     let broker = KafkaBroker::new(settings).expect("clients are made");
     let mut writer = broker.writer(0).expect("a producer is made");
@@ -145,7 +146,7 @@ fn what_is_committed_is_read_back_in_order() {
 
 #[test]
 fn the_later_writer_of_a_shard_fences_the_earlier_and_ends_its_transaction() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, admin) = world(&kafka, "fence");
     let topics = settings.topics.clone();
     let broker = KafkaBroker::new(settings).expect("clients are made");
@@ -172,7 +173,7 @@ fn the_later_writer_of_a_shard_fences_the_earlier_and_ends_its_transaction() {
 
 #[test]
 fn outputs_go_to_their_topics_and_an_answer_wanted_where_nothing_is_costs_nobody_else() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, admin) = world(&kafka, "outputs");
     let topics = settings.topics.clone();
     let broker = KafkaBroker::new(settings).expect("clients are made");
@@ -199,7 +200,7 @@ fn outputs_go_to_their_topics_and_an_answer_wanted_where_nothing_is_costs_nobody
 
 #[test]
 fn positions_pass_markers_and_aborted_data_and_ends_tell_open_transactions() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, _) = world(&kafka, "inputs");
     let topics = settings.topics.clone();
     let broker = KafkaBroker::new(settings.clone()).expect("clients are made");
@@ -245,7 +246,7 @@ fn positions_pass_markers_and_aborted_data_and_ends_tell_open_transactions() {
 
 #[test]
 fn an_offset_that_is_not_there_is_a_fault_that_says_what_is() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, _) = world(&kafka, "range");
     let topics = settings.topics.clone();
     let broker = KafkaBroker::new(settings.clone()).expect("clients are made");
@@ -257,7 +258,7 @@ fn an_offset_that_is_not_there_is_a_fault_that_says_what_is() {
 
 #[test]
 fn a_topic_that_does_not_exist_is_a_fault_that_does_not_pass() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (mut settings, _) = world(&kafka, "missing");
     settings.topics.stock = "no-such-topic".to_owned();
     let broker = KafkaBroker::new(settings).expect("clients are made");
@@ -267,7 +268,7 @@ fn a_topic_that_does_not_exist_is_a_fault_that_does_not_pass() {
 
 #[test]
 fn topics_are_described_with_ids_configs_and_replicas() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, admin) = world(&kafka, "describe");
     let topics = settings.topics.clone();
     let found = admin.describe_topics(&[&topics.orders, "no-such-topic"]).expect("the broker answers");
@@ -297,7 +298,7 @@ fn topics_are_described_with_ids_configs_and_replicas() {
 
 #[test]
 fn two_members_share_the_shards_and_the_one_that_stays_gets_them_all() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, _) = world(&kafka, "group");
     // A member that gets nothing hears that, too.
     let is_nothing = |event: &Event| matches!(event, Event::Assigned(none) if none.is_empty());
@@ -326,7 +327,7 @@ fn two_members_share_the_shards_and_the_one_that_stays_gets_them_all() {
 
 #[test]
 fn a_commit_held_up_is_sound_and_one_that_is_given_up_is_settled_by_the_next_writer() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, _) = world(&kafka, "frozen");
     let broker = KafkaBroker::new(settings).expect("clients are made");
     let mut writer = broker.writer(0).expect("a producer is made");
@@ -364,7 +365,7 @@ fn a_commit_held_up_is_sound_and_one_that_is_given_up_is_settled_by_the_next_wri
 
 #[test]
 fn inputs_go_on_where_they_were_when_a_broker_comes_back() {
-    let mut kafka = cluster::lock();
+    let mut kafka = cluster::alone();
     let (settings, _) = world(&kafka, "restart");
     let topics = settings.topics.clone();
     let broker = KafkaBroker::new(settings.clone()).expect("clients are made");
@@ -383,7 +384,7 @@ fn inputs_go_on_where_they_were_when_a_broker_comes_back() {
 
 #[test]
 fn at_least_once_writes_without_transactions() {
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, admin) = world(&kafka, "plain");
     let topics = settings.topics.clone();
     let broker = KafkaBroker::new(Settings { delivery: Delivery::AtLeastOnce, ..settings }).expect("clients are made");
@@ -400,7 +401,7 @@ fn at_least_once_writes_without_transactions() {
 #[test]
 fn a_wait_rests_beside_records_that_are_left_unpolled() {
     const WATCHED: Duration = Duration::from_millis(500);
-    let kafka = cluster::lock();
+    let kafka = cluster::share();
     let (settings, _) = world(&kafka, "unpolled");
     let (producer, topics) = (upstream(&settings, None), settings.topics.clone());
     for n in 0..10 {

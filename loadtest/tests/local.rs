@@ -1,24 +1,20 @@
 //! The whole of it, against a real Apache Kafka and the engine: `loadtest local` as a person would call it.
 //!
-//! The rates are low: what is proven is that every part of every scenario works and is verified, not how fast. One after
-//! the other, because each has a broker and an engine of its own on the same processors.
+//! The rates are low: what is proven is that every part of every scenario works and is verified, not how fast. So each
+//! may have others beside it, with brokers and engines of their own on the same processors.
 
 mod support;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock};
 
 use loadtest::result::{Ended, Report, Side};
 use loadtest::scenario::built_in;
 use support::{LOADTEST, check_complete, load, sluice};
 
-/// Held by the run that is under way.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// Held by the runs that are under way; written by one that leaves no processor to others.
+static MACHINE: RwLock<()> = RwLock::new(());
 
 /// Where results go, of one test.
 struct Results {
@@ -65,7 +61,12 @@ impl Results {
 /// A short run of a scenario at a low rate; thresholds on speed are left out, because this is no quiet machine.
 #[track_caller]
 fn check_scenario(name: &str, flags: &[&str]) -> Report {
-    let _alone = alone();
+    let _beside = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+    scenario(name, flags)
+}
+
+#[track_caller]
+fn scenario(name: &str, flags: &[&str]) -> Report {
     let results = Results::new();
     // A machine that is busy with other tests may stall for long.
     let patience = ["--scenario", name, "--set", "thresholds=[\"lost == 0\"]", "--set", "drain.within=2m"];
@@ -78,7 +79,7 @@ fn check_scenario(name: &str, flags: &[&str]) -> Report {
 
 #[test]
 fn smoke_runs_shows_its_result_and_stops_what_it_started() {
-    let _alone = alone();
+    let _beside = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     let results = Results::new();
     let figures = "thresholds=[\"lost == 0\", \"doubled == 0\", \"wrong == 0\", \"oversold == 0\", \"unsent == 0\"]";
     let output = results.local(&["--scenario", "smoke", "--set", figures, "--set", "drain.within=2m"]);
@@ -98,7 +99,7 @@ fn smoke_runs_shows_its_result_and_stops_what_it_started() {
 
 #[test]
 fn a_threshold_that_is_missed_fails_the_run() {
-    let _alone = alone();
+    let _beside = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     let results = Results::new();
     let output = results.local(&[
         "--scenario",
@@ -115,7 +116,7 @@ fn a_threshold_that_is_missed_fails_the_run() {
 
 #[test]
 fn ctrl_c_ends_the_load_and_reports_what_was() {
-    let _alone = alone();
+    let _beside = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     let results = Results::new();
     let json = results.path("result.json");
     let mut child = Command::new(LOADTEST)
@@ -211,13 +212,14 @@ fn node_loss() {
 
 #[test]
 fn three_brokers_with_replication() {
-    check_scenario("smoke", &["--brokers=3", "--rate=500", "--duration=3s"]);
+    let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+    scenario("smoke", &["--brokers=3", "--rate=500", "--duration=3s"]);
 }
 
 #[test]
 fn every_scenario_has_its_run() {
     let source = include_str!("local.rs");
     for (name, _) in built_in() {
-        assert!(source.contains(&format!("check_scenario(\"{name}\",")), "{name}");
+        assert!(source.contains(&format!("scenario(\"{name}\",")), "{name}");
     }
 }

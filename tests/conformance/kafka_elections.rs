@@ -7,7 +7,7 @@ use sluice::devbroker::{Cluster, Options};
 
 use crate::conformance::elections::{Elections, Replicas};
 use crate::conformance::{Plain, Watched, World};
-use crate::kafka::{self, Shared};
+use crate::kafka::{self, Alone};
 use crate::kafka_world::KafkaWorld;
 
 /// Leads the inputs.
@@ -21,7 +21,7 @@ pub(crate) struct KafkaElections {
     cluster: Cluster,
     replicas: Replicas,
     /// Other tests wait: four brokers at work would be too many for two cores.
-    _alone: Shared,
+    _alone: Alone,
 }
 
 impl KafkaElections {
@@ -41,7 +41,7 @@ impl Elections for KafkaElections {
     const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
     fn fresh(replicas: Replicas) -> Self {
-        let alone = kafka::lock();
+        let alone = kafka::alone();
         let options = Options { brokers: 3, heap_mib: 384, ..Options::default() };
         let cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
         let [leader, follower] = [LEADER, FOLLOWER].map(|broker| broker as i32);

@@ -193,7 +193,7 @@ impl World for KafkaWorld {
     const CLOCK_TOLERANCE_MS: i64 = 1000;
 
     fn fresh(shards: u32) -> Self {
-        let bootstrap = kafka::lock().bootstrap();
+        let bootstrap = kafka::share().bootstrap();
         Self::fresh_at(&bootstrap, shards, [&[], &[]])
     }
 

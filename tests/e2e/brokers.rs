@@ -14,7 +14,8 @@ use crate::support::verify;
 
 #[test]
 fn a_broker_that_stops_dies_or_freezes_delays_decisions_and_changes_none() {
-    let mut kafka = kafka::lock();
+    let _beside = kafka::share();
+    let mut kafka = Cluster::start(&Options::default()).unwrap_or_else(|error| panic!("{error}"));
     let deployment = Deployment::create(&kafka.bootstrap(), "broker", 2, "");
     let mut tail = Tail::new(&deployment);
     let plan = Plan { seed: 7, pools: 8, skus: 200, per_record: 20, reply_partitions: 2 };
@@ -47,7 +48,7 @@ fn a_broker_that_stops_dies_or_freezes_delays_decisions_and_changes_none() {
 
 #[test]
 fn a_leader_that_dies_among_three_brokers_delays_decisions_and_changes_none() {
-    let _alone = kafka::lock();
+    let _beside = kafka::share();
     let options = Options { brokers: 3, heap_mib: 384, ..Options::default() };
     let mut cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
     let deployment = Deployment::create_replicated(&cluster.bootstrap(), "three", 2);

@@ -27,7 +27,7 @@ fn killed_twenty_times_it_loses_and_doubles_nothing() {
     const KILLS_INSIDE_A_COMMIT: u64 = 5;
     // A commit is open for a few milliseconds, so where a kill strikes is left to chance: more follow until enough did.
     const MOST_KILLS: u64 = 80;
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "killed", 2, "");
     let marks = Watermarks::new(&deployment.bootstrap);
     let flow = Flow::start(&deployment, plan(2), 15_000);
@@ -62,7 +62,7 @@ fn killed_twenty_times_it_loses_and_doubles_nothing() {
 
 #[test]
 fn an_engine_frozen_past_its_session_finds_that_it_lost() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "frozen", 2, "");
     let marks = Watermarks::new(&deployment.bootstrap);
     let mut tail = Tail::new(&deployment);
@@ -93,7 +93,7 @@ fn an_engine_frozen_past_its_session_finds_that_it_lost() {
 
 #[test]
 fn told_to_stop_it_commits_what_is_open_and_ends_well() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "stopped", 2, "");
     let marks = Watermarks::new(&deployment.bootstrap);
     let flow = Flow::start(&deployment, plan(4), 10_000);

@@ -14,7 +14,7 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_input_trimmed_past_the_resume_point_is_refused_until_the_loss_is_accepted() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "loss", 1, "");
     let orders = deployment.topic("orders");
     let plan = |seed| Plan { seed, pools: 4, skus: 50, per_record: 5, reply_partitions: 2 };

@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::process::Output;
 use std::time::Duration;
 
+use sluice::devbroker::{Cluster, Options};
+
 use crate::support::engine::{Deployment, READY_WITHIN, text};
 use crate::support::orders::Plan;
 use crate::support::tail::Tail;
@@ -79,7 +81,7 @@ fn an_unknown_or_wrong_property_of_librdkafka_is_named_with_its_place_and_no_val
 
 #[test]
 fn a_log_that_was_begun_with_another_window_is_told_by_both_windows() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "window", 1, "");
     let flags = ["--partitions=1", "--reply-partitions=2", "--window=30m"].map(str::to_owned);
     let output = deployment.sluice(&["topics", "create", "--dev"], &flags);
@@ -88,7 +90,7 @@ fn a_log_that_was_begun_with_another_window_is_told_by_both_windows() {
 
 #[test]
 fn topics_that_are_missing_or_wrong_are_named_and_nothing_runs_on_them() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::unmade(&kafka.bootstrap(), "wrong", 2, "");
     let orders = deployment.topic("orders");
     expect(&deployment.sluice(&["check", "--dev"], &[]), FAILURE, &[&orders]);
@@ -117,7 +119,7 @@ fn a_secret_shows_nowhere() {
 
 #[test]
 fn a_port_that_is_taken_ends_the_service_with_its_address() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("its address").to_string();
     let deployment = Deployment::create(&kafka.bootstrap(), "port", 1, "");
@@ -135,7 +137,8 @@ fn a_port_that_is_taken_ends_the_service_with_its_address() {
 
 #[test]
 fn an_outage_is_told_at_once_then_by_counts_and_when_it_is_over() {
-    let mut kafka = kafka::lock();
+    let _beside = kafka::share();
+    let mut kafka = Cluster::start(&Options::default()).unwrap_or_else(|error| panic!("{error}"));
     let deployment = Deployment::create(&kafka.bootstrap(), "outage", 4, "");
     let plan = Plan { seed: 3, pools: 8, skus: 200, per_record: 20, reply_partitions: 2 };
     let flow = Flow::start(&deployment, plan, 1_000);
@@ -174,7 +177,7 @@ const MOST_LINES: usize = 30;
 
 #[test]
 fn health_metrics_and_state_can_be_read_while_it_works() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "http", 2, "");
     let mut engine = deployment.start();
     engine.wait_ready();
@@ -182,8 +185,9 @@ fn health_metrics_and_state_can_be_read_while_it_works() {
     let (status, metrics) = engine.get("/metrics").expect("it answers");
     assert_eq!(status, 200);
     assert!(metrics.contains("# TYPE") && metrics.contains("_total"), "{metrics}");
-    let mut shards = engine.shards();
-    shards.sort_unstable();
-    assert_eq!(shards, [0, 1]);
+    let state = engine.state().expect("it answers");
+    let running = state["shards"].as_array().expect("a list").iter().filter(|shard| shard["phase"] == "running");
+    let running: Vec<_> = running.map(|shard| shard["shard"].as_u64()).collect();
+    assert_eq!(running, [Some(0), Some(1)], "{state}");
     engine.stop();
 }

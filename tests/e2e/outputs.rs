@@ -15,7 +15,7 @@ const DECIDED_WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_unreadable_record_goes_whole_to_dead_letters_and_says_where_it_came_from() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "poison", 1, "");
     let sender = Sender::new(&deployment.bootstrap);
     let topic = deployment.topic("orders");
@@ -48,7 +48,7 @@ fn an_unreadable_record_goes_whole_to_dead_letters_and_says_where_it_came_from()
 
 #[test]
 fn one_record_a_decision_stands_beside_the_log_where_it_is_asked_for() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create_per_decision(&kafka.bootstrap(), "each", 2);
     let mut engine = deployment.start();
     let plan = Plan { seed: 8, pools: 8, skus: 50, per_record: 20, reply_partitions: 2 };

@@ -19,7 +19,7 @@ fn plan(seed: u64) -> Plan {
 
 #[test]
 fn engines_of_different_groups_fence_each_other_and_decide_no_order_twice() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "rivals", 2, "");
     let mut tail = Tail::new(&deployment);
     let flow = Flow::start(&deployment, plan(5), 5_000);
@@ -50,7 +50,7 @@ fn wait_shared(engines: &[&Engine], shards: u64, within: Duration) {
 #[test]
 fn shards_move_between_engines_that_come_die_and_return() {
     const SHARDS: u32 = 4;
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "shared", SHARDS, "");
     let mut tail = Tail::new(&deployment);
     let flow = Flow::start(&deployment, plan(6), 5_000);

@@ -56,7 +56,7 @@ fn environment() -> (PathBuf, PathBuf) {
 #[test]
 fn a_python_client_places_retries_confirms_cancels_and_reads_its_replies() {
     let (python, generated) = environment();
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "python", 2, "");
     let mut engine = deployment.start();
     engine.wait_ready();

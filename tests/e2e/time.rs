@@ -62,7 +62,7 @@ fn outcomes_until(tail: &mut Tail, order_id: &str, last: Outcome) -> Vec<Outcome
 
 #[test]
 fn a_hold_expires_although_nothing_else_arrives() {
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "idle", 1, "");
     let sender = Sender::new(&deployment.bootstrap);
     let mut tail = Tail::new(&deployment);
@@ -87,7 +87,7 @@ fn a_hold_expires_although_nothing_else_arrives() {
 #[test]
 fn nothing_expires_past_an_upstream_transaction_that_is_open() {
     const HOLD_MS: u64 = 5_000;
-    let kafka = kafka::lock();
+    let kafka = kafka::share();
     let deployment = Deployment::create(&kafka.bootstrap(), "open", 1, "");
     let sender = Sender::new(&deployment.bootstrap);
     let mut tail = Tail::new(&deployment);

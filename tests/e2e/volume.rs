@@ -13,7 +13,7 @@ use crate::support::{traffic, verify};
 #[test]
 fn a_million_orders_are_decided_as_the_model_decides_them() {
     const ORDERS: u64 = 1_000_000;
-    let kafka = kafka::lock();
+    let kafka = kafka::alone();
     let deployment = Deployment::create(&kafka.bootstrap(), "volume", 2, "");
     let mut engine = deployment.start();
     engine.wait_ready();

@@ -20,8 +20,8 @@ pub(crate) fn sluice() -> PathBuf {
     }
     BUILT.call_once(|| {
         let mut build = Command::new(env!("CARGO"));
-        // Of the whole workspace: a package by itself would have other features, and all be compiled anew.
-        build.args(["build", "--workspace", "--bin=sluice", "--manifest-path"]);
+        // With a test of the whole workspace, as `cargo test` builds it: other features, and all would be compiled anew.
+        build.args(["build", "--workspace", "--bin=sluice", "--test=config", "--manifest-path"]);
         build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
         if !cfg!(debug_assertions) {
             build.arg("--release");
