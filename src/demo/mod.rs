@@ -86,7 +86,13 @@ fn play<B: Broker>(
     let membership = Membership::join(&settings, shutdown_timeout).context("cannot join the consumer group")?;
     let lanes = Arc::new(Lanes::new(&settings.group_id, &settings.client_id));
     let (stop_engine, engine_stop) = bounded(1);
-    let plan = Plan { broker: broker.clone(), lane: Arc::new(lane), shutdown_timeout, stall_timeout: SETTLE_TIMEOUT };
+    let plan = Plan {
+        broker: broker.clone(),
+        lane: Arc::new(lane),
+        shutdown_timeout,
+        heartbeat: settings.heartbeat(),
+        stall_timeout: SETTLE_TIMEOUT,
+    };
     let (ending, engine_ended) = bounded::<()>(0);
     let engine = {
         let lanes = lanes.clone();

@@ -270,20 +270,26 @@ impl Admin {
     /// # Errors
     /// The brokers cannot be reached, or there is no such partition.
     pub fn watermarks(&self, topic: &str, partition: u32) -> Result<(i64, i64), Fault> {
-        let ask = || watermarks(self.client.inner(), &self.owner(), (topic, partition), self.timeout);
+        let ask = |left| watermarks(self.client.inner(), &self.owner(), (topic, partition), left);
         // What it answers is not wanted: by asking, librdkafka learns who leads.
-        let look = || drop(describe_topics(&self.owner(), &[topic], self.timeout));
+        let look = |left| drop(describe_topics(&self.owner(), &[topic], left));
         until_led(Instant::now() + self.timeout, ask, look)
     }
 }
 
-/// Asks a partition's leader, and again after a look for it while it may be another one, or none yet.
-fn until_led<T>(deadline: Instant, ask: impl Fn() -> Result<T, Fault>, look: impl Fn()) -> Result<T, Fault> {
+/// Asks a partition's leader, and again after a look for it while it may be another one, or none yet. Both are told how
+/// much time is left.
+fn until_led<T>(
+    deadline: Instant,
+    ask: impl Fn(Duration) -> Result<T, Fault>,
+    look: impl Fn(Duration),
+) -> Result<T, Fault> {
+    let left = || deadline.saturating_duration_since(Instant::now());
     loop {
-        match ask() {
-            Err(Fault::Transient(_)) if Instant::now() + LOOK_PAUSE < deadline => {
-                thread::sleep(LOOK_PAUSE);
-                look();
+        match ask(left()) {
+            Err(Fault::Transient(_)) if left() > LOOK_PAUSE => {
+                thread::park_timeout(LOOK_PAUSE);
+                look(left());
             }
             answer => return answer,
         }
@@ -358,13 +364,13 @@ mod tests {
     fn a_leader_that_changed_is_looked_for_and_one_that_refuses_is_not_asked_again() {
         let (far, asked, looked) = (Instant::now() + Duration::from_secs(3_600), Cell::new(0), Cell::new(0));
         let moved = || Err(Fault::Transient("moved".to_owned()));
-        let ask = || {
+        let ask = |_| {
             asked.set(asked.get() + 1);
             if looked.get() < 2 { moved() } else { Ok(asked.get()) }
         };
-        assert_eq!(until_led(far, ask, || looked.set(looked.get() + 1)).expect("it is found"), 3);
-        assert!(matches!(until_led(Instant::now(), moved, || unreachable!()), Err(Fault::Transient(_))));
-        let refused = || Err::<(), _>(Fault::Fatal("no".to_owned()));
-        assert!(matches!(until_led(far, refused, || unreachable!()), Err(Fault::Fatal(_))));
+        assert_eq!(until_led(far, ask, |_| looked.set(looked.get() + 1)).expect("it is found"), 3);
+        assert!(matches!(until_led(Instant::now(), |_| moved(), |_| unreachable!()), Err(Fault::Transient(_))));
+        let refused = |_| Err::<(), _>(Fault::Fatal("no".to_owned()));
+        assert!(matches!(until_led(far, refused, |_| unreachable!()), Err(Fault::Fatal(_))));
     }
 }

@@ -45,9 +45,6 @@ const COPIED_BYTES: usize = 4 << 10;
 /// transaction.
 const DEBUG_ENDS: &str = "eos";
 
-/// Heartbeats in a session time-out: so many may be lost but one.
-const HEARTBEATS_PER_SESSION: u128 = 6;
-
 /// After this a Tick is given up, ms: the lane asks for another.
 const TICK_TIMEOUT_MS: u32 = 5_000;
 
@@ -171,7 +168,6 @@ pub(super) fn publisher(settings: &Settings) -> ClientConfig {
 
 /// For the membership of the group.
 pub(super) fn membership(settings: &Settings) -> ClientConfig {
-    let session_ms = settings.session_timeout.as_millis();
     // Its partitions are paused and never read.
     let tuned = [("queued.min.messages", "1".to_owned())];
     let mut config = base(settings, &tuned, &settings.consumer);
@@ -179,8 +175,8 @@ pub(super) fn membership(settings: &Settings) -> ClientConfig {
         .set("group.id", &settings.group_id)
         .set("group.protocol", "classic")
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", session_ms.to_string())
-        .set("heartbeat.interval.ms", (session_ms / HEARTBEATS_PER_SESSION).max(1).to_string())
+        .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
+        .set("heartbeat.interval.ms", settings.heartbeat().as_millis().to_string())
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "latest")

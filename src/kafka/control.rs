@@ -68,7 +68,8 @@ impl Control {
     }
 }
 
-/// First offset of a partition and the offset after its last, open transactions included. Waits.
+/// First offset of a partition and the offset after its last, open transactions included. Waits. Only for partitions
+/// that are known to be there.
 pub(super) fn watermarks(
     client: &Client<Context>,
     owner: &Owner,
@@ -77,7 +78,8 @@ pub(super) fn watermarks(
 ) -> Result<(i64, i64), Fault> {
     let what = format!("ask for the watermarks of {topic}[{partition}]");
     // Its end is the last stable offset.
-    let (begin, _) = client.fetch_watermarks(topic, partition as i32, timeout).map_err(|error| fault(&error, &what))?;
+    let begin = client.fetch_watermarks(topic, partition as i32, timeout);
+    let (begin, _) = begin.map_err(|error| unheard_of(error.rdkafka_error_code(), fault(&error, &what)))?;
     let queue = Queue::new(Arc::clone(owner));
     let ask = || {
         queue.ask_ends(&[(topic, partition)], false, 0, timeout)?;
@@ -86,8 +88,16 @@ pub(super) fn watermarks(
             _ => Err(no_answer()),
         }
     };
-    let ends = ask().map_err(|problem| problem.fault(&what))?;
+    let ends = ask().map_err(|problem| unheard_of(Some(problem.code), problem.fault(&what)))?;
     ends.first().map(|end| (begin, *end)).ok_or_else(|| no_answer().fault(&what))
+}
+
+/// A broker says that there is no such partition until it hears of it.
+fn unheard_of(code: Option<RDKafkaErrorCode>, fault: Fault) -> Fault {
+    match fault {
+        Fault::Fatal(text) if code == Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Fault::Transient(text),
+        fault => fault,
+    }
 }
 
 fn no_answer() -> Problem {

@@ -174,7 +174,7 @@ impl ConsumerContext for GroupContext {
             // From the end, so that a first fetch that beats the pause finds nothing.
             let placed = list.set_all_offsets(Offset::End);
             let done = placed.and_then(|()| consumer.incremental_assign(list)).and_then(|()| consumer.pause(list));
-            // None is an answer too: this node is a spare.
+            // None is an answer too: others still hold them, or this node is a spare.
             self.tell(Event::Assigned(shards));
             done
         } else {

@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use super::reserved::{ReservedProperty, refuse_reserved};
 
+/// Heartbeats in a session time-out.
+const HEARTBEATS_PER_SESSION: u32 = 6;
+
 /// Properties handed to librdkafka as they are. Never shown: values may be secrets.
 pub type Properties = BTreeMap<String, String>;
 
@@ -105,6 +108,13 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// How often each node hears from the group, and the group from it: of those in a session time-out all but one may
+    /// get lost.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        (self.session_timeout / HEARTBEATS_PER_SESSION).max(Duration::from_millis(1))
+    }
+
     /// Refuses what the Kafka side could not keep its promises with.
     ///
     /// # Errors

@@ -91,6 +91,9 @@ impl<I: Inputs> Life<I> {
     /// Does what there is to do now.
     pub(super) fn step<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Result<Step, ApplyFault> {
         self.decider.outbox().set_engine_time(now.unix_ms);
+        if common.exchange.wants_work() {
+            self.pace.commit_is_idle(now.steady_ms);
+        }
         self.take_ends(common, now);
         let mut progress = self.poll(common, now)?;
         let applied = self.apply_next(common, now);
@@ -271,7 +274,7 @@ impl<I: Inputs> Life<I> {
 
     /// When what is pending is worth a question.
     fn ask_ms(&self) -> u64 {
-        self.pace.ask_ms(self.pending.iter().all(Pending::is_less_than_a_run), self.backlog)
+        self.pace.ask_ms(self.pending.iter().all(Pending::is_less_than_a_run))
     }
 
     /// A ledger that is full forgets as time moves on, so time is moved to the next record before giving up on it.
@@ -321,12 +324,9 @@ impl<I: Inputs> Life<I> {
 
     /// Hands the open batch over if the commit half waits for one and the last was not just now.
     fn hand_over<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> bool {
-        if !common.exchange.wants_work() {
-            return false;
-        }
-        self.pace.commit_is_idle(now.steady_ms);
         let outbox = self.decider.outbox();
-        if outbox.is_empty() || (now.steady_ms < self.pace.due_ms(self.backlog) && !outbox.is_full()) {
+        let due = now.steady_ms >= self.pace.due_ms(self.backlog) || outbox.is_full();
+        if outbox.is_empty() || !common.exchange.wants_work() || !due {
             return false;
         }
         let Some(empty) = common.exchange.take_empty() else { return false };
@@ -339,8 +339,12 @@ impl<I: Inputs> Life<I> {
 
     fn note_caught_up<B: Broker<Inputs = I>>(&mut self, common: &Common<B>) {
         let CatchUp::Until { orders, stock } = self.catching_up else { return };
-        let read = self.inputs.position(Input::Orders) >= orders && self.inputs.position(Input::Stock) >= stock;
-        if read && self.pending.iter().all(Pending::is_empty) {
+        // Not until nothing is pending: while orders flow something always is.
+        let past = |input, end| {
+            let first = self.pending[place(input)].first_offset();
+            self.inputs.position(input) >= end && first.is_none_or(|first| first >= end)
+        };
+        if past(Input::Orders, orders) && past(Input::Stock, stock) {
             self.catching_up = CatchUp::Done;
             common.status.set_phase_in(self.number, Phase::Running, None);
         }

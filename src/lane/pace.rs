@@ -65,10 +65,12 @@ impl Pace {
     }
 
     /// When to ask for records that wait for an answer. What they are let through for is the next batch: `few` of them
-    /// are applied in no time, so the answer has to be there just before it is due.
-    pub(super) fn ask_ms(&self, few: bool, backlog: bool) -> u64 {
+    /// are applied in no time, so the answer has to be there just before it is due. A commit that goes on longer is not
+    /// waited for: should it end sooner than thought, a batch would wait for the answer.
+    pub(super) fn ask_ms(&self, few: bool) -> u64 {
+        let before_due_ms = self.due_ms(false).saturating_sub(self.answer_ms + APPLY_MS);
         let earliest_ms = self.asked_ms + QUESTIONS_APART_MS;
-        if few { earliest_ms.max(self.due_ms(backlog).saturating_sub(self.answer_ms + APPLY_MS)) } else { earliest_ms }
+        if few { earliest_ms.max(before_due_ms) } else { earliest_ms }
     }
 }
 
@@ -104,11 +106,11 @@ mod tests {
     #[test]
     fn few_records_have_their_answer_just_before_the_batch_is_due_and_many_at_once() {
         let mut pace = pace();
-        assert_eq!(pace.ask_ms(false, false), 1_004);
-        assert_eq!(pace.ask_ms(true, false), 1_013);
+        assert_eq!(pace.ask_ms(false), 1_004);
+        assert_eq!(pace.ask_ms(true), 1_013);
         pace.asked(1_012);
-        assert_eq!(pace.ask_ms(true, false), 1_016, "not more often than any");
+        assert_eq!(pace.ask_ms(true), 1_016, "not more often than any");
         pace.answered(1_512);
-        assert_eq!(pace.ask_ms(true, false), 1_016, "answers that take longer than a batch are asked for at once");
+        assert_eq!(pace.ask_ms(true), 1_016, "answers that take longer than a batch are asked for at once");
     }
 }

@@ -51,6 +51,11 @@ impl<R: Records> Pending<R> {
         (first, self.applied)
     }
 
+    /// Offset of the first record that is not applied.
+    pub(super) fn first_offset(&self) -> Option<i64> {
+        self.batches.front().map(|(records, _)| records.get(self.applied).offset)
+    }
+
     /// These arrived; `bytes` are those of their values.
     pub(super) fn push(&mut self, batch: R, bytes: usize) {
         self.records += batch.len();

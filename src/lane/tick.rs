@@ -64,7 +64,8 @@ impl Ticker {
     /// How long, in ms, until [`Ticker::step`] may have something to say if nothing arrives before; none if never.
     #[must_use]
     pub fn wait_ms(&self, at: Situation) -> Option<u64> {
-        let until_due = at.due_ms?.saturating_sub(at.now.unix_ms).max(0).unsigned_abs();
+        let due_ms = at.due_ms.filter(|&due| at.pending_ms.is_none_or(|pending| pending < due))?;
+        let until_due = due_ms.saturating_sub(at.now.unix_ms).max(0).unsigned_abs();
         let until_again = self.asked.map_or(0, |asked| asked.again_ms.saturating_sub(at.now.steady_ms));
         Some(until_due.max(until_again))
     }

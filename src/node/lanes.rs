@@ -22,7 +22,7 @@ pub struct Lanes {
 /// Under one lock, so that nobody sees a node that has its shards and not yet their lanes, and takes it for a spare.
 #[derive(Debug, Default)]
 struct Held {
-    /// The shards that the group gave to this node; `None` until it has told, and after it took all of them away.
+    /// The shards that the group gave to this node; `None` until it has, and after they were lost.
     given: Option<BTreeSet<u32>>,
     lanes: BTreeMap<u32, Entry>,
 }
@@ -72,7 +72,7 @@ impl Lanes {
         self.held().lanes.remove(&shard);
     }
 
-    /// Whether the group has told which shards are this node's.
+    /// Whether the group has given this node shards, or left it without for so long that it is a spare.
     pub(super) fn is_assigned(&self) -> bool {
         self.held().given.is_some()
     }
@@ -111,7 +111,8 @@ fn snapshots(held: &Held) -> Vec<(u32, LaneSnapshot, Duration)> {
 /// What every lane tells, and of the shards given that have none yet that they are being taken.
 fn shards(held: &Held) -> Vec<ShardState> {
     let waiting = held.given.iter().flatten().filter(|shard| !held.lanes.contains_key(shard));
-    let waiting = waiting.map(|&shard| ShardState { shard, ..ShardState::default() });
+    let nothing = || LaneStatus::default().snapshot(clock::steady_ms());
+    let waiting = waiting.map(|&shard| ShardState { shard, held_ms: 0, lane: nothing() });
     let running = snapshots(held).into_iter();
     let running = running.map(|(shard, lane, held)| ShardState { shard, held_ms: held.as_millis() as u64, lane });
     let mut shards: Vec<_> = running.chain(waiting).collect();

@@ -10,13 +10,13 @@ use crate::lane::{LaneSnapshot, Phase};
 /// Between two lines of progress: often enough to see that it moves, seldom enough for a recovery that takes an hour.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// Between two lines while the group has not said which shards are this node's.
+/// Between two lines while the group has given this node no shard.
 const TELL_WAITING_EVERY: Duration = Duration::from_secs(10);
 
 /// How far a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Report {
-    /// The group has not said which shards are this node's.
+    /// The group has given this node no shard yet.
     Unassigned {
         /// Since it joined, or lost its shards.
         waited: Duration,
@@ -55,7 +55,7 @@ impl Progress {
         Self { unassigned_since: Some(now), told: now, before: BTreeMap::new() }
     }
 
-    /// What is to be told now, if anything. `assigned`: the group has said which shards are this node's.
+    /// What is to be told now, if anything. `assigned`: the group has given it shards, or it is a spare.
     pub(super) fn step(&mut self, now: Instant, assigned: bool, shards: &[(u32, LaneSnapshot)]) -> Option<Report> {
         self.unassigned_since = if assigned { None } else { self.unassigned_since.or(Some(now)) };
         let since = now.duration_since(self.told);

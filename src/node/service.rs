@@ -27,8 +27,7 @@ const REPORT_ROUNDS: u64 = 50;
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a lane that was told to leave everything as it is may take to end; then its threads are left to themselves.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long beyond a shard's last commit by its former owner the group may take to give it to this node: that one's
-/// next heartbeat and a round of the group.
+/// How long the group may take to give a shard to this node beyond its former owner's heartbeat and last commit.
 const SPARE_AFTER: Duration = Duration::from_secs(3);
 
 /// Why a node ended otherwise than by being told to.
@@ -74,6 +73,8 @@ pub struct Plan<B> {
     pub lane: Arc<LaneSettings>,
     /// How long a shard may take to commit what is open when it is given up.
     pub shutdown_timeout: Duration,
+    /// How long a member may take to hear of what changed in the group.
+    pub heartbeat: Duration,
     /// How long a lane's thread may go without a step.
     pub stall_timeout: Duration,
 }
@@ -202,7 +203,8 @@ impl<B: Broker> Service<'_, B> {
     /// A node that joins is given nothing at first: others hold its shards, and have to commit what is open in them.
     fn given(&mut self, shards: &[u32]) {
         if shards.is_empty() && !self.lanes.is_assigned() {
-            self.spare_from = Some(Instant::now() + self.plan.shutdown_timeout + SPARE_AFTER);
+            let others = self.plan.heartbeat + self.plan.shutdown_timeout;
+            self.spare_from.get_or_insert_with(|| Instant::now() + others + SPARE_AFTER);
         } else {
             self.spare_from = None;
             self.lanes.give(shards);

@@ -60,6 +60,7 @@ pub fn serve(config: &Config, broker: KafkaBroker, reply_partitions: u32, accept
         broker: Arc::new(broker),
         lane: Arc::new(lane_settings(config, reply_partitions, accept_loss)),
         shutdown_timeout,
+        heartbeat: settings.heartbeat(),
         stall_timeout: Duration::from_millis(config.node.stall_timeout_ms),
     };
     info!(group_id = settings.group_id, brokers = settings.bootstrap_servers, "joining the consumer group");

@@ -166,3 +166,89 @@ fn a_trickle_of_orders_costs_a_question_a_batch_and_each_order_the_next_batch() 
     assert!(u64::from(asked) <= batches + batches / 4, "{asked} questions for {batches} batches");
     assert!(longest_ms <= 4 * COMMIT_MS, "batches came {longest_ms} ms apart");
 }
+
+/// A lane whose steps are taken when something woke it, or when it said that it wants one.
+struct Woken {
+    lane: Halves<Slow>,
+    questions: Arc<AtomicU32>,
+    now: Now,
+    /// When it wants its next step.
+    step_ms: u64,
+    /// A commit under way lasts until then.
+    commits_until: Option<u64>,
+    /// Batches that were handed over.
+    handed: u32,
+}
+
+impl Woken {
+    fn new(cluster: &Cluster) -> Self {
+        let broker = Slow::new(cluster.node(), 2);
+        let questions = broker.questions.clone();
+        let now = Now { steady_ms: 1_000, unix_ms: cluster.now_ms() };
+        Woken { lane: halves(broker), questions, now, step_ms: 0, commits_until: None, handed: 0 }
+    }
+
+    /// A millisecond passes. Commits last `commit_ms`, answers come in the millisecond after the question.
+    fn tick(&mut self, cluster: &Cluster, commit_ms: u64, arrived: bool) {
+        self.now.steady_ms += 1;
+        self.now.unix_ms += 1;
+        cluster.advance_ms(1);
+        let mut woken = arrived;
+        if self.commits_until.is_none_or(|until| until <= self.now.steady_ms) {
+            while self.lane.commit.step(self.now) == Step::Again {}
+            woken |= self.commits_until.take().is_some();
+        }
+        if woken || self.now.steady_ms >= self.step_ms || self.lane.status.phase() == Phase::CatchingUp {
+            let asked = self.questions.load(Relaxed);
+            let wait = loop {
+                if let Step::Wait(wait) = self.lane.apply.step(self.now) {
+                    break wait;
+                }
+            };
+            let answered_soon = self.questions.load(Relaxed) > asked;
+            let wait_ms = if answered_soon { 1 } else { wait.as_millis() as u64 };
+            self.step_ms = self.now.steady_ms + wait_ms;
+        }
+        if self.commits_until.is_none() && self.lane.exchange.has_full() {
+            self.commits_until = Some(self.now.steady_ms + commit_ms);
+            self.handed += 1;
+        }
+    }
+}
+
+#[test]
+fn an_order_behind_a_commit_that_was_faster_than_the_one_before_is_not_slept_over() {
+    let cluster = cluster();
+    let mut lane = Woken::new(&cluster);
+    while lane.lane.status.phase() != Phase::Running {
+        lane.tick(&cluster, 2, false);
+    }
+    // Each order comes while the one before is being committed: slowly the first, fast the second.
+    let mut slept = 0;
+    for (number, commit_ms) in [(0, 30), (1, 2), (2, 2)] {
+        cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
+        let from_ms = lane.now.steady_ms;
+        lane.tick(&cluster, commit_ms, true);
+        while lane.handed <= number {
+            lane.tick(&cluster, commit_ms, false);
+        }
+        slept = lane.now.steady_ms - from_ms;
+        println!("handed over after {slept} ms");
+    }
+    assert!(slept <= 10, "it was handed over after {slept} ms");
+}
+
+#[test]
+fn a_lane_has_caught_up_when_what_was_there_is_decided_though_more_is_always_pending() {
+    let cluster = cluster();
+    cluster.publish(Topic::Orders, 0, places(&cluster, 0..100)).unwrap();
+    let mut lane = Woken::new(&cluster);
+    for number in 100..400 {
+        lane.tick(&cluster, 8, true);
+        if lane.lane.status.phase() == Phase::Running {
+            return;
+        }
+        cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
+    }
+    panic!("an order a millisecond kept it from {:?}", lane.lane.status.snapshot(lane.now.steady_ms));
+}
