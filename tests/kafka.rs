@@ -327,7 +327,7 @@ fn two_members_share_the_shards_and_the_one_that_stays_gets_them_all() {
 
 #[test]
 fn a_commit_held_up_is_sound_and_one_that_is_given_up_is_settled_by_the_next_writer() {
-    let kafka = cluster::share();
+    let kafka = cluster::alone();
     let (settings, _) = world(&kafka, "frozen");
     let broker = KafkaBroker::new(settings).expect("clients are made");
     let mut writer = broker.writer(0).expect("a producer is made");

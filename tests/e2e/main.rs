@@ -1,7 +1,7 @@
 //! End to end: the real binary against a real Apache Kafka, which the harness fetches and starts.
 //!
-//! Every test has topics of its own and ends by reading all of them back. Those that disturb the broker, or need the
-//! whole machine, have it alone (`kafka::alone`).
+//! Every test has topics of its own and ends by reading all of them back. Those that disturb a broker start one of their
+//! own; those that need the whole machine have it alone (`kafka::alone`).
 
 #[path = "../support/mod.rs"]
 mod support;

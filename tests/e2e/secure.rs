@@ -10,7 +10,7 @@ use crate::support::engine::{Deployment, READY_WITHIN, text};
 use crate::support::orders::Plan;
 use crate::support::tail::Tail;
 use crate::support::traffic::Flow;
-use crate::support::verify;
+use crate::support::{kafka, verify};
 
 /// Exit codes of the binary.
 const USAGE: i32 = 2;
@@ -52,16 +52,17 @@ fn settings(password: &str, ca: &Path) -> String {
 
 #[test]
 fn an_engine_works_over_tls_with_a_password_and_says_what_is_wrong_with_either() {
+    let _beside = kafka::share();
     let guard = Guard::new("sluice-test").unwrap_or_else(|error| panic!("{error}"));
     let (keystore, ca) = certificate(guard.dir(), "brokers");
     let (_, other_ca) = certificate(guard.dir(), "others");
     let users = vec![(USER.to_owned(), PASSWORD.to_owned())];
     let secure = Some(Secure { keystore, keystore_password: PASSWORD.to_owned(), users });
-    let kafka = Cluster::start(&Options { secure, ..Options::default() }).unwrap_or_else(|error| panic!("{error}"));
-    let flag = format!("--bootstrap-servers={}", kafka.secure_bootstrap());
+    let broker = Cluster::start(&Options { secure, ..Options::default() }).unwrap_or_else(|error| panic!("{error}"));
+    let flag = format!("--bootstrap-servers={}", broker.secure_bootstrap());
     let at = std::slice::from_ref(&flag);
     // The harness itself reads and writes by the plain listener.
-    let deployment = |settings: &str| Deployment::unmade(&kafka.bootstrap(), "secure", 2, settings);
+    let deployment = |settings: &str| Deployment::unmade(&broker.bootstrap(), "secure", 2, settings);
 
     let works = deployment(&settings(PASSWORD, &ca));
     works.create_topics(at);
