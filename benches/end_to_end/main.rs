@@ -2,6 +2,7 @@
 //! compared with each other:
 //!
 //! - **bare**: the engine's own consumers, every record dropped;
+//! - **ordinary consumer**: those of the baseline, every record dropped;
 //! - **engine**: drains the same records, exactly once and at least once;
 //! - **recovery**: the ledgers of the exactly-once run, from their logs;
 //! - **baseline**: drains them with the service that an ordinary team would write (`team`);

@@ -42,6 +42,10 @@ pub(crate) fn run(task: &Task) -> Result<Figures> {
             let done = team::start(task)?;
             follow(task, move || done.load(Ordering::Relaxed))
         }
+        Role::TeamRead => {
+            let done = team::read(task)?;
+            follow(task, move || done.load(Ordering::Relaxed))
+        }
     }
 }
 

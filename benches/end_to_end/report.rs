@@ -13,6 +13,8 @@ use crate::usage::{Busiest, Busy};
 /// The rows.
 pub(crate) const GENERATOR: &str = "generator";
 pub(crate) const BARE: &str = "bare consumer";
+/// The consumer of the service that the engine is compared with.
+pub(crate) const READER: &str = "ordinary consumer";
 pub(crate) const EXACTLY: &str = "engine, exactly once";
 pub(crate) const RECOVERY: &str = "engine, recovery";
 pub(crate) const AT_LEAST: &str = "engine, at least once";
@@ -187,7 +189,7 @@ impl Report {
         }
         println!("\n{SHARDS} shards; \"it\" is the row's own side");
         for per_record in self.per_records() {
-            let ratios = [BARE, AT_LEAST, BASELINE].map(|other| {
+            let ratios = [BARE, READER, AT_LEAST, BASELINE].map(|other| {
                 let ratio = self.ratio(EXACTLY, other, per_record, |row| row.orders_per_second)?;
                 let wanted = if other == BASELINE && per_record == 1 {
                     format!(" (at least {BASELINE_GOAL} wanted)")

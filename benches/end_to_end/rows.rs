@@ -5,7 +5,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use sluice::devbroker::Cluster;
 
-use crate::report::{ALL_IN, AT_LEAST, BARE, BASELINE, Broker, EXACTLY, GENERATOR, Measured, RECOVERY, Report, Row};
+use crate::report::{
+    ALL_IN, AT_LEAST, BARE, BASELINE, Broker, EXACTLY, GENERATOR, Measured, READER, RECOVERY, Report, Row,
+};
 use crate::task::{Part, Role, Task};
 use crate::usage::{Busy, Threads, cpu_seconds};
 use crate::{SHARDS, topics};
@@ -34,6 +36,9 @@ impl Bench<'_> {
             let log = |what: &str| format!("{inputs}/{inputs}-{what}-{repeat}");
             if self.wants(&[BARE]) {
                 report.add(self.row(BARE, &[self.task(Role::Bare, &inputs)])?);
+            }
+            if self.wants(&[READER]) {
+                report.add(self.row(READER, &[self.task(Role::TeamRead, &inputs)])?);
             }
             if self.wants(&[EXACTLY, RECOVERY]) {
                 let exactly = log("exactly");

@@ -24,6 +24,8 @@ pub(crate) enum Role {
     Recover,
     /// Decide them as an ordinary service would.
     Team,
+    /// Read and drop them as an ordinary service would.
+    TeamRead,
 }
 
 /// A process's orders.

@@ -26,6 +26,7 @@ use sluice::wire::proto::{
     Asked, Commands, Decision, Input, LineDecision, OrderState, Original, Outcome, Place, Reason, StockCommands,
     command, stock_command,
 };
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
 use crate::content::content;
@@ -36,6 +37,8 @@ use crate::topics;
 const HOLD_MS: i64 = 900_000;
 /// Records whose decisions are under way at the most, for each partition.
 const IN_FLIGHT_RECORDS: usize = 50_000;
+/// Records that are only read are counted in such groups at the most.
+const COUNTED_AT_ONCE: usize = 100;
 /// How long to wait when the producer's queue is full.
 const QUEUE_FULL: Duration = Duration::from_millis(1);
 /// How often holds are looked through.
@@ -74,7 +77,7 @@ pub(crate) fn start(task: &Task) -> Result<Arc<AtomicU64>> {
     let done = Arc::new(AtomicU64::new(0));
     let ledger = Arc::new(Ledger::default());
     read_stock(task, &ledger)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("team").build()?;
+    let runtime = runtime()?;
     let inside = runtime.enter();
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", &task.bootstrap)
@@ -101,10 +104,41 @@ pub(crate) fn start(task: &Task) -> Result<Arc<AtomicU64>> {
     Ok(done)
 }
 
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().thread_name("team").build()
+}
+
+/// Only reads, with the service's consumers, and drops what it read; returns the count of orders.
+pub(crate) fn read(task: &Task) -> Result<Arc<AtomicU64>> {
+    let done = Arc::new(AtomicU64::new(0));
+    let runtime = runtime()?;
+    let inside = runtime.enter();
+    let orders = topics::config(&task.bootstrap, &task.topics).topics.orders;
+    for shard in 0..task.shards {
+        let consumer = consumer(task)?;
+        let mut partition = TopicPartitionList::new();
+        partition.add_partition_offset(&orders, shard as i32, Offset::Beginning)?;
+        consumer.assign(&partition)?;
+        let (done, per_record) = (done.clone(), task.per_record as u64);
+        runtime.spawn(or_say(async move {
+            let mut stream = consumer.stream().ready_chunks(COUNTED_AT_ONCE);
+            while let Some(messages) = stream.next().await {
+                let messages = messages.into_iter().collect::<Result<Vec<_>, _>>()?;
+                done.fetch_add(messages.len() as u64 * per_record, Ordering::Relaxed);
+            }
+            Ok(())
+        }));
+    }
+    drop(inside);
+    // As above.
+    std::mem::forget(runtime);
+    Ok(done)
+}
+
 /// Says why a task ended.
 async fn or_say(work: impl Future<Output = Result<()>>) {
     if let Err(error) = work.await {
-        eprintln!("the baseline's service failed: {error:#}");
+        eprintln!("a task of the baseline failed: {error:#}");
     }
 }
 
