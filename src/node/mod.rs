@@ -10,5 +10,6 @@ pub mod plan; // from the configuration to what a lane is told
 mod progress; // how far a node is that does not decide yet
 pub mod service; // drives the two above by the group, the lanes and signals
 pub mod signals; // stop in order, or at once
+mod spare; // when a node without shards counts as ready
 pub mod start; // from a checked configuration to a node at work
 pub mod state; // what a node tells about itself

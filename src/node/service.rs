@@ -14,6 +14,7 @@ use super::assignment::{Action, Assignment, Event};
 use super::lanes::Lanes;
 use super::logging::list;
 use super::progress::{Progress, Report};
+use super::spare::Spare;
 use crate::broker::{Broker, Fault};
 use crate::kafka::membership::{self, Ack, Membership};
 use crate::lane::{self, Lane, LaneEvent, LaneSettings};
@@ -27,8 +28,6 @@ const REPORT_ROUNDS: u64 = 50;
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a lane that was told to leave everything as it is may take to end; then its threads are left to themselves.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the group may take to give a shard to this node beyond its former owner's heartbeat and last commit.
-const SPARE_AFTER: Duration = Duration::from_secs(3);
 
 /// Why a node ended otherwise than by being told to.
 #[derive(Debug, Error)]
@@ -90,6 +89,7 @@ pub fn run<B: Broker>(
     stop: &Receiver<()>,
 ) -> Result<(), NodeError> {
     let (lane_events, from_lanes) = unbounded();
+    let spare = Spare::new(plan.heartbeat, plan.shutdown_timeout);
     let mut service = Service {
         plan,
         lanes,
@@ -99,7 +99,7 @@ pub fn run<B: Broker>(
         acks: HashMap::new(),
         next_ack: 0,
         leave: false,
-        spare_from: None,
+        spare,
         refused: None,
         progress: Progress::new(Instant::now()),
         lost_replies: BTreeMap::new(),
@@ -149,8 +149,7 @@ struct Service<'a, B> {
     acks: HashMap<u64, Ack>,
     next_ack: u64,
     leave: bool,
-    /// When a node that was given no shard is taken for a spare.
-    spare_from: Option<Instant>,
+    spare: Spare,
     /// When the group began to refuse, and when it last did.
     refused: Option<(Instant, Instant)>,
     progress: Progress,
@@ -190,7 +189,7 @@ impl<B: Broker> Service<'_, B> {
             membership::Event::Lost(shards) => {
                 warn!(shards = names(&shards), count = shards.len(), "lost: other nodes may have them already");
                 self.lanes.forget_given();
-                self.spare_from = None;
+                self.spare.forget();
                 self.on(Event::Lost(shards));
             }
             membership::Event::Trouble(fault @ Fault::Fatal(_)) => self.refused(fault),
@@ -203,18 +202,16 @@ impl<B: Broker> Service<'_, B> {
     /// A node that joins is given nothing at first: others hold its shards, and have to commit what is open in them.
     fn given(&mut self, shards: &[u32]) {
         if shards.is_empty() && !self.lanes.is_assigned() {
-            let others = self.plan.heartbeat + self.plan.shutdown_timeout;
-            self.spare_from.get_or_insert_with(|| Instant::now() + others + SPARE_AFTER);
+            self.spare.left_without(Instant::now());
         } else {
-            self.spare_from = None;
+            self.spare.forget();
             self.lanes.give(shards);
         }
     }
 
     /// A node that is given nothing for long enough is a spare.
     fn settle_for_nothing(&mut self) {
-        if self.spare_from.is_some_and(|from| from <= Instant::now()) {
-            self.spare_from = None;
+        if self.spare.is_over(Instant::now()) {
             self.lanes.give(&[]);
         }
     }
