@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use sluice::broker::{
     Broker, Fault, Input, Inputs, LogReader, LogWriter, Outgoing, Output, Position, Records, TimestampKind,
 };
-use sluice::devbroker::Cluster;
+use sluice::devbroker::{Cluster, Options};
 use sluice::kafka::admin::{Admin, BrokerAge, CreateTopicError, TopicSpec, broker_age};
 use sluice::kafka::membership::{Event, Membership};
 use sluice::kafka::{Delivery, KafkaBroker, KafkaInputs, KafkaWriter, Properties, Settings, TopicNames};
@@ -418,4 +418,25 @@ fn a_wait_rests_beside_records_that_are_left_unpolled() {
     assert!(waits < 50, "{waits} waits in {WATCHED:?}");
     inputs.ask_ends(1);
     assert_eq!(until(&mut inputs, Inputs::ends).orders.high, 10);
+}
+
+#[test]
+fn topics_are_told_although_the_broker_that_is_taken_for_the_controller_is_away() {
+    let _beside = cluster::share();
+    let options = Options { brokers: 3, heap_mib: 384, ..Options::default() };
+    let mut three = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
+    let (settings, _) = world(&three, "controller");
+    // Each broker's answer names any of the three: among a dozen clients some take the one that dies for it.
+    let clients: Vec<_> = (0..12).map(|_| KafkaBroker::new(settings.clone()).expect("clients are made")).collect();
+    for client in &clients {
+        client.topics(PATIENCE).expect("they are told");
+    }
+    three.kill(0).expect("it can be killed");
+    // A lane asks again and again. For a while the others still name the one that is gone, and its topics lost a leader.
+    let deadline = Instant::now() + Duration::from_secs(90);
+    for client in &clients {
+        while let Err(fault) = client.topics(Duration::from_secs(4)) {
+            assert!(Instant::now() < deadline, "{fault}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use super::clients;
 use super::context::Context;
 use super::fault::{Problem, fault};
-use super::ffi::{Answer, Owner, Queue, TopicFound};
+use super::ffi::{Answer, Owner, Queue, TopicFound, look_for_brokers};
 use super::graveyard::Buried;
 use super::settings::Settings;
 use crate::broker::Fault;
@@ -111,10 +111,21 @@ pub(super) fn describe_topics(
     timeout: Duration,
 ) -> Result<Vec<Result<TopicFound, Problem>>, Problem> {
     let queue = Queue::new(Arc::clone(owner));
-    queue.ask_topics(topics, None, timeout)?;
-    match queue.await_answer(timeout) {
-        Some(Answer::Topics(found)) => found,
-        _ => Err(no_answer()),
+    let ask = |timeout| {
+        queue.ask_topics(topics, None, timeout)?;
+        match queue.await_answer(timeout) {
+            Some(Answer::Topics(found)) => found,
+            _ => Err(no_answer()),
+        }
+    };
+    match ask(timeout / 2) {
+        Err(problem) if problem.code == RDKafkaErrorCode::OperationTimedOut => {
+            // The question goes to the broker that librdkafka takes for the controller. It may be gone, and nothing but
+            // an answer about the cluster tells librdkafka of another, which it asks for by itself every few minutes.
+            look_for_brokers(&**owner, timeout / 4);
+            ask(timeout / 4)
+        }
+        answer => answer,
     }
 }
 

@@ -353,6 +353,18 @@ pub(in crate::kafka) fn commit_transaction(producer: &dyn Native, timeout: Durat
     unsafe { take_error(rd_kafka_commit_transaction(producer.native(), millis(timeout))) }
 }
 
+/// Has librdkafka learn which brokers there are and which of them is the controller, from any that answers.
+pub(in crate::kafka) fn look_for_brokers(client: &dyn Native, timeout: Duration) {
+    let mut metadata = ptr::null();
+    // SAFETY: valid handle; no topic is named; what is filled in, if anything, is ours and destroyed once.
+    unsafe {
+        rd_kafka_metadata(client.native(), 0, ptr::null_mut(), &mut metadata, millis(timeout));
+        if !metadata.is_null() {
+            rd_kafka_metadata_destroy(metadata);
+        }
+    }
+}
+
 /// Turns an error of librdkafka into a [`Problem`] and destroys it.
 ///
 /// # Safety
