@@ -100,6 +100,7 @@ fn demo(args: &DemoArgs) -> Result<Exit, Failure> {
 fn serve(args: &RunArgs) -> Result<Exit, Failure> {
     let config = load(&args.config)?.config;
     logging::init(&config.log)?;
+    tracing::info!(brokers = config.kafka.bootstrap_servers, "checking what the engine relies on");
     let cluster = Cluster::of(&config)?;
     let facts = cluster.facts(&config)?;
     let findings = admin::findings(&facts, &config, Demands { dev: args.dev, accept_loss: args.accept_loss });
