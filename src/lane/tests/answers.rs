@@ -120,53 +120,6 @@ fn a_lane_that_is_behind_stands_still_for_one_answer_and_not_for_each() {
     assert!(stood_still <= 2 * STEPS_TO_ANSWER, "it stood still for {stood_still} steps");
 }
 
-#[test]
-fn a_trickle_of_orders_costs_a_question_a_batch_and_each_order_the_next_batch() {
-    /// A commit takes so long, and a lane rests as long again.
-    const COMMIT_MS: u64 = 8;
-    const ORDERS: u32 = 2_000;
-    let cluster = cluster();
-    cluster.publish(Topic::Stock, 0, receive(&cluster, u64::from(ORDERS))).unwrap();
-    let broker = Slow::new(cluster.node(), 2);
-    let questions = broker.questions.clone();
-    let Halves { mut commit, mut apply, exchange, status } = halves(broker);
-    let mut now = Now { steady_ms: 1_000, unix_ms: cluster.now_ms() };
-    let (mut published, mut asked_before) = (0, 0);
-    let (mut commits_until, mut longest_ms) = (None, 0);
-    let mut decided = (0, now.steady_ms);
-    while status.snapshot(now.steady_ms).sequence < u64::from(ORDERS) {
-        now.steady_ms += 1;
-        now.unix_ms += 1;
-        cluster.advance_ms(1);
-        assert!(now.steady_ms < 100_000, "the lane got no further than {:?}", status.snapshot(now.steady_ms));
-        if status.phase() == Phase::Running && published < ORDERS {
-            if published == 0 {
-                (asked_before, decided) = (questions.load(Relaxed), (decided.0, now.steady_ms));
-            }
-            cluster.publish(Topic::Orders, 0, place(&cluster, published)).unwrap();
-            published += 1;
-        }
-        while apply.step(now) == Step::Again {}
-        if exchange.has_full() && commits_until.is_none() {
-            commits_until = Some(now.steady_ms + COMMIT_MS);
-        }
-        if commits_until.is_none_or(|until| until <= now.steady_ms) {
-            while commit.step(now) == Step::Again {}
-            commits_until = None;
-        }
-        let sequence = status.snapshot(now.steady_ms).sequence;
-        if sequence > decided.0 {
-            longest_ms = longest_ms.max(now.steady_ms - decided.1);
-            decided = (sequence, now.steady_ms);
-        }
-    }
-    let batches = status.snapshot(now.steady_ms).batches;
-    let asked = questions.load(Relaxed) - asked_before;
-    println!("{asked} questions, {batches} batches, {longest_ms} ms apart");
-    assert!(u64::from(asked) <= batches + batches / 4, "{asked} questions for {batches} batches");
-    assert!(longest_ms <= 4 * COMMIT_MS, "batches came {longest_ms} ms apart");
-}
-
 /// A lane whose steps are taken when something woke it, or when it said that it wants one.
 struct Woken {
     lane: Halves<Slow>,
@@ -214,15 +167,55 @@ impl Woken {
             self.handed += 1;
         }
     }
+
+    fn until_running(&mut self, cluster: &Cluster, commit_ms: u64) {
+        while self.lane.status.phase() != Phase::Running {
+            self.tick(cluster, commit_ms, false);
+        }
+    }
+
+    fn snapshot(&self) -> crate::lane::LaneSnapshot {
+        self.lane.status.snapshot(self.now.steady_ms)
+    }
+}
+
+#[test]
+fn a_trickle_of_orders_costs_a_question_a_batch_and_each_order_the_next_batch() {
+    /// A commit takes so long, and a lane rests as long again.
+    const COMMIT_MS: u64 = 8;
+    const ORDERS: u32 = 2_000;
+    let cluster = cluster();
+    cluster.publish(Topic::Stock, 0, receive(&cluster, u64::from(ORDERS))).unwrap();
+    let mut lane = Woken::new(&cluster);
+    lane.until_running(&cluster, COMMIT_MS);
+    let asked_before = lane.questions.load(Relaxed);
+    let (mut published, mut longest_ms) = (0, 0);
+    let mut decided = (lane.snapshot().sequence, lane.now.steady_ms);
+    while decided.0 < u64::from(ORDERS) {
+        assert!(lane.now.steady_ms < 100_000, "the lane got no further than {:?}", lane.snapshot());
+        if published < ORDERS {
+            cluster.publish(Topic::Orders, 0, place(&cluster, published)).unwrap();
+            published += 1;
+        }
+        lane.tick(&cluster, COMMIT_MS, true);
+        let sequence = lane.snapshot().sequence;
+        if sequence > decided.0 {
+            longest_ms = longest_ms.max(lane.now.steady_ms - decided.1);
+            decided = (sequence, lane.now.steady_ms);
+        }
+    }
+    let batches = lane.snapshot().batches;
+    let asked = lane.questions.load(Relaxed) - asked_before;
+    println!("{asked} questions, {batches} batches, {longest_ms} ms apart");
+    assert!(u64::from(asked) <= batches + batches / 4, "{asked} questions for {batches} batches");
+    assert!(longest_ms <= 4 * COMMIT_MS, "batches came {longest_ms} ms apart");
 }
 
 #[test]
 fn an_order_behind_a_commit_that_was_faster_than_the_one_before_is_not_slept_over() {
     let cluster = cluster();
     let mut lane = Woken::new(&cluster);
-    while lane.lane.status.phase() != Phase::Running {
-        lane.tick(&cluster, 2, false);
-    }
+    lane.until_running(&cluster, 2);
     // Each order comes while the one before is being committed: slowly the first, fast the second.
     let mut slept = 0;
     for (number, commit_ms) in [(0, 30), (1, 2), (2, 2)] {
@@ -250,5 +243,5 @@ fn a_lane_has_caught_up_when_what_was_there_is_decided_though_more_is_always_pen
         }
         cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
     }
-    panic!("an order a millisecond kept it from {:?}", lane.lane.status.snapshot(lane.now.steady_ms));
+    panic!("an order a millisecond kept it from {:?}", lane.snapshot());
 }
