@@ -20,8 +20,7 @@ fn two_generators_share_a_run_and_their_results_are_one() {
     else {
         panic!("that is what was asked")
     };
-    let started = local::start(&args.machine, Vec::new(), Duration::ZERO);
-    let (mut rig, cluster) = started.unwrap_or_else(|error| panic!("{error}"));
+    let (mut rig, cluster) = local::start(&args.machine, Vec::new()).unwrap_or_else(|error| panic!("{error}"));
     let results = tempfile::tempdir().expect("a directory");
     let path = |name: &str| results.path().join(name);
     let start_at = humantime::format_rfc3339_millis(SystemTime::now() + AHEAD).to_string();

@@ -88,9 +88,6 @@ pub struct Options {
     pub brokers: u16,
     /// Java heap of each broker, MiB.
     pub heap_mib: u32,
-    /// Whether each JVM has its second compiler, as brokers have that are to stay: during the first minute it takes a
-    /// third of their CPU time, and what it compiled by then runs faster.
-    pub second_compiler: bool,
     /// A further listener of each broker, for clients that authenticate.
     pub secure: Option<Secure>,
     /// Further lines for each broker's `server.properties`; they override what stands there.
@@ -110,7 +107,7 @@ pub struct Secure {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { brokers: 1, heap_mib: 768, second_compiler: false, secure: None, properties: Vec::new() }
+        Self { brokers: 1, heap_mib: 768, secure: None, properties: Vec::new() }
     }
 }
 
@@ -152,7 +149,6 @@ impl Cluster {
         let spec = Spec {
             class_path: class_path.to_owned(),
             heap_mib: options.heap_mib,
-            second_compiler: options.second_compiler,
             brokers: options.brokers,
             voters: voters.join(","),
             cluster_id: broker::cluster_id(SmallRng::from_os_rng().random()),

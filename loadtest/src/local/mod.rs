@@ -5,7 +5,6 @@ pub mod rig; // broker and engines, watched and broken
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use sluice::devbroker::{Cluster, DevBrokerError, Options};
 
@@ -17,10 +16,6 @@ use crate::run::{Interrupt, Task, conduct, output};
 use crate::scenario;
 use engine::{EngineError, Engines, TopicPlan, find_sluice};
 use rig::LocalRig;
-
-/// From then on a load is long enough for what the brokers' second compiler costs at first: with it 90 s of a steady day
-/// have a p50 of 14 ms instead of 24, and 25 s a p99 of 103 ms instead of 84 (two cores, 40,000 orders/s).
-const LONG_LOAD: Duration = Duration::from_secs(90);
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
@@ -45,8 +40,7 @@ pub fn command(args: &LocalArgs) -> Result<Exit, Failure> {
     let scenario = scenario::load(&args.scenario).map_err(Failure::usage)?;
     let thresholds = output::thresholds(&scenario.thresholds)?;
     let interrupt = Interrupt::listen().map_err(Failure::environment)?;
-    let lasts = scenario.profile().map_err(Failure::usage)?.duration();
-    let (rig, cluster) = start(&args.machine, args.producer.clone(), lasts)?;
+    let (rig, cluster) = start(&args.machine, args.producer.clone())?;
     let task = Task::new(scenario, &args.scenario, &cluster, args.output.plain)?;
     let rig = Arc::new(Mutex::new(rig));
     let shared: SharedRig = rig.clone();
@@ -59,21 +53,15 @@ pub fn command(args: &LocalArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// Starts what the flags ask for, for a load that lasts so long. Returns it, and how it is reached.
+/// Starts what the flags ask for. Returns it, and how it is reached.
 ///
 /// # Errors
 /// Something is missing or does not start.
-pub fn start(args: &MachineArgs, producer: Vec<String>, lasts: Duration) -> Result<(LocalRig, ClusterArgs), Failure> {
+pub fn start(args: &MachineArgs, producer: Vec<String>) -> Result<(LocalRig, ClusterArgs), Failure> {
     let sluice = find_sluice(args.sluice.as_deref())?;
     let settings = settings(&args.engine_set)?;
     say("starting an Apache Kafka (the first time it is fetched through Maven)");
-    let options = Options {
-        brokers: args.brokers,
-        heap_mib: args.heap_mib,
-        second_compiler: lasts >= LONG_LOAD,
-        ..Options::default()
-    };
-    let cluster = Cluster::start(&options)?;
+    let cluster = Cluster::start(&Options { brokers: args.brokers, heap_mib: args.heap_mib, ..Options::default() })?;
     let bootstrap = cluster.bootstrap();
     let plan = TopicPlan { shards: args.partitions, replicated: args.brokers >= 3 };
     let mut engines = Engines::prepare(sluice, &bootstrap, plan, &settings)?;

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::anyhow;
 
@@ -40,8 +39,7 @@ pub fn command(args: &PeakArgs) -> Result<Exit, Failure> {
         let task = Task::new(scenario, &args.scenario, &args.cluster, args.output.plain)?;
         return find(args, &objectives, task, &rig, &interrupt);
     }
-    // All trials together last for minutes.
-    let (rig, cluster) = local::start(&args.machine, args.cluster.producer.clone(), Duration::MAX)?;
+    let (rig, cluster) = local::start(&args.machine, args.cluster.producer.clone())?;
     let task = Task::new(scenario, &args.scenario, &cluster, args.output.plain)?;
     let rig = Arc::new(Mutex::new(rig));
     let shared: SharedRig = rig.clone();
