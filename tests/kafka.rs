@@ -5,6 +5,7 @@ mod cluster;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -431,7 +432,10 @@ fn topics_are_told_although_the_broker_that_is_taken_for_the_controller_is_away(
     for client in &clients {
         client.topics(PATIENCE).expect("they are told");
     }
+    let admin = Admin::new(&settings, PATIENCE).expect("a client");
+    assert_eq!(admin.cluster().expect("it is told").brokers.len(), 3);
     three.kill(0).expect("it can be killed");
+    let configs = thread::spawn(move || admin.broker_configs().map(|configs| configs.len()));
     // A lane asks again and again. For a while the others still name the one that is gone, and its topics lost a leader.
     let deadline = Instant::now() + Duration::from_secs(90);
     for client in &clients {
@@ -439,4 +443,6 @@ fn topics_are_told_although_the_broker_that_is_taken_for_the_controller_is_away(
             assert!(Instant::now() < deadline, "{fault}");
         }
     }
+    // One that is gone is listed for some seconds more, and cannot be asked.
+    assert_eq!(configs.join().expect("it ends"), Ok(2));
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -25,18 +26,22 @@ fn two_generators_share_a_run_and_their_results_are_one() {
     let path = |name: &str| results.path().join(name);
     let start_at = humantime::format_rfc3339_millis(SystemTime::now() + AHEAD).to_string();
     let run = |part: &str, json: &str| {
+        let said = File::create(path(json).with_extension("txt")).expect("a file");
         Command::new(LOADTEST)
             .args(["run", "--plain", "--scenario=smoke", "--rate=400", "--duration=3s", "--run-id=pair"])
             .args(["--bootstrap-servers", &cluster.bootstrap_servers, "--start-at", &start_at, "--generator", part])
             .arg("--json")
             .arg(path(json))
             .stdin(Stdio::null())
+            .stdout(said.try_clone().expect("another handle"))
+            .stderr(said)
             .spawn()
             .expect("the program starts")
     };
     let parts = [run("1/2", "first.json"), run("2/2", "second.json")];
-    for mut part in parts {
-        assert_eq!(part.wait().expect("it ends").code(), Some(0));
+    for (mut part, said) in parts.into_iter().zip(["first.txt", "second.txt"]) {
+        let ended = part.wait().expect("it ends");
+        assert!(ended.success(), "{ended}: {}", fs::read_to_string(path(said)).expect("it said something"));
     }
     let merged = Command::new(LOADTEST)
         .arg("merge")

@@ -19,6 +19,9 @@ use crate::kafka::admin::{Admin, CreateTopicError};
 use crate::node::http::{self, Port};
 use crate::node::{logging, signals, start};
 
+/// The key that says where the brokers are.
+const BOOTSTRAP_SERVERS: &str = "kafka.bootstrap_servers";
+
 /// How long a question to the cluster may take: a cold connection over TLS, and an election under way.
 const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -41,7 +44,7 @@ fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
     let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
     let environment = env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
     let dedicated = [
-        ("--bootstrap-servers", "kafka.bootstrap_servers", &args.bootstrap_servers),
+        ("--bootstrap-servers", BOOTSTRAP_SERVERS, &args.bootstrap_servers),
         ("--group-id", "kafka.group_id", &args.group_id),
         ("--http-listen", "http.listen", &args.http_listen),
         ("--log-format", "log.format", &args.log_format),
@@ -61,13 +64,15 @@ fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
 struct Cluster {
     admin: Admin,
     broker: KafkaBroker,
-    bootstrap_servers: String,
+    asked: String,
 }
 
 impl Cluster {
-    fn of(config: &Config) -> Result<Self, Failure> {
+    fn of(loaded: &Loaded) -> Result<Self, Failure> {
+        let config = &loaded.config;
         let settings = config.kafka_settings();
-        let bootstrap_servers = settings.bootstrap_servers.clone();
+        let of_whom = if loaded.is_default(BOOTSTRAP_SERVERS) { " (the default: nothing sets another)" } else { "" };
+        let asked = format!("{}{of_whom}", settings.bootstrap_servers);
         for (key, path) in config.files() {
             if let Err(error) = File::open(path) {
                 return Err(Failure::File { key, path: path.to_owned(), error });
@@ -76,7 +81,7 @@ impl Cluster {
         // Nothing was asked yet: whatever is wrong is wrong with the settings.
         let admin = Admin::new(&settings, ASK_TIMEOUT).map_err(Failure::Client)?;
         let broker = KafkaBroker::new(settings).map_err(Failure::Client)?;
-        Ok(Self { admin, broker, bootstrap_servers })
+        Ok(Self { admin, broker, asked })
     }
 
     fn facts(&self, config: &Config) -> Result<Facts, Failure> {
@@ -85,7 +90,7 @@ impl Cluster {
 
     fn failed(&self, fault: Fault) -> Failure {
         let trouble = self.admin.trouble().or_else(|| self.broker.trouble()).map(Box::new);
-        Failure::Kafka { bootstrap_servers: self.bootstrap_servers.clone(), fault, trouble }
+        Failure::Kafka { asked: self.asked.clone(), fault, trouble }
     }
 }
 
@@ -98,12 +103,13 @@ fn demo(args: &DemoArgs) -> Result<Exit, Failure> {
 }
 
 fn serve(args: &RunArgs) -> Result<Exit, Failure> {
-    let config = load(&args.config)?.config;
+    let loaded = load(&args.config)?;
+    let config = &loaded.config;
     logging::init(&config.log)?;
     tracing::info!(brokers = config.kafka.bootstrap_servers, "checking what the engine relies on");
-    let cluster = Cluster::of(&config)?;
-    let facts = cluster.facts(&config)?;
-    let findings = admin::findings(&facts, &config, Demands { dev: args.dev, accept_loss: args.accept_loss });
+    let cluster = Cluster::of(&loaded)?;
+    let facts = cluster.facts(config)?;
+    let findings = admin::findings(&facts, config, Demands { dev: args.dev, accept_loss: args.accept_loss });
     for finding in &findings {
         let Finding { severity, subject, found, remedy } = finding;
         match severity {
@@ -117,12 +123,13 @@ fn serve(args: &RunArgs) -> Result<Exit, Failure> {
     }
     let replies = facts.topics.get(&config.topics.replies).and_then(Answer::found);
     let reply_partitions = replies.map_or(0, |topic| topic.partitions.len() as u32);
-    start::serve(&config, cluster.broker, reply_partitions, args.accept_loss)?;
+    start::serve(config, cluster.broker, reply_partitions, args.accept_loss)?;
     Ok(Exit::Success)
 }
 
 fn create(args: &CreateArgs) -> Result<Exit, Failure> {
-    let config = load(&args.config)?.config;
+    let loaded = load(&args.config)?;
+    let config = &loaded.config;
     logging::init(&config.log)?;
     let plan = Plan {
         partitions: args.partitions,
@@ -132,11 +139,11 @@ fn create(args: &CreateArgs) -> Result<Exit, Failure> {
         window: args.window,
         skew: args.skew,
     };
-    let cluster = Cluster::of(&config)?;
+    let cluster = Cluster::of(&loaded)?;
     cluster.admin.cluster().map_err(|fault| cluster.failed(fault))?;
     // A closed standard output must not stop the work half way.
     let mut say = |line: &str| drop(writeln!(io::stdout(), "{line}"));
-    match admin::create(&cluster.admin, &cluster.broker, &config, &plan, &mut say) {
+    match admin::create(&cluster.admin, &cluster.broker, config, &plan, &mut say) {
         Ok(()) => Ok(Exit::Success),
         Err(CreateError::Fault(fault) | CreateError::Topic(CreateTopicError::Fault(fault))) => {
             Err(cluster.failed(fault))
@@ -146,12 +153,13 @@ fn create(args: &CreateArgs) -> Result<Exit, Failure> {
 }
 
 fn describe(args: &CheckArgs) -> Result<Exit, Failure> {
-    let config = load(&args.config)?.config;
+    let loaded = load(&args.config)?;
+    let config = &loaded.config;
     logging::init(&config.log)?;
-    let facts = Cluster::of(&config)?.facts(&config)?;
+    let facts = Cluster::of(&loaded)?.facts(config)?;
     let mut out = io::stdout().lock();
-    write!(out, "{}", admin::describe::table(&facts, &config))?;
-    let findings = admin::findings(&facts, &config, Demands { dev: args.dev, accept_loss: false });
+    write!(out, "{}", admin::describe::table(&facts, config))?;
+    let findings = admin::findings(&facts, config, Demands { dev: args.dev, accept_loss: false });
     if !findings.is_empty() {
         writeln!(out)?;
     }
@@ -160,10 +168,11 @@ fn describe(args: &CheckArgs) -> Result<Exit, Failure> {
 }
 
 fn check(args: &CheckArgs) -> Result<Exit, Failure> {
-    let config = load(&args.config)?.config;
+    let loaded = load(&args.config)?;
+    let config = &loaded.config;
     logging::init(&config.log)?;
-    let facts = Cluster::of(&config)?.facts(&config)?;
-    let mut findings = admin::findings(&facts, &config, Demands { dev: args.dev, accept_loss: false });
+    let facts = Cluster::of(&loaded)?.facts(config)?;
+    let mut findings = admin::findings(&facts, config, Demands { dev: args.dev, accept_loss: false });
     findings.extend(config.http.listen.and_then(endpoint_finding));
     findings.sort();
     let mut out = io::stdout().lock();

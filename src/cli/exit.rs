@@ -44,10 +44,10 @@ pub enum Failure {
     #[error("{0}")]
     Flag(#[from] ConfigError),
     /// Kafka.
-    #[error("{bootstrap_servers}: {fault}{}", why(fault, trouble.as_deref()))]
+    #[error("{asked}: {fault}{}", why(fault, trouble.as_deref()))]
     Kafka {
         /// Whom we asked.
-        bootstrap_servers: String,
+        asked: String,
         /// What went wrong.
         fault: Fault,
         /// The last connection that failed: why there was no answer.
@@ -135,7 +135,7 @@ mod tests {
     fn failure(kind: Option<TroubleKind>) -> Failure {
         let trouble = kind.map(|kind| Trouble { kind, broker: "kafka:9092".to_owned(), words: "no".to_owned() });
         let fault = Fault::Transient("ask for the brokers: timed out".to_owned());
-        Failure::Kafka { bootstrap_servers: "kafka:9092".to_owned(), fault, trouble: trouble.map(Box::new) }
+        Failure::Kafka { asked: "kafka:9092".to_owned(), fault, trouble: trouble.map(Box::new) }
     }
 
     #[test]

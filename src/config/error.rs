@@ -38,7 +38,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file could not be read.
-    #[error("{}: cannot be read: {source}", .path.display())]
+    #[error("{}: cannot be read: {source}; `sluice config --default` prints one to begin with", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

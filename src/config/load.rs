@@ -47,6 +47,14 @@ pub struct Loaded {
     settings: Settings,
 }
 
+impl Loaded {
+    /// Whether nobody set `key`.
+    #[must_use]
+    pub fn is_default(&self, key: &str) -> bool {
+        self.settings.0.get(key).is_some_and(|setting| setting.origin == Origin::Default)
+    }
+}
+
 /// The layers, merged. Its own type so that no derived `Debug` shows a secret.
 #[derive(Clone)]
 struct Settings(Layer);

@@ -117,21 +117,24 @@ fn play<B: Broker>(
     let verifier = show.verifier;
     drop(wanted);
     let _ = stop_engine.send(());
-    if let Err(error) = shown {
-        // Nothing is ever sent: the channel closes when the engine has ended.
-        let in_time = engine_ended.recv_timeout(FAILED_END_TIMEOUT) == Err(RecvTimeoutError::Disconnected);
-        let reason = if in_time { engine.join().ok().and_then(Result::err) } else { None };
-        return Err(match reason {
-            Some(reason) => anyhow::Error::from(reason).context(error.to_string()),
-            None => error,
-        });
-    }
+    let placed = match shown {
+        Ok(placed) => placed,
+        Err(error) => {
+            // Nothing is ever sent: the channel closes when the engine has ended.
+            let in_time = engine_ended.recv_timeout(FAILED_END_TIMEOUT) == Err(RecvTimeoutError::Disconnected);
+            let reason = if in_time { engine.join().ok().and_then(Result::err) } else { None };
+            return Err(match reason {
+                Some(reason) => anyhow::Error::from(reason).context(error.to_string()),
+                None => error,
+            });
+        }
+    };
     let ended: Result<(), NodeError> = engine.join().map_err(|_| anyhow::anyhow!("the engine's thread panicked"))?;
     for reader in readers {
         reader.join().map_err(|_| anyhow::anyhow!("a reader's thread panicked"))??;
     }
     ended.context("the engine failed")?;
-    Ok(conclude(verifier))
+    Ok(conclude(placed, verifier))
 }
 
 /// Reads a shard's log as any consumer would.
@@ -175,7 +178,8 @@ struct Show<'a> {
 }
 
 impl Show<'_> {
-    fn run(&mut self, seed: u64, stop: &Receiver<()>) -> Result<()> {
+    /// Returns how many orders were placed, repeats not counted.
+    fn run(&mut self, seed: u64, stop: &Receiver<()>) -> Result<u64> {
         say!("Waiting for the shards to be assigned and taken");
         self.until(READY_TIMEOUT, "the shards were not taken", |show| show.ready())?;
         let stock: Vec<_> = Traffic::opening_stock(now_ms()).collect();
@@ -201,7 +205,8 @@ impl Show<'_> {
         }
         self.until(SETTLE_TIMEOUT, "commands were left unanswered", |show| show.verifier.unanswered() == 0)?;
         let expiry = Duration::from_millis(traffic::HOLD_MS) + SETTLE_TIMEOUT;
-        self.until(expiry, "holds did not expire", |show| show.verifier.held() == 0)
+        self.until(expiry, "holds did not expire", |show| show.verifier.held() == 0)?;
+        Ok(traffic.placed())
     }
 
     fn place(&mut self, traffic: &mut Traffic, screen: &mut Screen, stop: &Receiver<()>) -> Result<()> {
@@ -313,16 +318,17 @@ impl Show<'_> {
 }
 
 /// Prints what was proved and whether it held.
-fn conclude(verifier: Verifier) -> bool {
+fn conclude(placed: u64, verifier: Verifier) -> bool {
     let (sent, answered) = verifier.totals();
     let outcomes = verifier.outcomes().clone();
     let sold_out = verifier.sold_out();
     let (violations, count) = verifier.finish();
     say!("\nDecisions, by outcome:");
     for (key, count) in outcomes {
-        say!("  {:<36} {count:>10}", screen::outcome_name(key));
+        say!("  {:<24} {count:>10}  {}", screen::outcome_name(key), meaning(key.0));
     }
-    say!("\n{sent} commands sent, {answered} answered; SKUs sold out at the end: {sold_out}");
+    say!("\n{placed} orders placed with what follows them, and stock: {sent} commands sent, {answered} answered");
+    say!("SKUs sold out at the end: {sold_out}");
     if count == 0 {
         say!("Verified: each command answered exactly once, repeats as their original; nothing oversold.");
         return true;
@@ -332,6 +338,23 @@ fn conclude(verifier: Verifier) -> bool {
         say!("  {violation}");
     }
     false
+}
+
+/// What an outcome tells of the demo's traffic.
+fn meaning(outcome: proto::Outcome) -> &'static str {
+    match outcome {
+        proto::Outcome::Reserved => "every line held for the customer",
+        proto::Outcome::Rejected => "nothing held",
+        proto::Outcome::Confirmed => "paid",
+        proto::Outcome::Cancelled => "released by the customer",
+        proto::Outcome::Expired => "abandoned: released by the engine, which nobody asked",
+        proto::Outcome::Applied => "stock put on the shelf, and Ticks: the engine asking the broker for the time",
+        proto::Outcome::Duplicate => "sent again: answered as the first time",
+        proto::Outcome::Conflict => "an id that was used before, with other content",
+        proto::Outcome::Unchanged => "it was so already",
+        proto::Outcome::NotAllowed => "too late: the order had ended",
+        _ => "",
+    }
 }
 
 fn tag(input: Input, commands: u32) -> usize {

@@ -208,12 +208,16 @@ impl Admin {
     /// # Errors
     /// The brokers cannot be reached, or refuse.
     pub fn broker_configs(&self) -> Result<BTreeMap<i32, Configs>, Fault> {
-        let brokers = self.cluster()?.brokers.into_keys();
-        let configs = brokers.map(|id| {
-            let what = format!("describe the configuration of broker {id}");
-            Ok((id, self.configs(ResourceSpecifier::Broker(id), &what)?))
-        });
-        configs.collect()
+        let mut configs = BTreeMap::new();
+        for id in self.cluster()?.brokers.into_keys() {
+            match self.configs(ResourceSpecifier::Broker(id), &format!("describe the configuration of broker {id}")) {
+                Ok(found) => drop(configs.insert(id, found)),
+                // One that has just died is named until its controller misses it.
+                Err(Fault::Transient(_)) if !self.cluster()?.brokers.contains_key(&id) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(configs)
     }
 
     /// Creates topics; one result each, in order.
