@@ -8,18 +8,17 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use sluice::ledger::{Foresight, Moment};
+use sluice::ledger::Moment;
 use sluice::wire::proto::{OrderState, Outcome, Reason};
 use sluice::wire::{Command, Kind, LinesBuf, Place};
 
+use super::ahead::decide;
 use super::support::naive::{Order, OrderKey};
 use super::support::orders::{POOL, order_id};
 use super::support::steady::{ROUND, Steady};
 
 /// Of copies, how many in a hundred are of the youngest hundredth, where ages are skewed: retries come soon.
 const RECENT_PERCENT: u32 = 90;
-/// Commands looked up ahead, as in the lane.
-const READ_AHEAD: usize = 32;
 
 pub(crate) fn measure(criterion: &mut Criterion, steady: &mut Steady) {
     let ids = steady.ids;
@@ -71,17 +70,9 @@ fn look_up(steady: &mut Steady, ids: &[String]) -> Duration {
     let lines: LinesBuf = [("no-such-sku", 1)].into_iter().collect();
     let ledger = steady.engine.ledger();
     let commands: Vec<_> = ids.iter().map(|order_id| place(order_id, now_ms, &lines)).collect();
-    let (mut foreseen, mut originals) = ([Foresight::default(); READ_AHEAD], 0);
+    let mut originals = 0;
     let began = Instant::now();
-    for commands in commands.chunks(READ_AHEAD) {
-        for (foresight, command) in foreseen.iter_mut().zip(commands) {
-            *foresight = ledger.foresee(command);
-        }
-        ledger.fetch(&mut foreseen[..commands.len()]);
-        for (foresight, command) in foreseen.iter().zip(commands) {
-            originals += usize::from(ledger.apply_foreseen(command, foresight, at).original.is_some());
-        }
-    }
+    decide(ledger, &commands, at, |decision| originals += usize::from(decision.original.is_some()));
     let took = began.elapsed();
     assert_eq!(originals, ids.len(), "they are known");
     took
@@ -101,10 +92,9 @@ fn remember(steady: &mut Steady, naive: bool) -> Duration {
     let ids: Vec<_> = (0..ROUND).map(|_| order_id(steady.orders.take_number())).collect();
     let now_ms = steady.now_ms();
     let at = Moment { shard_time_ms: now_ms, engine_time_ms: now_ms };
+    let commands: Vec<_> = ids.iter().map(|order_id| cancel(order_id)).collect();
     let began = Instant::now();
-    for order_id in &ids {
-        std::hint::black_box(steady.engine.ledger().apply(&cancel(order_id), at).outcome);
-    }
+    decide(steady.engine.ledger(), &commands, at, |decision| _ = std::hint::black_box(decision.outcome));
     let engine = began.elapsed();
     let other = steady.naive.as_mut().expect("made with one");
     let began = Instant::now();

@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput};
 use prost::Message;
 use sluice::broker::Input;
-use sluice::ledger::{Foresight, Moment};
+use sluice::ledger::Moment;
 use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::proto::{Commands, command};
 
+use super::ahead::decide;
 use super::support::orders::Popularity;
 use super::support::steady::{ROUND, Steady};
 
-/// Commands looked up ahead, as in the lane.
-const READ_AHEAD: usize = 32;
 /// Orders to a record; decoding is not measured.
 const PER_RECORD: usize = 100;
 
@@ -48,17 +47,8 @@ fn engine(steady: &mut Steady, records: &[Vec<u8>]) -> Duration {
         let validated = validate(Some(record), Input::Orders, &mut scratch).expect("the benchmark's records are sound");
         let commands: Vec<_> = validated.commands().collect();
         let ledger = steady.engine.ledger();
-        let mut foreseen = [Foresight::default(); READ_AHEAD];
         let began = Instant::now();
-        for commands in commands.chunks(READ_AHEAD) {
-            for (foresight, command) in foreseen.iter_mut().zip(commands) {
-                *foresight = ledger.foresee(command);
-            }
-            ledger.fetch(&mut foreseen[..commands.len()]);
-            for (foresight, command) in foreseen.iter().zip(commands) {
-                std::hint::black_box(ledger.apply_foreseen(command, foresight, at).outcome);
-            }
-        }
+        decide(ledger, &commands, at, |decision| _ = std::hint::black_box(decision.outcome));
         took += began.elapsed();
     }
     took

@@ -137,6 +137,16 @@ impl Index {
         std::hint::black_box(passed.fold(0, |all, passed| all | passed));
     }
 
+    /// The place that a lookup tries first, if there is one in the bucket where it begins.
+    #[inline]
+    pub(super) fn likely(&self, fingerprint: Fingerprint) -> Option<u32> {
+        let part = &self.parts[part_of(fingerprint)];
+        let (at, tag) = part.home(fingerprint);
+        let bucket = &part.buckets[at];
+        let matches = bucket.matches(tag);
+        (matches != 0).then(|| bucket.places[matches.trailing_zeros() as usize])
+    }
+
     /// Adds an entry, which must not be there. `fingerprint_of` tells the fingerprint of any entry, for growing.
     #[inline]
     pub(super) fn insert(&mut self, fingerprint: Fingerprint, place: u32, fingerprint_of: impl Fn(u32) -> Fingerprint) {

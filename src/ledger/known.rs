@@ -1,8 +1,8 @@
 //! Who is known: one index over the identities of open orders and those that are remembered.
 
-use super::Ledger;
 use super::identity::{Fingerprint, Identity};
 use super::records::{Fate, Remembered};
+use super::{Foresight, Ledger};
 use crate::wire::Original;
 use crate::wire::proto::{OrderState, Outcome, Reason};
 
@@ -22,6 +22,14 @@ pub(super) enum Found {
 }
 
 impl Ledger {
+    /// An identity's fingerprint, which somebody may have foreseen.
+    #[inline]
+    pub(super) fn fingerprint(&self, identity: Identity<'_>, foresight: &Foresight) -> Fingerprint {
+        let fingerprint = foresight.fingerprint.unwrap_or_else(|| self.fingerprints.of(identity));
+        debug_assert_eq!(fingerprint, self.fingerprints.of(identity), "foresight of another command");
+        fingerprint
+    }
+
     pub(super) fn find(&self, fingerprint: Fingerprint) -> Found {
         let found = self.index.find(fingerprint, |place| {
             if place & OPEN != 0 {
@@ -35,6 +43,18 @@ impl Ledger {
             Some(place) if place & OPEN != 0 => Found::Open(place & !OPEN),
             Some(place) => Found::Closed(place),
         }
+    }
+
+    /// Reads what stands at these places, so that it is in the cache when it is looked at.
+    #[inline]
+    pub(super) fn touch(&self, places: impl Iterator<Item = u32> + Clone) {
+        let known = places.clone().map(|place| {
+            if place & OPEN != 0 { self.orders.get(place & !OPEN).fingerprint } else { self.records.fingerprint(place) }
+        });
+        std::hint::black_box(known.fold(0, |all, fingerprint| all | fingerprint.0[0]));
+        // Lines and id stand behind what was just read.
+        let open = places.filter(|place| place & OPEN != 0);
+        std::hint::black_box(open.fold(0, |all, place| all | self.orders.touch(place & !OPEN)));
     }
 
     /// The state of an order's attempt.

@@ -68,9 +68,11 @@ const FORESEEN_LINES: usize = 4;
 /// What a look ahead found out about a command: hints that save work, never a part of the decision.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Foresight {
-    /// Of a Place's identity.
+    /// Of the identity of the order that it speaks of.
     fingerprint: Option<Fingerprint>,
-    /// Hashes of its first lines' SKUs, of which there are so many.
+    /// Where the index says that this order is, or another one. Not of a Place.
+    likely: Option<u32>,
+    /// Hashes of the SKUs of a Place's first lines, of which there are so many.
     skus: [u64; FORESEEN_LINES],
     lines: usize,
     /// Where these lines' stock stands, if anywhere: to be looked at before it is believed.
@@ -168,13 +170,22 @@ impl Ledger {
     #[inline]
     pub fn foresee(&self, command: &Command<'_>) -> Foresight {
         let mut foresight = Foresight::default();
-        let Kind::Place(Place { order_id, attempt, lines, .. }) = command.kind else { return foresight };
+        let (order_id, attempt, lines) = match command.kind {
+            Kind::Place(Place { order_id, attempt, lines, .. }) => (order_id, attempt, Some(lines)),
+            Kind::Confirm { order_id, attempt }
+            | Kind::Extend { order_id, attempt, .. }
+            | Kind::Cancel { order_id, attempt }
+            | Kind::Ship { order_id, attempt } => (order_id, attempt, None),
+            Kind::Stock { .. } | Kind::Tick { .. } | Kind::Unknown => return foresight,
+        };
         if id_fault(command.pool).or_else(|| id_fault(order_id)).is_some() {
             return foresight;
         }
         let identity = Identity::Order { pool: command.pool, order_id, attempt };
         foresight.fingerprint = Some(self.fingerprints.of(identity));
-        if let Some(pool) = self.rows.pool(command.pool) {
+        if let Some(lines) = lines
+            && let Some(pool) = self.rows.pool(command.pool)
+        {
             foresight.lines = lines.len().min(FORESEEN_LINES);
             for (hash, line) in foresight.skus.iter_mut().zip(lines) {
                 *hash = self.rows.hash(pool, line.sku);
@@ -189,11 +200,16 @@ impl Ledger {
     pub fn fetch(&self, ahead: &mut [Foresight]) {
         self.index.touch(ahead.iter().filter_map(|foresight| foresight.fingerprint));
         for foresight in ahead.iter_mut() {
+            // What is placed is seldom known, and looking costs each of them more than it saves the few.
+            if foresight.lines == 0 {
+                foresight.likely = foresight.fingerprint.and_then(|fingerprint| self.index.likely(fingerprint));
+            }
             for (row, hash) in foresight.rows.iter_mut().zip(&foresight.skus[..foresight.lines]) {
                 *row = self.rows.likely_row(*hash);
             }
         }
         self.rows.touch(ahead.iter().flat_map(|foresight| &foresight.rows[..foresight.lines]));
+        self.touch(ahead.iter().filter_map(|foresight| foresight.likely));
     }
 
     /// "xxh3-128-sum": additive hash over all that the ledger knows, equal for equal knowledge, whatever the
@@ -263,12 +279,12 @@ impl Ledger {
         }
         match command.kind {
             Kind::Place(ref it) => self.place((pool, known), it, foresight, engine_time_ms),
-            Kind::Confirm { order_id, attempt } => self.confirm(OrderRef { pool, order_id, attempt }),
+            Kind::Confirm { order_id, attempt } => self.confirm(OrderRef { pool, order_id, attempt }, foresight),
             Kind::Extend { order_id, attempt, expires_at_ms } => {
-                self.extend(OrderRef { pool, order_id, attempt }, expires_at_ms)
+                self.extend(OrderRef { pool, order_id, attempt }, foresight, expires_at_ms)
             }
-            Kind::Cancel { order_id, attempt } => self.cancel(OrderRef { pool, order_id, attempt }),
-            Kind::Ship { order_id, attempt } => self.ship(OrderRef { pool, order_id, attempt }),
+            Kind::Cancel { order_id, attempt } => self.cancel(OrderRef { pool, order_id, attempt }, foresight),
+            Kind::Ship { order_id, attempt } => self.ship(OrderRef { pool, order_id, attempt }, foresight),
             Kind::Stock { id, issued_at_ms, change } => self.stock_command(pool, id, issued_at_ms, &change),
             Kind::Tick { .. } | Kind::Unknown => unreachable!("answered above"),
         }

@@ -1,13 +1,13 @@
 //! What becomes of an order once it was placed: confirm, extend, cancel, expire, ship. RULES.md has the
 //! table of what each does in each state.
 
-use super::Ledger;
 use super::identity::Identity;
 use super::known::Found;
 use super::orders::{Kept, OpenOrder};
 use super::place::id_fault;
 use super::records::{Fate, Remembered};
 use super::verdict::{Lines, Verdict};
+use super::{Foresight, Ledger};
 use crate::wire::Text;
 use crate::wire::decision::LineResult;
 use crate::wire::proto::{OrderState, Outcome, Reason};
@@ -27,8 +27,8 @@ impl<'a> OrderRef<'a> {
 }
 
 impl Ledger {
-    pub(super) fn confirm(&mut self, order: OrderRef<'_>) -> Verdict {
-        let (found, state) = match self.look_up(order) {
+    pub(super) fn confirm(&mut self, order: OrderRef<'_>, foresight: &Foresight) -> Verdict {
+        let (found, state) = match self.look_up(order, foresight) {
             Ok(found) => found,
             Err(refusal) => return refusal,
         };
@@ -42,8 +42,8 @@ impl Ledger {
         }
     }
 
-    pub(super) fn extend(&mut self, order: OrderRef<'_>, expires_at_ms: i64) -> Verdict {
-        let (found, state) = match self.look_up(order) {
+    pub(super) fn extend(&mut self, order: OrderRef<'_>, foresight: &Foresight, expires_at_ms: i64) -> Verdict {
+        let (found, state) = match self.look_up(order, foresight) {
             Ok(found) => found,
             Err(refusal) => return refusal,
         };
@@ -63,8 +63,8 @@ impl Ledger {
         }
     }
 
-    pub(super) fn cancel(&mut self, order: OrderRef<'_>) -> Verdict {
-        let (found, state) = match self.look_up(order) {
+    pub(super) fn cancel(&mut self, order: OrderRef<'_>, foresight: &Foresight) -> Verdict {
+        let (found, state) = match self.look_up(order, foresight) {
             Ok(found) => found,
             Err(refusal) => return refusal,
         };
@@ -83,8 +83,8 @@ impl Ledger {
         }
     }
 
-    pub(super) fn ship(&mut self, order: OrderRef<'_>) -> Verdict {
-        let (found, state) = match self.look_up(order) {
+    pub(super) fn ship(&mut self, order: OrderRef<'_>, foresight: &Foresight) -> Verdict {
+        let (found, state) = match self.look_up(order, foresight) {
             Ok(found) => found,
             Err(refusal) => return refusal,
         };
@@ -98,11 +98,11 @@ impl Ledger {
         }
     }
 
-    fn look_up(&self, order: OrderRef<'_>) -> Result<(Found, OrderState), Verdict> {
+    fn look_up(&self, order: OrderRef<'_>, foresight: &Foresight) -> Result<(Found, OrderState), Verdict> {
         if let Some(reason) = id_fault(order.order_id) {
             return Err(Verdict::invalid(reason));
         }
-        let found = self.find(self.fingerprints.of(order.identity()));
+        let found = self.find(self.fingerprint(order.identity(), foresight));
         Ok((found, self.state(found)))
     }
 

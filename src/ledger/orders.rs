@@ -101,6 +101,13 @@ impl Orders {
         &self.slots[slot]
     }
 
+    /// Reads where an order's lines and id begin and end.
+    #[inline]
+    pub(super) fn touch(&self, slot: u32) -> u8 {
+        let kept = self.kept.get(self.slots[slot].kept.run);
+        kept.first().unwrap_or(&0) | kept.last().unwrap_or(&0)
+    }
+
     /// An order's id. After [`Orders::close`] it stands until the next [`Orders::open`].
     pub(super) fn id(&self, kept: Kept) -> Text<'_> {
         Text::new(&self.kept.get(kept.run)[kept.lines_end()..]).expect("it was kept from a text")

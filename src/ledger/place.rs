@@ -31,8 +31,7 @@ impl Ledger {
             return Verdict::of(Outcome::TooOld);
         }
         let identity = Identity::Order { pool, order_id: it.order_id, attempt: it.attempt };
-        let fingerprint = foresight.fingerprint.unwrap_or_else(|| self.fingerprints.of(identity));
-        debug_assert_eq!(fingerprint, self.fingerprints.of(identity), "foresight of another command");
+        let fingerprint = self.fingerprint(identity, foresight);
         let found = self.find(fingerprint);
         let content = content::of_order(pool, it.customer, it.channel, it.placed_at_ms, it.lines);
         if let Some((original, placed)) = self.original(found) {
