@@ -352,7 +352,7 @@ fn meaning(outcome: proto::Outcome) -> &'static str {
         proto::Outcome::Duplicate => "sent again: answered as the first time",
         proto::Outcome::Conflict => "an id that was used before, with other content",
         proto::Outcome::Unchanged => "it was so already",
-        proto::Outcome::NotAllowed => "too late: the order had ended",
+        proto::Outcome::NotAllowed => "nothing is held: the order was rejected or had ended",
         _ => "",
     }
 }

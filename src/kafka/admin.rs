@@ -208,14 +208,24 @@ impl Admin {
     /// # Errors
     /// The brokers cannot be reached, or refuse.
     pub fn broker_configs(&self) -> Result<BTreeMap<i32, Configs>, Fault> {
+        let mut named = self.cluster()?.brokers;
         let mut configs = BTreeMap::new();
-        for id in self.cluster()?.brokers.into_keys() {
+        while let Some(&id) = named.keys().find(|id| !configs.contains_key(*id)) {
             match self.configs(ResourceSpecifier::Broker(id), &format!("describe the configuration of broker {id}")) {
                 Ok(found) => drop(configs.insert(id, found)),
                 // One that has just died is named until its controller misses it.
-                Err(Fault::Transient(_)) if !self.cluster()?.brokers.contains_key(&id) => {}
+                Err(fault @ Fault::Transient(_)) => {
+                    named = self.cluster()?.brokers;
+                    if named.contains_key(&id) {
+                        return Err(fault);
+                    }
+                    tracing::warn!(broker = id, "it did not answer, is no longer one of the cluster and was left out");
+                }
                 Err(fault) => return Err(fault),
             }
+        }
+        if configs.is_empty() {
+            return Err(Fault::Transient("the cluster names no broker".to_owned()));
         }
         Ok(configs)
     }
