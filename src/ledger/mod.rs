@@ -70,7 +70,7 @@ const FORESEEN_LINES: usize = 4;
 pub struct Foresight {
     /// Of the identity of the order that it speaks of.
     fingerprint: Option<Fingerprint>,
-    /// Where the index says that this order is, or another one. Not of a Place.
+    /// Where the index says that this order is, or another one. Not of a Place of stock that is known.
     likely: Option<u32>,
     /// Hashes of the SKUs of a Place's first lines, of which there are so many.
     skus: [u64; FORESEEN_LINES],
@@ -189,6 +189,32 @@ impl Ledger {
             foresight.lines = lines.len().min(FORESEEN_LINES);
             for (hash, line) in foresight.skus.iter_mut().zip(lines) {
                 *hash = self.rows.hash(pool, line.sku);
+            }
+        }
+        foresight
+    }
+
+    /// As [`Ledger::foresee`], of a logged decision that is to be replayed.
+    #[inline]
+    pub fn foresee_replay(&self, decision: &Decision<'_>) -> Foresight {
+        let mut foresight = Foresight::default();
+        let of_an_order = matches!(
+            decision.asked,
+            Asked::Place | Asked::Confirm | Asked::Extend | Asked::Cancel | Asked::Expire | Asked::Ship
+        );
+        // Answers and refusals change nothing.
+        if !of_an_order || decision.outcome >= Outcome::Duplicate {
+            return foresight;
+        }
+        let Decision { pool, order_id, attempt, .. } = *decision;
+        let Some(identity) = (Identity::Order { pool, order_id, attempt }).checked() else { return foresight };
+        foresight.fingerprint = Some(self.fingerprints.of(identity));
+        if decision.outcome == Outcome::Reserved
+            && let Some(pool) = self.rows.pool(pool)
+        {
+            for (hash, line) in foresight.skus.iter_mut().zip(decision.lines()) {
+                *hash = self.rows.hash(pool, line.sku);
+                foresight.lines += 1;
             }
         }
         foresight

@@ -133,12 +133,7 @@ impl Ledger {
         }
         self.held.clear();
         for (i, line) in lines.iter().enumerate() {
-            let likely = foresight.rows[..foresight.lines].get(i);
-            let row = pool.and_then(|pool| match likely {
-                Some(row) if self.rows.is(*row, pool, line.sku) => Some(*row),
-                _ => self.rows.row(pool, line.sku),
-            });
-            match row {
+            match pool.and_then(|pool| self.row(pool, line.sku, foresight, i)) {
                 Some(row) if self.rows.reserve(row, line.quantity) => {
                     self.held.push(HeldLine { row, quantity: line.quantity });
                 }
@@ -149,6 +144,15 @@ impl Ledger {
             self.rows.note(line.row, self.records.now());
         }
         (None, Lines::Asked)
+    }
+
+    /// The stock row of line `i`, which somebody may have foreseen.
+    #[inline]
+    pub(super) fn row(&self, pool: u32, sku: Text<'_>, foresight: &Foresight, i: usize) -> Option<u32> {
+        match foresight.rows[..foresight.lines].get(i) {
+            Some(row) if self.rows.is(*row, pool, sku) => Some(*row),
+            _ => self.rows.row(pool, sku),
+        }
     }
 
     /// Why not all lines can be reserved, and in `self.results` which. Takes back what `reserve` did, and walks the

@@ -1,12 +1,12 @@
 //! Bringing a ledger to the state that a logged decision left.
 
-use super::Ledger;
 use super::identity::Identity;
 use super::known::Found;
 use super::order::OrderRef;
 use super::orders::NewOrder;
 use super::records::{Fate, Remembered};
 use super::stock::Effect;
+use super::{Foresight, Ledger};
 use crate::wire::decision::HeldLine;
 use crate::wire::proto::{Asked, OrderState, Outcome, Reason};
 use crate::wire::{Decision, StockLevel};
@@ -51,6 +51,14 @@ impl Ledger {
     /// [`ReplayError`] where the decision cannot have been made in this state. Not everything can be seen here: the
     /// digest in the link says the rest.
     pub fn replay(&mut self, decision: &Decision<'_>) -> Result<(), ReplayError> {
+        self.replay_foreseen(decision, &Foresight::default())
+    }
+
+    /// As [`Ledger::replay`], with what [`Ledger::foresee_replay`] said of the very same decision.
+    ///
+    /// # Errors
+    /// As [`Ledger::replay`].
+    pub fn replay_foreseen(&mut self, decision: &Decision<'_>, foresight: &Foresight) -> Result<(), ReplayError> {
         let sequence = decision.sequence;
         if sequence != self.sequence + 1 {
             return Err(ReplayError::Sequence { expected: self.sequence + 1, found: sequence });
@@ -61,26 +69,26 @@ impl Ledger {
         }
         self.advance(decision.decided_at_ms);
         self.sequence = sequence;
-        self.follow(decision).map_err(|what| ReplayError::Disagrees { sequence, what })
+        self.follow(decision, foresight).map_err(|what| ReplayError::Disagrees { sequence, what })
     }
 
-    fn follow(&mut self, decision: &Decision<'_>) -> Result<(), &'static str> {
+    fn follow(&mut self, decision: &Decision<'_>, foresight: &Foresight) -> Result<(), &'static str> {
         let overdue = self.orders.due(self.shard_time_ms);
         if decision.asked != Asked::Expire && overdue.is_some() {
             return Err("a hold that is due has not been ended");
         }
         let order = OrderRef { pool: decision.pool, order_id: decision.order_id, attempt: decision.attempt };
         match (decision.asked, decision.outcome) {
-            (Asked::Place, Outcome::Reserved) => self.follow_reserved(order, decision),
-            (Asked::Place, Outcome::Rejected) => self.follow_rejected(order, decision),
+            (Asked::Place, Outcome::Reserved) => self.follow_reserved(order, decision, foresight),
+            (Asked::Place, Outcome::Rejected) => self.follow_rejected(order, decision, foresight),
             (Asked::Confirm, Outcome::Confirmed) => {
-                let slot = self.slot_in(order, OrderState::Held)?;
+                let slot = self.slot_in(order, OrderState::Held, foresight)?;
                 self.agree_lines(slot, decision)?;
                 self.commit(slot);
                 Ok(())
             }
             (Asked::Extend, Outcome::Extended) => {
-                let slot = self.slot_in(order, OrderState::Held)?;
+                let slot = self.slot_in(order, OrderState::Held, foresight)?;
                 if decision.expires_at_ms <= self.orders.get(slot).expires_at_ms {
                     return Err("the hold does not end later");
                 }
@@ -88,7 +96,7 @@ impl Ledger {
                 Ok(())
             }
             (Asked::Cancel, Outcome::Cancelled) => {
-                match self.find(self.fingerprints.of(identity_of(order)?)) {
+                match self.find(self.fingerprint(identity_of(order)?, foresight)) {
                     Found::Open(slot) if decision.reason != Reason::BeforePlace => {
                         self.agree_lines(slot, decision)?;
                         self.release(slot, Fate::Cancelled);
@@ -99,7 +107,7 @@ impl Ledger {
                 Ok(())
             }
             (Asked::Expire, Outcome::Expired) => {
-                let slot = self.slot_in(order, OrderState::Held)?;
+                let slot = self.slot_in(order, OrderState::Held, foresight)?;
                 if overdue != Some(slot) {
                     return Err("it is not this hold that falls due next");
                 }
@@ -108,7 +116,7 @@ impl Ledger {
                 Ok(())
             }
             (Asked::Ship, Outcome::Shipped) => {
-                let slot = self.slot_in(order, OrderState::Committed)?;
+                let slot = self.slot_in(order, OrderState::Committed, foresight)?;
                 self.agree_lines(slot, decision)?;
                 self.hand_over(slot);
                 Ok(())
@@ -121,15 +129,20 @@ impl Ledger {
         }
     }
 
-    fn follow_reserved(&mut self, order: OrderRef<'_>, decision: &Decision<'_>) -> Result<(), &'static str> {
-        let fingerprint = self.fingerprints.of(identity_of(order)?);
+    fn follow_reserved(
+        &mut self,
+        order: OrderRef<'_>,
+        decision: &Decision<'_>,
+        foresight: &Foresight,
+    ) -> Result<(), &'static str> {
+        let fingerprint = self.fingerprint(identity_of(order)?, foresight);
         if self.find(fingerprint) != Found::Unknown {
             return Err("the order is known already");
         }
         let pool = self.rows.pool(order.pool).ok_or("the pool has no stock")?;
         self.held.clear();
-        for line in decision.lines() {
-            let row = self.rows.row(pool, line.sku).ok_or("the pool has no such SKU")?;
+        for (i, line) in decision.lines().enumerate() {
+            let row = self.row(pool, line.sku, foresight, i).ok_or("the pool has no such SKU")?;
             let units = i64::from(line.quantity);
             if self.rows.figures(row).available() < units {
                 return Err("less is available than was reserved");
@@ -154,9 +167,14 @@ impl Ledger {
         Ok(())
     }
 
-    fn follow_rejected(&mut self, order: OrderRef<'_>, decision: &Decision<'_>) -> Result<(), &'static str> {
+    fn follow_rejected(
+        &mut self,
+        order: OrderRef<'_>,
+        decision: &Decision<'_>,
+        foresight: &Foresight,
+    ) -> Result<(), &'static str> {
         let identity = identity_of(order)?;
-        let fingerprint = self.fingerprints.of(identity);
+        let fingerprint = self.fingerprint(identity, foresight);
         let found = self.find(fingerprint);
         if self.original(found).is_some() {
             return Err("the order is known already");
@@ -210,8 +228,8 @@ impl Ledger {
     }
 
     /// The slot of an order that must be open in `state`.
-    fn slot_in(&self, order: OrderRef<'_>, state: OrderState) -> Result<u32, &'static str> {
-        match self.find(self.fingerprints.of(identity_of(order)?)) {
+    fn slot_in(&self, order: OrderRef<'_>, state: OrderState, foresight: &Foresight) -> Result<u32, &'static str> {
+        match self.find(self.fingerprint(identity_of(order)?, foresight)) {
             Found::Open(slot) if self.orders.get(slot).state == state => Ok(slot),
             Found::Unknown => Err("the order is not known"),
             _ => Err("the order is in another state"),

@@ -7,6 +7,9 @@ use crate::ledger::{Ledger, ReplayError};
 use crate::wire::entry::{EntryError, LinkView};
 use crate::wire::proto::Genesis;
 
+/// Decisions that are looked up ahead of the first of them.
+const READ_AHEAD: usize = 32;
+
 /// Is brought, link by link, to the state in which the log left the shard.
 pub trait Replay {
     /// The log begins. Called once, before any link, after the genesis was checked.
@@ -39,9 +42,34 @@ pub enum ReplayFault {
 /// Brings `ledger`, which the links in front have brought to where they ended, to where `link` ends, and holds it
 /// against the digest if the link states one. Returns the number of decisions.
 pub fn replay_link(ledger: &mut Ledger, link: &LinkView<'_>) -> Result<u32, ReplayFault> {
-    for entry in link.decisions() {
-        let (decision, _) = entry?;
-        ledger.replay(&decision)?;
+    let mut entries = link.decisions();
+    let (mut ahead, mut foresights) = (Vec::with_capacity(READ_AHEAD), Vec::with_capacity(READ_AHEAD));
+    loop {
+        ahead.clear();
+        foresights.clear();
+        let mut unreadable = None;
+        for entry in entries.by_ref().take(READ_AHEAD) {
+            match entry {
+                Ok((decision, _)) => {
+                    foresights.push(ledger.foresee_replay(&decision));
+                    ahead.push(decision);
+                }
+                Err(error) => {
+                    unreadable = Some(error);
+                    break;
+                }
+            }
+        }
+        ledger.fetch(&mut foresights);
+        for (decision, foresight) in ahead.iter().zip(&foresights) {
+            ledger.replay_foreseen(decision, foresight)?;
+        }
+        if let Some(error) = unreadable {
+            return Err(error.into());
+        }
+        if ahead.len() < READ_AHEAD {
+            break;
+        }
     }
     // Poison decides nothing and still moves time on.
     ledger.advance(link.header.shard_time_ms);
