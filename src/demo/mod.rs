@@ -205,7 +205,7 @@ impl Show<'_> {
         }
         self.until(SETTLE_TIMEOUT, "commands were left unanswered", |show| show.verifier.unanswered() == 0)?;
         let expiry = Duration::from_millis(traffic::HOLD_MS) + SETTLE_TIMEOUT;
-        self.until(expiry, "holds did not expire", |show| show.verifier.held() == 0)?;
+        self.until(expiry, "holds did not expire", |show| show.verifier.own_held() == 0)?;
         Ok(traffic.placed())
     }
 
@@ -321,14 +321,17 @@ impl Show<'_> {
 fn conclude(placed: u64, verifier: Verifier) -> bool {
     let (sent, answered) = verifier.totals();
     let outcomes = verifier.outcomes().clone();
-    let sold_out = verifier.sold_out();
+    let (sold_out, of_others) = (verifier.sold_out(), verifier.of_others());
     let (violations, count) = verifier.finish();
     say!("\nDecisions, by outcome:");
     for (key, count) in outcomes {
         say!("  {:<24} {count:>10}  {}", screen::outcome_name(key), meaning(key.0));
     }
     say!("\n{placed} orders placed with what follows them, and stock: {sent} commands sent, {answered} answered");
-    say!("SKUs sold out at the end: {sold_out}");
+    if of_others > 0 {
+        say!("{of_others} commands of others were answered too");
+    }
+    say!("SKUs sold out at the end, when abandoned holds are back on the shelf: {sold_out}");
     if count == 0 {
         say!("Verified: each command answered exactly once, repeats as their original; nothing oversold.");
         return true;

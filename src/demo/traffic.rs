@@ -7,6 +7,8 @@ use rand::{Rng, SeedableRng};
 
 use crate::wire::proto::{self, command, stock_command};
 
+/// How the ids of the demo's orders begin: others may order beside it.
+pub(super) const ORDER_PREFIX: &str = "demo-order-";
 /// Pools of the demo; each sells [`SKUS_PER_POOL`] SKUs.
 pub(super) const POOLS: [&str; 4] = ["east-1", "east-2", "west-1", "west-2"];
 /// SKUs a pool sells: 10,000 in all.
@@ -48,7 +50,7 @@ impl Traffic {
         POOLS.iter().flat_map(move |pool| {
             (0..SKUS_PER_POOL).map(move |number| proto::StockCommand {
                 pool: (*pool).to_string(),
-                id: format!("opening-{number}"),
+                id: format!("demo-opening-{number}"),
                 issued_at_ms,
                 kind: Some(stock_command::Kind::Receive(proto::Receive {
                     sku: sku(number),
@@ -87,7 +89,7 @@ impl Traffic {
             .collect();
         proto::Place {
             pool: POOLS[self.rng.random_range(0..POOLS.len())].to_string(),
-            order_id: format!("order-{number}"),
+            order_id: format!("{ORDER_PREFIX}{number}"),
             attempt: 0,
             customer: format!("customer-{}", self.rng.random_range(0..100_000)),
             channel: ["web", "app", "market"][self.rng.random_range(0..3)].to_string(),

@@ -1,10 +1,11 @@
 //! A client in another language.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::engine::Deployment;
+use crate::support::engine::{Deployment, send_signal};
 use crate::support::{kafka, verify};
 
 /// Where the client and its requirements are kept in the project.
@@ -53,6 +54,14 @@ fn environment() -> (PathBuf, PathBuf) {
     (python, generated)
 }
 
+fn check_with(python: &Path, generated: &Path, bootstrap: &str, topic: impl Fn(&str) -> String) {
+    let mut client = Command::new(python);
+    client.env("PYTHONPATH", generated).env("PYTHONDONTWRITEBYTECODE", "1");
+    client.arg(Path::new(PROJECT).join("tests/python/client.py")).arg(bootstrap);
+    client.args(["orders", "stock", "replies"].map(topic));
+    run(&mut client, "the client check failed");
+}
+
 #[test]
 fn a_python_client_places_retries_confirms_cancels_and_reads_its_replies() {
     let (python, generated) = environment();
@@ -62,12 +71,25 @@ fn a_python_client_places_retries_confirms_cancels_and_reads_its_replies() {
     engine.wait_ready();
     // Twice: topics that somebody has used are as good as new ones.
     for _ in 0..2 {
-        let mut client = Command::new(&python);
-        client.env("PYTHONPATH", &generated).env("PYTHONDONTWRITEBYTECODE", "1");
-        client.arg(Path::new(PROJECT).join("tests/python/client.py")).arg(&deployment.bootstrap);
-        client.args(["orders", "stock", "replies"].map(|of| deployment.topic(of)));
-        run(&mut client, "the client check failed");
+        check_with(&python, &generated, &deployment.bootstrap, |of| deployment.topic(of));
     }
     engine.stop();
     verify::verify(&deployment).assert_clean();
+}
+
+#[test]
+fn whoever_joins_the_demo_is_answered_and_does_not_disturb_it() {
+    let (python, generated) = environment();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    demo.args(["demo", "--seed=3", "--rate=200", "--for=2m"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut demo = demo.spawn().expect("the demo starts");
+    let mut said = BufReader::new(demo.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    let listens = said.find_map(|line| Some(line.strip_prefix("Kafka listens at ")?.split(';').next()?.to_owned()));
+    let bootstrap = listens.expect("it says where it listens");
+    said.find(|line| line.ends_with("orders begin")).expect("it begins");
+    check_with(&python, &generated, &bootstrap, str::to_owned);
+    send_signal(&demo, "INT");
+    let said = said.collect::<Vec<_>>().join("\n");
+    assert!(demo.wait().expect("it ends").success(), "{said}");
+    assert!(said.contains("9 commands of others were answered too"), "{said}");
 }

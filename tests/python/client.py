@@ -105,6 +105,8 @@ def check(decision, asked, outcome, state=None, reason=decisions.REASON_UNSPECIF
 
 
 def main():
+    if len(sys.argv) != 5:
+        sys.exit("usage: client.py BOOTSTRAP_SERVERS ORDERS STOCK REPLIES (topics, for instance: orders stock replies)")
     checkout = Checkout(*sys.argv[1:])
     d = decisions
 

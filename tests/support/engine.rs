@@ -221,9 +221,7 @@ impl Engine {
 
     /// Sends a signal, named without SIG.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().expect("sh starts");
-        assert!(sent.success(), "SIG{name} could not be sent");
+        send_signal(&self.child, name);
     }
 
     /// Waits for its end.
@@ -288,4 +286,11 @@ impl Drop for Engine {
             println!("--- {}\n{}", self.log.display(), self.log_tail());
         }
     }
+}
+
+/// Sends a signal, named without SIG.
+pub(crate) fn send_signal(to: &Child, name: &str) {
+    let pid = to.id().to_string();
+    let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().expect("sh starts");
+    assert!(sent.success(), "SIG{name} could not be sent");
 }
