@@ -8,7 +8,9 @@ use crate::result::metric::Unit;
 /// The state of the run in a line.
 pub(super) fn line(snapshot: &Snapshot, rates: Rates) -> String {
     let rate = |rate: f64| quantity(rate, Unit::Rate);
-    let latency = |percent: f64| time_us(snapshot.recent.percentile_us(percent) as f64);
+    // Nothing was decided since the last look: there is no latency to tell, least of all a good one.
+    let told = |us: u64| if snapshot.recent.count() == 0 { "-".to_owned() } else { time_us(us as f64) };
+    let latency = |percent: f64| told(snapshot.recent.percentile_us(percent));
     let mut line = format!(
         "{:>5} of {}s {:<9} asked {} sent {} decided {} | p50 {} p99 {} p99.9 {} max {} | undecided {} generator lag {}",
         format!("{}s", snapshot.elapsed.as_secs()),
@@ -20,7 +22,7 @@ pub(super) fn line(snapshot: &Snapshot, rates: Rates) -> String {
         latency(50.0),
         latency(99.0),
         latency(99.9),
-        time_us(snapshot.recent.max_us() as f64),
+        told(snapshot.recent.max_us()),
         count(snapshot.undecided()),
         time_us(snapshot.generator_lag_us as f64),
     );

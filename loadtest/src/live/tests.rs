@@ -104,3 +104,11 @@ fn a_plain_line_says_the_same() {
         assert!(line.contains(text), "{text:?} is missing in {line}");
     }
 }
+
+#[test]
+fn a_look_in_which_nothing_was_decided_tells_no_latency() {
+    let mut now = snapshot(5_000);
+    now.recent = Latency::default();
+    let line = plain::line(&now, History::default().take(&now).0);
+    assert!(line.contains("p50 - p99 - p99.9 - max - |"), "{line}");
+}
