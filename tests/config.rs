@@ -58,6 +58,15 @@ fn an_empty_file_gives_the_defaults() {
 }
 
 #[test]
+fn what_nobody_set_is_told_from_what_was_set_to_its_default() {
+    let key = "kafka.bootstrap_servers";
+    let written = Config::defaults().kafka.bootstrap_servers;
+    let flag = Sources::parse_set(&format!("{key}={written}")).expect("a key and a value");
+    assert!(load(&Sources::default()).expect("it loads").is_default(key));
+    assert!(!load(&Sources { flags: vec![flag], ..Sources::default() }).expect("it loads").is_default(key));
+}
+
+#[test]
 fn a_small_deployment_sets_five_keys_at_the_most() {
     let text = fs::read_to_string("tests/config/good/small.toml").expect("it is there");
     let keys = text.lines().filter(|line| line.contains(" = ")).count();

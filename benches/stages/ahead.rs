@@ -1,10 +1,7 @@
 //! The ledger as the lane drives it: commands looked up ahead, some at a time.
 
-use sluice::ledger::{Foresight, Ledger, Moment};
+use sluice::ledger::{Foresight, Ledger, Moment, READ_AHEAD};
 use sluice::wire::{Command, Decision};
-
-/// Commands looked up ahead, as in the lane.
-const READ_AHEAD: usize = 32;
 
 /// Applies `commands` at the same instant.
 pub(crate) fn decide(

@@ -1,7 +1,7 @@
 //! The engine's core as a lane drives it: commands of a few records are read ahead, then decided in order into a link.
 
 use prost::Message;
-use sluice::ledger::{FingerprintKey, Foresight, Ledger, Moment, Rules};
+use sluice::ledger::{FingerprintKey, Foresight, Ledger, Moment, READ_AHEAD, Rules};
 use sluice::wire::decision::Source;
 use sluice::wire::decode::{Scratch, Validated, validate};
 use sluice::wire::limits::TARGET_LINK_BYTES;
@@ -10,8 +10,6 @@ use sluice::wire::proto::{self, Input};
 
 use super::orders::{HOLD_MS, stock};
 
-/// Records, or commands of one record, read ahead, as the lane does.
-const READ_AHEAD: usize = 32;
 /// Bytes of records read ahead, as the lane has it.
 const READ_AHEAD_BYTES: usize = 16 << 10;
 

@@ -203,7 +203,7 @@ impl Admin {
         Ok(entries.filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 
-    /// The configuration of each broker, by its id.
+    /// The configuration of each broker, by its id. One that dies meanwhile, and so leaves the cluster, is left out.
     ///
     /// # Errors
     /// The brokers cannot be reached, or refuse.

@@ -9,14 +9,10 @@ use super::place;
 use super::settings::LaneSettings;
 use super::work::Work;
 use crate::broker::{Input, Record, Records};
-use crate::ledger::{Foresight, Ledger, Moment, Pressure};
+use crate::ledger::{Foresight, Ledger, Moment, Pressure, READ_AHEAD};
 use crate::wire::command::Command;
 use crate::wire::decision::Source;
 use crate::wire::decode::{Poison, Scratch, Validated, validate};
-
-/// Commands, of one record or of as many, that are read ahead of the first of them being decided, so that what the
-/// ledger needs for them is fetched from memory in one go: enough that the last of them does not wait for the first.
-const READ_AHEAD: usize = 32;
 
 /// Bytes of records read ahead, beyond which only one is: it holds many commands, which are looked up ahead among
 /// themselves. What is read ahead stays in a core's nearest cache, and what was noted of it small.

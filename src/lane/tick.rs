@@ -2,7 +2,7 @@
 //! it.
 //!
 //! The local clock only asks. It may be ahead of the broker's, so that the Tick comes back too early, or the Tick may
-//! be lost: either way another is published after a pause that doubles, and the broker's stamp decides.
+//! be lost: either way another is published after a pause, which doubles while the same hold stays, and the broker's stamp decides.
 
 use crate::log::step::Now;
 

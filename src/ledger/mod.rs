@@ -48,7 +48,7 @@ use crate::wire::route::partition_of;
 use crate::wire::{Command, Decision, DecisionLines, Kind, Place, StockLevel, Text};
 
 use digest::Canonical;
-use identity::{Fingerprint, Fingerprinter, Identity};
+use identity::{Fingerprint, Fingerprinter};
 use index::Index;
 use order::OrderRef;
 use orders::Orders;
@@ -61,6 +61,10 @@ use verdict::{Lines, Shown, Verdict};
 const ALARM_PERCENT: usize = 80;
 /// Forgotten records taken out of the index whenever time moves: an idle shard gives its memory back by its Ticks.
 const CLEARED_PER_ADVANCE: usize = 8;
+
+/// Commands, or logged decisions, that are looked up ahead of the first of them, so that what the ledger needs for them
+/// is fetched from memory in one go: enough that the last of them does not wait for the first.
+pub const READ_AHEAD: usize = 32;
 
 /// Lines of an order whose stock rows are looked up ahead; few orders have more.
 const FORESEEN_LINES: usize = 4;
@@ -169,51 +173,55 @@ impl Ledger {
     /// of them is applied; [`Ledger::fetch`] follows. Whatever is applied in between, the decision is the same.
     #[inline]
     pub fn foresee(&self, command: &Command<'_>) -> Foresight {
-        let mut foresight = Foresight::default();
-        let (order_id, attempt, lines) = match command.kind {
-            Kind::Place(Place { order_id, attempt, lines, .. }) => (order_id, attempt, Some(lines)),
+        let pool = command.pool;
+        match command.kind {
+            Kind::Place(Place { order_id, attempt, lines, .. }) => {
+                let foresight = self.foresee_order(OrderRef { pool, order_id, attempt });
+                self.foresee_lines(foresight, pool, lines.into_iter().map(|line| line.sku))
+            }
             Kind::Confirm { order_id, attempt }
             | Kind::Extend { order_id, attempt, .. }
             | Kind::Cancel { order_id, attempt }
-            | Kind::Ship { order_id, attempt } => (order_id, attempt, None),
-            Kind::Stock { .. } | Kind::Tick { .. } | Kind::Unknown => return foresight,
-        };
-        if id_fault(command.pool).or_else(|| id_fault(order_id)).is_some() {
-            return foresight;
+            | Kind::Ship { order_id, attempt } => self.foresee_order(OrderRef { pool, order_id, attempt }),
+            Kind::Stock { .. } | Kind::Tick { .. } | Kind::Unknown => Foresight::default(),
         }
-        let identity = Identity::Order { pool: command.pool, order_id, attempt };
-        foresight.fingerprint = Some(self.fingerprints.of(identity));
-        if let Some(lines) = lines
-            && let Some(pool) = self.rows.pool(command.pool)
-        {
-            foresight.lines = lines.len().min(FORESEEN_LINES);
-            for (hash, line) in foresight.skus.iter_mut().zip(lines) {
-                *hash = self.rows.hash(pool, line.sku);
-            }
-        }
-        foresight
     }
 
     /// As [`Ledger::foresee`], of a logged decision that is to be replayed.
     #[inline]
     pub fn foresee_replay(&self, decision: &Decision<'_>) -> Foresight {
-        let mut foresight = Foresight::default();
-        let of_an_order = matches!(
-            decision.asked,
-            Asked::Place | Asked::Confirm | Asked::Extend | Asked::Cancel | Asked::Expire | Asked::Ship
-        );
-        // Answers and refusals change nothing.
-        if !of_an_order || decision.outcome >= Outcome::Duplicate {
-            return foresight;
-        }
         let Decision { pool, order_id, attempt, .. } = *decision;
-        let Some(identity) = (Identity::Order { pool, order_id, attempt }).checked() else { return foresight };
-        foresight.fingerprint = Some(self.fingerprints.of(identity));
-        if decision.outcome == Outcome::Reserved
-            && let Some(pool) = self.rows.pool(pool)
-        {
-            for (hash, line) in foresight.skus.iter_mut().zip(decision.lines()) {
-                *hash = self.rows.hash(pool, line.sku);
+        let order = OrderRef { pool, order_id, attempt };
+        match decision.asked {
+            // Answers and refusals change nothing.
+            _ if decision.outcome >= Outcome::Duplicate => Foresight::default(),
+            Asked::Place if decision.outcome == Outcome::Reserved => {
+                self.foresee_lines(self.foresee_order(order), pool, decision.lines().map(|line| line.sku))
+            }
+            Asked::Place | Asked::Confirm | Asked::Extend | Asked::Cancel | Asked::Expire | Asked::Ship => {
+                self.foresee_order(order)
+            }
+            _ => Foresight::default(),
+        }
+    }
+
+    #[inline]
+    fn foresee_order(&self, order: OrderRef<'_>) -> Foresight {
+        let fingerprint = order.identity().checked().map(|identity| self.fingerprints.of(identity));
+        Foresight { fingerprint, ..Foresight::default() }
+    }
+
+    /// Adds the first lines to what was foreseen of their order.
+    #[inline]
+    fn foresee_lines<'a>(
+        &self,
+        mut foresight: Foresight,
+        pool: Text<'_>,
+        skus: impl Iterator<Item = Text<'a>>,
+    ) -> Foresight {
+        if let Some(pool) = self.rows.pool(pool) {
+            for (hash, sku) in foresight.skus.iter_mut().zip(skus) {
+                *hash = self.rows.hash(pool, sku);
                 foresight.lines += 1;
             }
         }

@@ -70,7 +70,7 @@ impl Ledger {
         };
         match (found, state) {
             (Found::Unknown, _) => {
-                self.cancel_in_advance(order);
+                self.cancel_in_advance(order, foresight);
                 let reason = Reason::BeforePlace;
                 Verdict { reason, ..Verdict::order(Outcome::Cancelled, OrderState::Cancelled) }
             }
@@ -107,10 +107,10 @@ impl Ledger {
     }
 
     /// An order that is not known is cancelled.
-    pub(super) fn cancel_in_advance(&mut self, order: OrderRef<'_>) {
+    pub(super) fn cancel_in_advance(&mut self, order: OrderRef<'_>, foresight: &Foresight) {
         let identity = order.identity();
         let what = Remembered { content: 0, sequence: 0, fate: Fate::CancelledBeforePlace };
-        self.remember(identity, self.fingerprints.of(identity), Found::Unknown, what);
+        self.remember(identity, self.fingerprint(identity, foresight), Found::Unknown, what);
     }
 
     /// Reserved becomes committed.

@@ -101,7 +101,9 @@ impl Ledger {
                         self.agree_lines(slot, decision)?;
                         self.release(slot, Fate::Cancelled);
                     }
-                    Found::Unknown if decision.reason == Reason::BeforePlace => self.cancel_in_advance(order),
+                    Found::Unknown if decision.reason == Reason::BeforePlace => {
+                        self.cancel_in_advance(order, foresight)
+                    }
                     _ => return Err("the order is not in a state to be cancelled so"),
                 }
                 Ok(())

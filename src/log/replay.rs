@@ -3,12 +3,9 @@
 use thiserror::Error;
 
 use super::genesis::hex;
-use crate::ledger::{Ledger, ReplayError};
+use crate::ledger::{Ledger, READ_AHEAD, ReplayError};
 use crate::wire::entry::{EntryError, LinkView};
 use crate::wire::proto::Genesis;
-
-/// Decisions that are looked up ahead of the first of them.
-const READ_AHEAD: usize = 32;
 
 /// Is brought, link by link, to the state in which the log left the shard.
 pub trait Replay {
@@ -45,31 +42,21 @@ pub fn replay_link(ledger: &mut Ledger, link: &LinkView<'_>) -> Result<u32, Repl
     let mut entries = link.decisions();
     let (mut ahead, mut foresights) = (Vec::with_capacity(READ_AHEAD), Vec::with_capacity(READ_AHEAD));
     loop {
-        ahead.clear();
-        foresights.clear();
-        let mut unreadable = None;
-        for entry in entries.by_ref().take(READ_AHEAD) {
-            match entry {
-                Ok((decision, _)) => {
-                    foresights.push(ledger.foresee_replay(&decision));
-                    ahead.push(decision);
-                }
-                Err(error) => {
-                    unreadable = Some(error);
-                    break;
-                }
-            }
-        }
+        // What stands in front of one that cannot be read is replayed first.
+        let mut read = Ok(());
+        let some = entries.by_ref().take(READ_AHEAD).map_while(|entry| entry.map_err(|error| read = Err(error)).ok());
+        ahead.extend(some.map(|(decision, _)| decision));
+        foresights.extend(ahead.iter().map(|decision| ledger.foresee_replay(decision)));
         ledger.fetch(&mut foresights);
         for (decision, foresight) in ahead.iter().zip(&foresights) {
             ledger.replay_foreseen(decision, foresight)?;
         }
-        if let Some(error) = unreadable {
-            return Err(error.into());
-        }
+        read?;
         if ahead.len() < READ_AHEAD {
             break;
         }
+        ahead.clear();
+        foresights.clear();
     }
     // Poison decides nothing and still moves time on.
     ledger.advance(link.header.shard_time_ms);
