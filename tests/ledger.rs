@@ -1,5 +1,7 @@
 //! The ledger against a model that is too simple to be wrong, and against itself replayed.
 
+#[path = "golden/mod.rs"]
+mod golden;
 #[path = "ledger_steps/mod.rs"]
 mod ledger_steps;
 #[path = "support/model/mod.rs"]

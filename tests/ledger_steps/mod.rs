@@ -268,7 +268,8 @@ fn pool(step: &Step) -> String {
     }
 }
 
-fn pools(shard: u32) -> [String; 2] {
+/// Two pools of `shard`, of two shards.
+pub(crate) fn pools(shard: u32) -> [String; 2] {
     let mut ours = (0..).map(|n| format!("pool-{n}")).filter(|pool| crate::model::hash::partition(pool, 2) == shard);
     std::array::from_fn(|_| ours.next().expect("there are always more"))
 }

@@ -1,0 +1,103 @@
+//! Logs that engines of the past wrote, byte for byte. Each recovers to the digest that its writer had, for ever: whoever
+//! breaks that takes from somebody the stock that he has.
+//!
+//! A log is a file of `logs/`: records, each a length (u32, little-endian) and the value as it stood in `decisions`. Its
+//! last line of text stands beside it: sequence, shard time and digest of the ledger at its end.
+//!
+//! `SLUICE_GOLDEN_WRITE=<name> cargo test --test ledger golden` writes the log of today's engine under a new name; those that are
+//! there are never written again.
+
+mod scribe;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use sluice::lane::LedgerSettings;
+use sluice::lane::recover::Recovering;
+use sluice::ledger::{FingerprintKey, Ledger};
+use sluice::log::read::LogCheck;
+use sluice::log::replay::Replay;
+use sluice::wire::entry::LogEntry;
+use sluice::wire::proto::{Asked, Outcome, Reason};
+
+/// Every log there is, oldest first.
+const LOGS: [&str; 1] = ["level-0-first"];
+
+/// What stands at the end of a log, as its writer had it.
+fn summary(ledger: &mut Ledger) -> String {
+    let digest: String = ledger.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sequence {} shard_time_ms {} digest {digest}\n", ledger.sequence(), ledger.shard_time_ms())
+}
+
+fn path(name: &str, extension: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/logs").join(format!("{name}.{extension}"))
+}
+
+/// The values of a log's records, in order.
+fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut records = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        let (value, rest) = rest.split_at(u32::from_le_bytes(*length) as usize);
+        records.push(value);
+        bytes = rest;
+    }
+    assert!(bytes.is_empty(), "the file ends within a record");
+    records
+}
+
+/// Recovers a log as an engine that takes its shard does; tells what it met.
+fn recover(values: &[&[u8]]) -> (Ledger, BTreeSet<(Asked, Outcome, Reason)>) {
+    // Any key, and any settings of today: what a log recovers to depends on neither.
+    let (default_hold_ms, max_hold_ms, key) = (7, 9, FingerprintKey([0x5a; 16]));
+    let settings = LedgerSettings { default_hold_ms, max_hold_ms, expected_ids: 0, max_ids: 1_000_000, key };
+    let (mut check, mut replay, mut met) = (LogCheck::new(), Recovering::new(settings), BTreeSet::new());
+    for (offset, value) in (0..).zip(values) {
+        match check.next(offset, value).expect("a record that continues the log") {
+            LogEntry::Genesis(genesis) => replay.genesis(&genesis),
+            LogEntry::Fence(_) => {}
+            LogEntry::Link(link) => {
+                replay.link(&link).expect("a link that follows, with the digest that it states");
+                let decisions = link.decisions().map(|entry| entry.expect("it was replayed").0);
+                met.extend(decisions.map(|decision| (decision.asked, decision.outcome, decision.reason)));
+            }
+        }
+    }
+    (replay.into_ledger().expect("a log begins with its genesis"), met)
+}
+
+#[test]
+fn every_log_that_was_ever_written_recovers_to_its_digest() {
+    for name in LOGS {
+        let bytes = fs::read(path(name, "log")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let expected = fs::read_to_string(path(name, "txt")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (mut ledger, _) = recover(&records(&bytes));
+        assert_eq!(summary(&mut ledger), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_newest_log_has_every_outcome_and_every_reason() {
+    let name = LOGS.last().expect("there is one");
+    let bytes = fs::read(path(name, "log")).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let (_, met) = recover(&records(&bytes));
+    let missing = scribe::missing(&met);
+    assert!(missing.is_empty(), "{name} has none of {missing:?}: write a new log and name it in LOGS");
+}
+
+#[test]
+fn a_log_of_today_is_written_where_somebody_asks_for_it() {
+    let log = scribe::write();
+    let values: Vec<&[u8]> = log.iter().map(Vec::as_slice).collect();
+    let (mut ledger, met) = recover(&values);
+    let missing = scribe::missing(&met);
+    assert!(missing.is_empty(), "the scribe never came to {missing:?}");
+    let Ok(name) = std::env::var("SLUICE_GOLDEN_WRITE") else { return };
+    let file = path(&name, "log");
+    assert!(!file.exists(), "{} is there already", file.display());
+    let bytes: Vec<u8> =
+        values.iter().flat_map(|value| (value.len() as u32).to_le_bytes().into_iter().chain(value.to_vec())).collect();
+    fs::create_dir_all(file.parent().expect("a folder")).expect("a folder for the logs");
+    fs::write(&file, bytes).expect("the log is written");
+    fs::write(path(&name, "txt"), summary(&mut ledger)).expect("what it recovers to is written");
+}

@@ -1,0 +1,154 @@
+//! Writes a log as the engine of today does: random commands, decided, in links with fences between them.
+
+use std::collections::BTreeSet;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use sluice::ledger::{Ledger, Moment};
+use sluice::wire::decision::Source;
+use sluice::wire::decode::{Scratch, validate};
+use sluice::wire::link::{LinkDraft, LinkHash, fence_value, genesis, genesis_value};
+use sluice::wire::proto::{self, Asked, Input, Outcome, Reason, command, stock_command};
+
+use crate::ledger_steps::{Event, RULES, Script, ledger, pools, steps};
+
+/// Steps of a log: enough for every outcome and reason, few enough to be kept.
+const STEPS: usize = 2_400;
+/// Steps of a link, links between two digests, and links of one owner.
+const LINK_STEPS: usize = 25;
+const DIGEST_LINKS: usize = 5;
+const OWNER_LINKS: usize = 30;
+
+/// The log being written.
+struct Scribe {
+    log: Vec<Vec<u8>>,
+    link: LinkDraft,
+    links: usize,
+    epoch: u64,
+    last: LinkHash,
+    /// Offsets of the last records decided, of `orders` and of `stock`.
+    offsets: [i64; 2],
+}
+
+/// A log of today's engine, its values in order.
+pub(crate) fn write() -> Vec<Vec<u8>> {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[11; 32]);
+    let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
+    let steps = steps(STEPS..STEPS + 1).new_tree(&mut runner).expect("steps can be drawn").current();
+    let first = genesis_value(genesis(
+        RULES.shard,
+        RULES.partitions,
+        [[1; 16], [2; 16], [3; 16]],
+        RULES.window_ms,
+        RULES.skew_ms,
+    ));
+    let last = LinkHash::of(&first);
+    let link = LinkDraft::default();
+    let mut scribe = Scribe { log: vec![first], link, links: 0, epoch: 0, last, offsets: [-1; 2] };
+    let (mut ledger, mut script, mut now) = (ledger(1), Script::default(), 1_000_000);
+    ledger.advance(now);
+    scribe.begin(&ledger, now);
+    for event in a_whole_life(now) {
+        scribe.decide(&mut ledger, &event, now);
+    }
+    scribe.close(&mut ledger);
+    for some in steps.chunks(LINK_STEPS) {
+        scribe.begin(&ledger, now);
+        for step in some {
+            let event = script.next(step, now, ledger.next_due_ms());
+            if let Event::Advance(to) = event {
+                now = now.max(to);
+                scribe.expire(&mut ledger, now);
+            } else {
+                scribe.decide(&mut ledger, &event, now);
+            }
+        }
+        scribe.close(&mut ledger);
+    }
+    scribe.log
+}
+
+/// An order from its stock to its shipment: chance seldom tells one.
+fn a_whole_life(now: i64) -> Vec<Event> {
+    let [pool, _] = pools(RULES.shard);
+    let order_id = || "a whole life".to_owned();
+    let order = |kind| Event::Orders(proto::Command { kind: Some(kind), reply_partition: None });
+    let stock = |kind| {
+        let (pool, id) = (pool.clone(), "the first receipt".to_owned());
+        Event::Stock(proto::StockCommand { pool, id, issued_at_ms: now, kind: Some(kind), reply_partition: None })
+    };
+    let place = |attempt| {
+        let lines = vec![proto::OrderLine { sku: "sku-1".into(), quantity: 2 }];
+        let (customer, placed_at_ms) = ("ann".to_owned(), now);
+        let it = proto::Place {
+            pool: pool.clone(),
+            order_id: order_id(),
+            attempt,
+            customer,
+            placed_at_ms,
+            lines,
+            ..Default::default()
+        };
+        order(command::Kind::Place(it))
+    };
+    let extend = proto::Extend { pool: pool.clone(), order_id: order_id(), attempt: 0, expires_at_ms: now + 500 };
+    let confirm = proto::Confirm { pool: pool.clone(), order_id: order_id(), attempt: 0 };
+    vec![
+        stock(stock_command::Kind::Receive(proto::Receive { sku: "sku-1".into(), quantity: 40 })),
+        place(0),
+        place(1),
+        order(command::Kind::Extend(extend)),
+        order(command::Kind::Confirm(confirm)),
+        stock(stock_command::Kind::Ship(proto::Ship { order_id: order_id(), attempt: 0 })),
+    ]
+}
+
+impl Scribe {
+    fn begin(&mut self, ledger: &Ledger, now: i64) {
+        if self.links.is_multiple_of(OWNER_LINKS) {
+            self.epoch += 1;
+            self.log.push(fence_value([self.epoch as u8; 16], "a scribe", now));
+        }
+        self.links += 1;
+        self.link.begin(ledger.sequence() + 1, now, ledger.shard_time_ms());
+    }
+
+    fn expire(&mut self, ledger: &mut Ledger, now: i64) {
+        let at = Moment { shard_time_ms: now, engine_time_ms: now };
+        let source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
+        ledger.advance(now);
+        while let Some(decision) = ledger.expire_one(at) {
+            self.link.push(&decision, &source);
+        }
+    }
+
+    fn decide(&mut self, ledger: &mut Ledger, event: &Event, now: i64) {
+        let (value, input) = event.record();
+        let before = &mut self.offsets[usize::from(input == Input::Stock)];
+        let (offset, at) = (*before + 1, Moment { shard_time_ms: now, engine_time_ms: now });
+        let mut scratch = Scratch::default();
+        let record = validate(Some(&value), input, &mut scratch).expect("a well-formed record");
+        for (index, command) in (0..).zip(record.commands()) {
+            let source = Source { input, offset, index, reply_partition: command.reply_partition };
+            self.link.push(&ledger.apply(&command, at), &source);
+        }
+        self.link.cover(input, *before, offset, 0);
+        *before = offset;
+    }
+
+    fn close(&mut self, ledger: &mut Ledger) {
+        self.link.shard_time_ms = ledger.shard_time_ms();
+        self.link.digest = self.links.is_multiple_of(DIGEST_LINKS).then(|| ledger.digest());
+        self.last = self.link.seal(RULES.shard, self.epoch, self.last);
+        self.log.push(self.link.sealed().expect("it was just sealed").0.to_vec());
+    }
+}
+
+/// Outcomes and reasons of the contract that none of the decisions `met` has.
+pub(crate) fn missing(met: &BTreeSet<(Asked, Outcome, Reason)>) -> Vec<String> {
+    let outcomes = (1..64).filter_map(|number| Outcome::try_from(number).ok());
+    let reasons = (1..128).filter_map(|number| Reason::try_from(number).ok());
+    let outcomes = outcomes.filter(|outcome| !met.iter().any(|(_, found, _)| found == outcome));
+    let reasons = reasons.filter(|reason| !met.iter().any(|(_, _, found)| found == reason));
+    outcomes.map(|outcome| format!("{outcome:?}")).chain(reasons.map(|reason| format!("{reason:?}"))).collect()
+}
