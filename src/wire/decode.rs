@@ -17,8 +17,9 @@ use thiserror::Error;
 
 use self::walk::{Note, Walk};
 use super::command::{Command, LineAt};
-use super::fields::{Fields, LENGTH, key};
+use super::fields::Fields;
 use super::framing::{self, FramingError};
+use super::keys;
 use super::limits::{MAX_COMMANDS, MAX_RECORD_BYTES};
 use super::proto::{self, Input};
 
@@ -26,8 +27,10 @@ pub use super::fields::Malformed;
 
 /// Field numbers up to this one must be understood; larger ones may be ignored.
 const LAST_BINDING_FIELD: u32 = 99;
-/// `commands` of `Commands` and of `StockCommands`.
-const COMMANDS: u32 = key(1, LENGTH);
+
+// The values of both inputs are walked by the same code.
+const _: () = assert!(keys::commands::COMMANDS_MESSAGE == keys::stock_commands::COMMANDS_MESSAGE);
+const _: () = assert!(keys::commands::LAST == keys::stock_commands::LAST);
 
 /// Why nothing of a record can be read: it goes whole to `dead-letters`.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -158,7 +161,7 @@ fn walk_all(body: &[u8], input: Input, scratch: &mut Scratch) -> Result<bool, Po
     loop {
         let malformed = |what| Poison::Malformed { command: commands.len() as u32, what };
         let Some(key) = fields.next_key().map_err(malformed)? else { break };
-        if key == COMMANDS {
+        if key == keys::commands::COMMANDS_MESSAGE {
             if commands.len() == MAX_COMMANDS {
                 return Err(Poison::TooManyCommands);
             }
@@ -169,7 +172,7 @@ fn walk_all(body: &[u8], input: Input, scratch: &mut Scratch) -> Result<bool, Po
             }
             commands.push(command);
         } else {
-            let number = fields.skip_unknown(key, 1, 0).map_err(malformed)?;
+            let number = fields.skip_unknown(key, keys::commands::LAST, 0).map_err(malformed)?;
             if number <= LAST_BINDING_FIELD {
                 return Err(Poison::UnknownField { number });
             }

@@ -3,13 +3,10 @@
 
 use super::command::Kind;
 use super::decision::{Decision, DecisionLine, DecisionLines, LineResult, Original, Source, StockLevel};
-use super::fields::{FIXED64, LENGTH, VARINT, key};
+use super::keys::{self, decision, line_decision, original, replies, stock_level};
 use super::proto::{Asked, Reason};
 use super::put::{self, Fields as _, Pen};
 use super::text::Text;
-
-/// `decisions` of Replies.
-const REPLIES_DECISIONS: u32 = key(1, LENGTH);
 
 /// Room for a decision without its texts and lines: every number with its key, the messages' keys and lengths.
 const FIXED_BYTES: usize = 500 + Pen::SLACK_BYTES;
@@ -31,7 +28,7 @@ pub fn decision(out: &mut Vec<u8>, decision: &Decision<'_>, source: &Source) {
 pub fn reply(out: &mut Vec<u8>, made: &Decision<'_>, source: &Source) {
     let (start, extent) = (out.len(), Extent::of(made));
     out.resize(start + extent.room, 0);
-    let end = write_field(out, start, REPLIES_DECISIONS, extent, made, source);
+    let end = write_field(out, start, replies::DECISIONS_MESSAGE, extent, made, source);
     out.truncate(end);
 }
 
@@ -77,7 +74,7 @@ pub(super) fn write_field(
     source: &Source,
 ) -> usize {
     let kept = if extent.likely < 0x80 { 1 } else { 2 };
-    to[start] = key as u8;
+    to[start] = keys::one_byte(key);
     let start = start + 1 + kept;
     let end = start + write(&mut to[start..], decision, source);
     put::set_length(to, kept, start, end)
@@ -88,33 +85,33 @@ pub(super) fn write_field(
 fn write(to: &mut [u8], decision: &Decision<'_>, source: &Source) -> usize {
     let room = to.len();
     let mut pen = Pen::new(to);
-    pen.number(1, decision.sequence);
-    pen.number(2, decision.asked as u64);
-    pen.text(3, decision.pool.as_bytes());
-    pen.text(4, decision.order_id.as_bytes());
-    pen.number(5, u64::from(decision.attempt));
-    pen.text(6, decision.id.as_bytes());
-    pen.number(7, decision.outcome as u64);
-    pen.number(8, decision.reason as u64);
-    pen.number(9, decision.state as u64);
+    pen.number(decision::SEQUENCE_UINT64, decision.sequence);
+    pen.number(decision::ASKED_ENUM, decision.asked as u64);
+    pen.text(decision::POOL_STRING, decision.pool.as_bytes());
+    pen.text(decision::ORDER_ID_STRING, decision.order_id.as_bytes());
+    pen.number(decision::ATTEMPT_UINT32, u64::from(decision.attempt));
+    pen.text(decision::ID_STRING, decision.id.as_bytes());
+    pen.number(decision::OUTCOME_ENUM, decision.outcome as u64);
+    pen.number(decision::REASON_ENUM, decision.reason as u64);
+    pen.number(decision::STATE_ENUM, decision.state as u64);
     pen = lines(pen, &decision.lines);
     if let Some(level) = &decision.stock {
         pen = stock(pen, level);
     }
-    pen.number(12, decision.expires_at_ms as u64);
-    pen.number(13, decision.decided_at_ms as u64);
+    pen.number(decision::EXPIRES_AT_MS_INT64, decision.expires_at_ms as u64);
+    pen.number(decision::DECIDED_AT_MS_INT64, decision.decided_at_ms as u64);
     if decision.content != 0 {
-        pen.fixed64(key(14, FIXED64), decision.content);
+        pen.fixed64(decision::CONTENT_FIXED64, decision.content);
     }
     if let Some(first) = &decision.original {
         pen = original(pen, first);
     }
-    pen.number(16, u64::from(decision.field));
-    pen.number(17, source.input as u64);
-    pen.number(18, source.offset as u64);
-    pen.number(19, u64::from(source.index));
+    pen.number(decision::FIELD_UINT32, u64::from(decision.field));
+    pen.number(decision::INPUT_ENUM, source.input as u64);
+    pen.number(decision::OFFSET_INT64, source.offset as u64);
+    pen.number(decision::INDEX_UINT32, u64::from(source.index));
     if let Some(partition) = source.reply_partition {
-        pen.any_number(20, u64::from(partition));
+        pen.any_number(decision::REPLY_PARTITION_UINT32, u64::from(partition));
     }
     room - pen.left()
 }
@@ -123,25 +120,25 @@ fn write(to: &mut [u8], decision: &Decision<'_>, source: &Source) -> usize {
 /// it stays in registers.
 #[inline(never)]
 fn stock<'a>(mut pen: Pen<'a>, level: &StockLevel<'_>) -> Pen<'a> {
-    pen.message(11, |fields| {
-        fields.text(1, level.sku.as_bytes());
-        fields.zigzag(2, level.change);
-        fields.zigzag(3, level.on_hand);
-        fields.number(4, level.reserved);
-        fields.number(5, level.committed);
-        fields.number(6, level.safety_stock);
-        fields.number(7, u64::from(level.halted));
-        fields.number(8, level.shortfall);
+    pen.message(decision::STOCK_MESSAGE, |fields| {
+        fields.text(stock_level::SKU_STRING, level.sku.as_bytes());
+        fields.zigzag(stock_level::CHANGE_SINT64, level.change);
+        fields.zigzag(stock_level::ON_HAND_SINT64, level.on_hand);
+        fields.number(stock_level::RESERVED_UINT64, level.reserved);
+        fields.number(stock_level::COMMITTED_UINT64, level.committed);
+        fields.number(stock_level::SAFETY_STOCK_UINT64, level.safety_stock);
+        fields.number(stock_level::HALTED_BOOL, u64::from(level.halted));
+        fields.number(stock_level::SHORTFALL_UINT64, level.shortfall);
     });
     pen
 }
 
 #[inline(never)]
 fn original<'a>(mut pen: Pen<'a>, original: &Original) -> Pen<'a> {
-    pen.message(15, |fields| {
-        fields.number(1, original.sequence);
-        fields.number(2, original.outcome as u64);
-        fields.number(3, original.reason as u64);
+    pen.message(decision::ORIGINAL_MESSAGE, |fields| {
+        fields.number(original::SEQUENCE_UINT64, original.sequence);
+        fields.number(original::OUTCOME_ENUM, original.outcome as u64);
+        fields.number(original::REASON_ENUM, original.reason as u64);
     });
     pen
 }
@@ -186,15 +183,19 @@ fn lines<'a>(mut pen: Pen<'a>, lines: &DecisionLines<'_>) -> Pen<'a> {
 /// A line all of which was allocated. Lengths of one byte are what nearly all have.
 #[inline(always)]
 fn allocated_line<'a>(mut pen: Pen<'a>, sku: &[u8], quantity: u32) -> Pen<'a> {
+    const LINES: u8 = keys::one_byte(decision::LINES_MESSAGE);
+    const SKU: u8 = keys::one_byte(line_decision::SKU_STRING);
+    const QUANTITY: u8 = keys::one_byte(line_decision::QUANTITY_UINT32);
+    const ALLOCATED: u8 = keys::one_byte(line_decision::ALLOCATED_UINT32);
     const ONE_BYTE: usize = 0x7f;
     const FIELDS_BYTES: usize = 2 + 2 + 2;
     if sku.is_empty() || sku.len() > ONE_BYTE - FIELDS_BYTES || !(1..=ONE_BYTE as u32).contains(&quantity) {
         return plain_line(pen, sku, quantity);
     }
     let length = sku.len() as u8;
-    pen.bytes([key(10, LENGTH) as u8, length + FIELDS_BYTES as u8, key(1, LENGTH) as u8, length]);
+    pen.bytes([LINES, length + FIELDS_BYTES as u8, SKU, length]);
     pen.raw(sku);
-    pen.bytes([key(2, VARINT) as u8, quantity as u8, key(3, VARINT) as u8, quantity as u8]);
+    pen.bytes([QUANTITY, quantity as u8, ALLOCATED, quantity as u8]);
     pen
 }
 
@@ -206,15 +207,15 @@ fn plain_line<'a>(pen: Pen<'a>, sku: &[u8], quantity: u32) -> Pen<'a> {
 
 #[inline(never)]
 fn line<'a>(mut pen: Pen<'a>, line: &DecisionLine<'_>) -> Pen<'a> {
-    pen.message(10, |fields| {
-        fields.text(1, line.sku.as_bytes());
-        fields.number(2, u64::from(line.quantity));
-        fields.number(3, u64::from(line.allocated));
+    pen.message(decision::LINES_MESSAGE, |fields| {
+        fields.text(line_decision::SKU_STRING, line.sku.as_bytes());
+        fields.number(line_decision::QUANTITY_UINT32, u64::from(line.quantity));
+        fields.number(line_decision::ALLOCATED_UINT32, u64::from(line.allocated));
         if let Some(available) = line.available {
-            fields.any_number(4, put::zigzagged(available));
+            fields.any_number(line_decision::AVAILABLE_SINT64, put::zigzagged(available));
         }
-        fields.number(5, line.reason as u64);
-        fields.number(6, line.shortfall);
+        fields.number(line_decision::REASON_ENUM, line.reason as u64);
+        fields.number(line_decision::SHORTFALL_UINT64, line.shortfall);
     });
     pen
 }

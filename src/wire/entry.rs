@@ -7,16 +7,10 @@ use prost::Message;
 use thiserror::Error;
 
 use super::decision::{Decision, Source};
-use super::fields::{Fields, LENGTH, Malformed, key};
+use super::fields::{Fields, Malformed};
+use super::keys::{link, log_record};
 use super::proto;
 use super::view;
-
-/// The kinds of LogRecord; `header` and `decisions` of Link.
-const GENESIS: u32 = key(1, LENGTH);
-const FENCE: u32 = key(2, LENGTH);
-const LINK: u32 = key(3, LENGTH);
-const HEADER: u32 = key(1, LENGTH);
-const DECISIONS: u32 = key(2, LENGTH);
 
 /// A record of the log.
 #[derive(Clone, Debug)]
@@ -89,23 +83,27 @@ impl<'a> LogEntry<'a> {
     pub fn parse(value: &'a [u8]) -> Result<LogEntry<'a>, EntryError> {
         let mut fields = Fields::new(value);
         let key = fields.next_key()?.ok_or(EntryError::Empty)?;
-        if !matches!(key, GENESIS | FENCE | LINK) {
-            let number = fields.skip_unknown(key, 3, 0)?;
+        if !is_kind(key) {
+            let number = fields.skip_unknown(key, log_record::LAST, 0)?;
             return Err(EntryError::UnknownKind { number });
         }
         let body = fields.bytes()?;
         while let Some(more) = fields.next_key()? {
-            if matches!(more, GENESIS | FENCE | LINK) {
+            if is_kind(more) {
                 return Err(Malformed::Repeated.into());
             }
-            fields.skip_unknown(more, 3, 0)?;
+            fields.skip_unknown(more, log_record::LAST, 0)?;
         }
         match key {
-            GENESIS => Ok(LogEntry::Genesis(proto::Genesis::decode(body)?)),
-            FENCE => Ok(LogEntry::Fence(proto::Fence::decode(body)?)),
+            log_record::GENESIS_MESSAGE => Ok(LogEntry::Genesis(proto::Genesis::decode(body)?)),
+            log_record::FENCE_MESSAGE => Ok(LogEntry::Fence(proto::Fence::decode(body)?)),
             _ => LinkView::parse(body).map(LogEntry::Link),
         }
     }
+}
+
+fn is_kind(key: u32) -> bool {
+    matches!(key, log_record::GENESIS_MESSAGE | log_record::FENCE_MESSAGE | log_record::LINK_MESSAGE)
 }
 
 impl<'a> LinkView<'a> {
@@ -115,17 +113,17 @@ impl<'a> LinkView<'a> {
         let mut fields = Fields::new(body);
         while let Some(key) = fields.next_key()? {
             match key {
-                DECISIONS => {
+                link::DECISIONS_MESSAGE => {
                     fields.bytes()?;
                     found += 1;
                 }
-                HEADER => {
+                link::HEADER_MESSAGE => {
                     if header.replace(fields.bytes()?).is_some() {
                         return Err(Malformed::Repeated.into());
                     }
                 }
                 _ => {
-                    fields.skip_unknown(key, 2, 1)?;
+                    fields.skip_unknown(key, link::LAST, 1)?;
                 }
             }
         }
@@ -153,7 +151,7 @@ pub struct Decisions<'a> {
 impl<'a> Decisions<'a> {
     fn read(&mut self) -> Result<Option<(Decision<'a>, Source)>, EntryError> {
         while let Some(key) = self.fields.next_key()? {
-            if key != DECISIONS {
+            if key != link::DECISIONS_MESSAGE {
                 self.fields.pass(key)?;
                 continue;
             }

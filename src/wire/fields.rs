@@ -9,7 +9,7 @@ pub(crate) const MAX_DEPTH: u32 = 100;
 
 /// Wire types.
 pub(crate) const VARINT: u32 = 0;
-pub(crate) const FIXED64: u32 = 1;
+const FIXED64: u32 = 1;
 pub(crate) const LENGTH: u32 = 2;
 const GROUP: u32 = 3;
 const GROUP_END: u32 = 4;
@@ -45,11 +45,6 @@ pub enum Malformed {
     /// An enum has a value that this version does not know.
     #[error("an enum has an unknown value")]
     Enum,
-}
-
-/// A field's key as it stands in the bytes.
-pub(crate) const fn key(number: u32, wire_type: u32) -> u32 {
-    number << 3 | wire_type
 }
 
 /// What is left of a message, field by field.

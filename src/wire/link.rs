@@ -9,7 +9,7 @@ use prost::encoding::encode_varint;
 
 use super::decision::{Decision, Source};
 use super::encode;
-use super::fields::{LENGTH, key};
+use super::keys;
 use super::limits::{LINK_HEADER_BYTES, SEGMENT_BYTES};
 use super::proto::{self, DeadLetterRef, Input, Segment, log_record};
 use super::put;
@@ -22,11 +22,6 @@ pub const LINK_HASH: &str = "xxh3-128";
 pub const DIGEST_HASH: &str = "xxh3-128-sum";
 /// The hash of a command's content: XXH3 with 64 bits and seed 0.
 pub const CONTENT_HASH: &str = "xxh3-64";
-
-/// `link` of LogRecord; `header` and `decisions` of Link.
-const LINK: u32 = key(3, LENGTH);
-const HEADER: u32 = key(1, LENGTH);
-const DECISIONS: u32 = key(2, LENGTH);
 
 /// Bytes of the length of a link, whatever it is: enough for 32 GiB.
 const LINK_LENGTH_BYTES: usize = 5;
@@ -122,7 +117,8 @@ impl LinkDraft {
         let start = self.decisions_end.max(FRONT_BYTES);
         let extent = encode::Extent::of(decision);
         self.make_room(start + extent.room);
-        self.decisions_end = encode::write_field(&mut self.bytes, start, DECISIONS, extent, decision, source);
+        self.decisions_end =
+            encode::write_field(&mut self.bytes, start, keys::link::DECISIONS_MESSAGE, extent, decision, source);
         self.count += 1;
     }
 
@@ -199,11 +195,11 @@ impl LinkDraft {
         let (start, room) = (self.decisions_end, HEADER_FRONT_BYTES + header.encoded_len());
         self.make_room(start + room);
         let mut rest = &mut self.bytes[start..start + room];
-        encode_varint(u64::from(HEADER), &mut rest);
+        encode_varint(u64::from(keys::link::HEADER_MESSAGE), &mut rest);
         header.encode_length_delimited(&mut rest).expect("room was made");
         let end = start + room - rest.len();
         (self.segments, self.dead_letters) = (header.segments, header.dead_letters);
-        self.bytes[0] = LINK as u8;
+        self.bytes[0] = const { keys::one_byte(keys::log_record::LINK_MESSAGE) };
         put::padded_varint::<LINK_LENGTH_BYTES>(&mut self.bytes, 1, (end - FRONT_BYTES) as u64);
         let hash = LinkHash::of(&self.bytes[..end]);
         self.sealed = Some((end, hash));

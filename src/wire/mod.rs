@@ -12,6 +12,7 @@ pub mod encode; // decisions to bytes
 pub mod entry; // a record of the log to its decisions
 mod fields; // protobuf's wire format, read
 pub mod framing; // schema-registry framing, skipped
+pub mod keys; // field numbers and wire types, from the .proto files
 pub mod limits; // how long, how many, how large, and why
 pub mod link; // links, filled and sealed; genesis and fence
 mod put; // protobuf's wire format, written

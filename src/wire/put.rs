@@ -1,31 +1,31 @@
 //! Protobuf's wire format, written into room that was made before: nothing is allocated, moved or checked for growth
 //! on the way of a field.
 
-use super::fields::{LENGTH, VARINT, key};
+use super::keys;
 
 /// Longest varint.
 const MAX_VARINT_BYTES: usize = 10;
 
-/// Takes the fields of a message one after the other: to write them, or to see how long they are.
+/// Takes the fields of a message one after the other, by their keys: to write them, or to see how long they are.
 pub(crate) trait Fields {
     /// A number, 0 or not.
-    fn any_number(&mut self, number: u32, value: u64);
+    fn any_number(&mut self, key: u32, value: u64);
 
     /// A string or bytes, left out if empty.
-    fn text(&mut self, number: u32, value: &[u8]);
+    fn text(&mut self, key: u32, value: &[u8]);
 
     /// A number that is left out if it is 0.
     #[inline(always)]
-    fn number(&mut self, number: u32, value: u64) {
+    fn number(&mut self, key: u32, value: u64) {
         if value != 0 {
-            self.any_number(number, value);
+            self.any_number(key, value);
         }
     }
 
     /// A signed number, zigzag, that is left out if it is 0.
     #[inline(always)]
-    fn zigzag(&mut self, number: u32, value: i64) {
-        self.number(number, zigzagged(value));
+    fn zigzag(&mut self, key: u32, value: i64) {
+        self.number(key, zigzagged(value));
     }
 }
 
@@ -35,14 +35,14 @@ pub(crate) struct Measure(usize);
 
 impl Fields for Measure {
     #[inline]
-    fn any_number(&mut self, number: u32, value: u64) {
-        self.0 += varint_bytes(u64::from(key(number, VARINT))) + varint_bytes(value);
+    fn any_number(&mut self, key: u32, value: u64) {
+        self.0 += varint_bytes(u64::from(key)) + varint_bytes(value);
     }
 
     #[inline]
-    fn text(&mut self, number: u32, value: &[u8]) {
+    fn text(&mut self, key: u32, value: &[u8]) {
         if !value.is_empty() {
-            self.any_number(number, value.len() as u64);
+            self.any_number(key, value.len() as u64);
             self.0 += value.len();
         }
     }
@@ -117,30 +117,30 @@ impl<'a> Pen<'a> {
 
     #[inline(always)]
     pub(crate) fn fixed64(&mut self, key: u32, value: u64) {
-        self.bytes([key as u8]);
+        self.bytes([keys::one_byte(key)]);
         self.bytes(value.to_le_bytes());
     }
 
     /// A message whose fields `write` gives, to be measured and then to be written.
     #[inline(always)]
-    pub(crate) fn message(&mut self, number: u32, write: impl Fn(&mut dyn Fields)) {
+    pub(crate) fn message(&mut self, key: u32, write: impl Fn(&mut dyn Fields)) {
         let mut measure = Measure::default();
         write(&mut measure);
-        self.keyed(key(number, LENGTH), measure.0 as u64);
+        self.keyed(key, measure.0 as u64);
         write(self);
     }
 }
 
 impl Fields for Pen<'_> {
     #[inline(always)]
-    fn any_number(&mut self, number: u32, value: u64) {
-        self.keyed(key(number, VARINT), value);
+    fn any_number(&mut self, key: u32, value: u64) {
+        self.keyed(key, value);
     }
 
     #[inline(always)]
-    fn text(&mut self, number: u32, value: &[u8]) {
+    fn text(&mut self, key: u32, value: &[u8]) {
         if !value.is_empty() {
-            self.keyed(key(number, LENGTH), value.len() as u64);
+            self.keyed(key, value.len() as u64);
             self.raw(value);
         }
     }
@@ -245,8 +245,12 @@ pub(crate) fn padded_varint<const N: usize>(out: &mut [u8], at: usize, value: u6
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::fields::{Fields, signed};
+    use super::super::fields::{Fields, LENGTH, VARINT, signed};
     use super::{Fields as _, *};
+
+    const fn key(number: u32, wire_type: u32) -> u32 {
+        number << 3 | wire_type
+    }
 
     proptest! {
         #[test]
@@ -257,13 +261,13 @@ mod tests {
             let mut out = vec![0xff; length + 300];
             let room = out.len();
             let mut pen = Pen::new(&mut out);
-            pen.any_number(1, value);
-            pen.zigzag(2, change);
-            pen.text(4, text.as_bytes());
+            pen.any_number(key(1, VARINT), value);
+            pen.zigzag(key(2, VARINT), change);
+            pen.text(key(4, LENGTH), text.as_bytes());
             pen.fixed64(9, value);
-            pen.message(5, |inner| {
-                inner.any_number(1, value);
-                inner.text(2, text.as_bytes());
+            pen.message(key(5, LENGTH), |inner| {
+                inner.any_number(key(1, VARINT), value);
+                inner.text(key(2, LENGTH), text.as_bytes());
             });
             let start = room - pen.left() + kept;
             out[start..start + length].fill(7);

@@ -4,18 +4,10 @@
 //! whoever replays the log must not guess.
 
 use super::decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};
-use super::fields::{FIXED64, Fields, LENGTH, Malformed, VARINT, key, signed};
+use super::fields::{Fields, Malformed, signed};
+use super::keys::{self, decision, line_decision, original, replies, stock_level};
 use super::proto::{Asked, Input, OrderState, Outcome, Reason};
 use super::text::Text;
-
-/// `lines` of a Decision.
-const LINES: u32 = key(10, LENGTH);
-
-/// Last number known in Decision, LineDecision, StockLevel and Original.
-const LAST_OF_DECISION: u32 = 20;
-const LAST_OF_LINE: u32 = 6;
-const LAST_OF_LEVEL: u32 = 8;
-const LAST_OF_ORIGINAL: u32 = 3;
 
 /// Reads a `Decision` message and checks all of it, its lines included.
 ///
@@ -51,33 +43,33 @@ pub fn decision(message: &[u8]) -> Result<(Decision<'_>, Source), Malformed> {
     loop {
         let field = fields;
         let Some((key, number)) = fields.next_head()? else { break };
-        match (key >> 3, key & 7) {
-            (1, VARINT) => decision.sequence = number,
-            (2, VARINT) => decision.asked = enumeration(number)?,
-            (3, LENGTH) => decision.pool = fields.take_text(number)?,
-            (4, LENGTH) => decision.order_id = fields.take_text(number)?,
-            (5, VARINT) => decision.attempt = number as u32,
-            (6, LENGTH) => decision.id = fields.take_text(number)?,
-            (7, VARINT) => decision.outcome = enumeration(number)?,
-            (8, VARINT) => decision.reason = enumeration(number)?,
-            (9, VARINT) => decision.state = enumeration(number)?,
-            (10, LENGTH) => {
+        match key {
+            decision::SEQUENCE_UINT64 => decision.sequence = number,
+            decision::ASKED_ENUM => decision.asked = enumeration(number)?,
+            decision::POOL_STRING => decision.pool = fields.take_text(number)?,
+            decision::ORDER_ID_STRING => decision.order_id = fields.take_text(number)?,
+            decision::ATTEMPT_UINT32 => decision.attempt = number as u32,
+            decision::ID_STRING => decision.id = fields.take_text(number)?,
+            decision::OUTCOME_ENUM => decision.outcome = enumeration(number)?,
+            decision::REASON_ENUM => decision.reason = enumeration(number)?,
+            decision::STATE_ENUM => decision.state = enumeration(number)?,
+            decision::LINES_MESSAGE => {
                 line(fields.take(number)?)?;
                 if matches!(decision.lines, DecisionLines::None) {
                     decision.lines = DecisionLines::Logged(field.rest());
                 }
             }
-            (11, LENGTH) => once(&mut decision.stock, stock_level(fields.take(number)?)?)?,
-            (12, VARINT) => decision.expires_at_ms = number as i64,
-            (13, VARINT) => decision.decided_at_ms = number as i64,
-            (14, FIXED64) => decision.content = fields.fixed64()?,
-            (15, LENGTH) => once(&mut decision.original, original(fields.take(number)?)?)?,
-            (16, VARINT) => decision.field = number as u32,
-            (17, VARINT) => source.input = enumeration(number)?,
-            (18, VARINT) => source.offset = number as i64,
-            (19, VARINT) => source.index = number as u32,
-            (20, VARINT) => source.reply_partition = Some(number as u32),
-            _ => fields = pass_unknown(field, LAST_OF_DECISION, 1)?,
+            decision::STOCK_MESSAGE => once(&mut decision.stock, stock_level(fields.take(number)?)?)?,
+            decision::EXPIRES_AT_MS_INT64 => decision.expires_at_ms = number as i64,
+            decision::DECIDED_AT_MS_INT64 => decision.decided_at_ms = number as i64,
+            decision::CONTENT_FIXED64 => decision.content = fields.fixed64()?,
+            decision::ORIGINAL_MESSAGE => once(&mut decision.original, original(fields.take(number)?)?)?,
+            decision::FIELD_UINT32 => decision.field = number as u32,
+            decision::INPUT_ENUM => source.input = enumeration(number)?,
+            decision::OFFSET_INT64 => source.offset = number as i64,
+            decision::INDEX_UINT32 => source.index = number as u32,
+            decision::REPLY_PARTITION_UINT32 => source.reply_partition = Some(number as u32),
+            _ => fields = pass_unknown(field, decision::LAST, 1)?,
         }
     }
     Ok((decision, source))
@@ -93,14 +85,13 @@ fn pass_unknown(mut fields: Fields<'_>, last_known: u32, depth: u32) -> Result<F
 
 /// The decisions of a `Replies` value, in order of sequence.
 pub fn replies(value: &[u8]) -> impl Iterator<Item = Result<(Decision<'_>, Source), Malformed>> {
-    const DECISIONS: u32 = key(1, LENGTH);
     let mut fields = Fields::new(value);
     let mut next = move || -> Result<Option<(Decision<'_>, Source)>, Malformed> {
         while let Some(key) = fields.next_key()? {
-            if key == DECISIONS {
+            if key == replies::DECISIONS_MESSAGE {
                 return decision(fields.bytes()?).map(Some);
             }
-            fields.skip_unknown(key, 1, 0)?;
+            fields.skip_unknown(key, replies::LAST, 0)?;
         }
         Ok(None)
     };
@@ -133,7 +124,7 @@ impl<'a> Iterator for LoggedLines<'a> {
     /// Ends at what can't be read; bytes that [`decision`] accepted all can.
     fn next(&mut self) -> Option<DecisionLine<'a>> {
         while let Ok(Some(key)) = self.fields.next_key() {
-            if key == LINES {
+            if key == decision::LINES_MESSAGE {
                 return line(self.fields.bytes().ok()?).ok();
             }
             self.fields.pass(key).ok()?;
@@ -143,9 +134,9 @@ impl<'a> Iterator for LoggedLines<'a> {
 }
 
 fn line(message: &[u8]) -> Result<DecisionLine<'_>, Malformed> {
-    const SKU: u8 = key(1, LENGTH) as u8;
-    const QUANTITY: u8 = key(2, VARINT) as u8;
-    const ALLOCATED: u8 = key(3, VARINT) as u8;
+    const SKU: u8 = keys::one_byte(line_decision::SKU_STRING);
+    const QUANTITY: u8 = keys::one_byte(line_decision::QUANTITY_UINT32);
+    const ALLOCATED: u8 = keys::one_byte(line_decision::ALLOCATED_UINT32);
     let mut line = DecisionLine {
         sku: Text::EMPTY,
         quantity: 0,
@@ -167,14 +158,14 @@ fn line(message: &[u8]) -> Result<DecisionLine<'_>, Malformed> {
     loop {
         let field = fields;
         let Some((key, number)) = fields.next_head()? else { break };
-        match (key >> 3, key & 7) {
-            (1, LENGTH) => line.sku = fields.take_text(number)?,
-            (2, VARINT) => line.quantity = number as u32,
-            (3, VARINT) => line.allocated = number as u32,
-            (4, VARINT) => line.available = Some(signed(number)),
-            (5, VARINT) => line.reason = enumeration(number)?,
-            (6, VARINT) => line.shortfall = number,
-            _ => fields = pass_unknown(field, LAST_OF_LINE, 2)?,
+        match key {
+            line_decision::SKU_STRING => line.sku = fields.take_text(number)?,
+            line_decision::QUANTITY_UINT32 => line.quantity = number as u32,
+            line_decision::ALLOCATED_UINT32 => line.allocated = number as u32,
+            line_decision::AVAILABLE_SINT64 => line.available = Some(signed(number)),
+            line_decision::REASON_ENUM => line.reason = enumeration(number)?,
+            line_decision::SHORTFALL_UINT64 => line.shortfall = number,
+            _ => fields = pass_unknown(field, line_decision::LAST, 2)?,
         }
     }
     Ok(line)
@@ -193,17 +184,17 @@ fn stock_level(message: &[u8]) -> Result<StockLevel<'_>, Malformed> {
     };
     let mut fields = Fields::new(message);
     while let Some(key) = fields.next_key()? {
-        match (key >> 3, key & 7) {
-            (1, LENGTH) => level.sku = fields.text()?,
-            (2, VARINT) => level.change = signed(fields.varint()?),
-            (3, VARINT) => level.on_hand = signed(fields.varint()?),
-            (4, VARINT) => level.reserved = fields.varint()?,
-            (5, VARINT) => level.committed = fields.varint()?,
-            (6, VARINT) => level.safety_stock = fields.varint()?,
-            (7, VARINT) => level.halted = fields.varint()? != 0,
-            (8, VARINT) => level.shortfall = fields.varint()?,
+        match key {
+            stock_level::SKU_STRING => level.sku = fields.text()?,
+            stock_level::CHANGE_SINT64 => level.change = signed(fields.varint()?),
+            stock_level::ON_HAND_SINT64 => level.on_hand = signed(fields.varint()?),
+            stock_level::RESERVED_UINT64 => level.reserved = fields.varint()?,
+            stock_level::COMMITTED_UINT64 => level.committed = fields.varint()?,
+            stock_level::SAFETY_STOCK_UINT64 => level.safety_stock = fields.varint()?,
+            stock_level::HALTED_BOOL => level.halted = fields.varint()? != 0,
+            stock_level::SHORTFALL_UINT64 => level.shortfall = fields.varint()?,
             _ => {
-                fields.skip_unknown(key, LAST_OF_LEVEL, 2)?;
+                fields.skip_unknown(key, stock_level::LAST, 2)?;
             }
         }
     }
@@ -214,12 +205,12 @@ fn original(message: &[u8]) -> Result<Original, Malformed> {
     let mut original = Original { sequence: 0, outcome: Outcome::Unspecified, reason: Reason::Unspecified };
     let mut fields = Fields::new(message);
     while let Some(key) = fields.next_key()? {
-        match (key >> 3, key & 7) {
-            (1, VARINT) => original.sequence = fields.varint()?,
-            (2, VARINT) => original.outcome = enumeration(fields.varint()?)?,
-            (3, VARINT) => original.reason = enumeration(fields.varint()?)?,
+        match key {
+            original::SEQUENCE_UINT64 => original.sequence = fields.varint()?,
+            original::OUTCOME_ENUM => original.outcome = enumeration(fields.varint()?)?,
+            original::REASON_ENUM => original.reason = enumeration(fields.varint()?)?,
             _ => {
-                fields.skip_unknown(key, LAST_OF_ORIGINAL, 2)?;
+                fields.skip_unknown(key, original::LAST, 2)?;
             }
         }
     }

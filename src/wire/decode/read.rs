@@ -1,7 +1,8 @@
 //! The second pass: a command that was walked before, as a view of its bytes.
 
 use super::super::command::{Command, Kind, OrderLines, Place, StockChange};
-use super::super::fields::{Fields, LENGTH, Malformed, VARINT, key, signed};
+use super::super::fields::{Fields, LENGTH, Malformed, VARINT, signed};
+use super::super::keys::{self, adjust, cancel, command, confirm, count, extend, receive, ship, stock_command};
 use super::super::proto::Input;
 use super::super::text::Text;
 use super::Validated;
@@ -44,69 +45,114 @@ fn place<'a>(note: &PlaceNote, record: &Validated<'a>, unsupported: Option<u32>)
 
 /// The body of a Command without a Place.
 fn order_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
-    const CONFIRM: u32 = key(2, LENGTH);
-    const EXTEND: u32 = key(3, LENGTH);
-    const CANCEL: u32 = key(4, LENGTH);
-    const REPLY_PARTITION: u32 = key(5, VARINT);
-    let mut command = Command { pool: Text::EMPTY, reply_partition: None, unsupported: None, kind: Kind::Unknown };
+    let mut made = Command { pool: Text::EMPTY, reply_partition: None, unsupported: None, kind: Kind::Unknown };
     let mut fields = Fields::new(body);
     while let Some(key) = fields.next_key()? {
         match key {
-            CONFIRM | CANCEL | EXTEND => {
+            command::CONFIRM_MESSAGE => {
                 let flat = Flat::read(fields.bytes()?)?;
-                let (order_id, attempt) = (flat.text(2), flat.varint(3) as u32);
-                command.pool = flat.text(1);
-                command.kind = match key {
-                    CONFIRM => Kind::Confirm { order_id, attempt },
-                    CANCEL => Kind::Cancel { order_id, attempt },
-                    _ => Kind::Extend { order_id, attempt, expires_at_ms: flat.varint(4) as i64 },
+                made.pool = flat.text(confirm::POOL_STRING);
+                made.kind = Kind::Confirm {
+                    order_id: flat.text(confirm::ORDER_ID_STRING),
+                    attempt: flat.varint(confirm::ATTEMPT_UINT32) as u32,
                 };
             }
-            REPLY_PARTITION => command.reply_partition = Some(fields.varint()? as u32),
+            command::EXTEND_MESSAGE => {
+                let flat = Flat::read(fields.bytes()?)?;
+                made.pool = flat.text(extend::POOL_STRING);
+                made.kind = Kind::Extend {
+                    order_id: flat.text(extend::ORDER_ID_STRING),
+                    attempt: flat.varint(extend::ATTEMPT_UINT32) as u32,
+                    expires_at_ms: flat.varint(extend::EXPIRES_AT_MS_INT64) as i64,
+                };
+            }
+            command::CANCEL_MESSAGE => {
+                let flat = Flat::read(fields.bytes()?)?;
+                made.pool = flat.text(cancel::POOL_STRING);
+                made.kind = Kind::Cancel {
+                    order_id: flat.text(cancel::ORDER_ID_STRING),
+                    attempt: flat.varint(cancel::ATTEMPT_UINT32) as u32,
+                };
+            }
+            command::REPLY_PARTITION_UINT32 => made.reply_partition = Some(fields.varint()? as u32),
             _ => {
-                fields.skip_unknown(key, 5, 1)?;
+                fields.skip_unknown(key, command::LAST, 1)?;
             }
         }
     }
-    Ok(command)
+    Ok(made)
 }
 
 /// The body of a StockCommand.
 pub(super) fn stock_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
-    let mut command = Command { pool: Text::EMPTY, reply_partition: None, unsupported: None, kind: Kind::Unknown };
+    let mut made = Command { pool: Text::EMPTY, reply_partition: None, unsupported: None, kind: Kind::Unknown };
     let (mut id, mut issued_at_ms, mut kind) = (Text::EMPTY, 0, None);
     let mut fields = Fields::new(body);
     while let Some(key) = fields.next_key()? {
-        match (key >> 3, key & 7) {
-            (1, LENGTH) => command.pool = fields.text()?,
-            (2, LENGTH) => id = fields.text()?,
-            (3, VARINT) => issued_at_ms = fields.varint()? as i64,
-            (number @ 4..=11, LENGTH) => kind = Some((number, Flat::read(fields.bytes()?)?)),
-            (12, VARINT) => command.reply_partition = Some(fields.varint()? as u32),
+        match key {
+            stock_command::POOL_STRING => made.pool = fields.text()?,
+            stock_command::ID_STRING => id = fields.text()?,
+            stock_command::ISSUED_AT_MS_INT64 => issued_at_ms = fields.varint()? as i64,
+            stock_command::RECEIVE_MESSAGE
+            | stock_command::ADJUST_MESSAGE
+            | stock_command::COUNT_MESSAGE
+            | stock_command::SET_SAFETY_STOCK_MESSAGE
+            | stock_command::HALT_MESSAGE
+            | stock_command::RESUME_MESSAGE
+            | stock_command::SHIP_MESSAGE
+            | stock_command::TICK_MESSAGE => kind = Some((key, Flat::read(fields.bytes()?)?)),
+            stock_command::REPLY_PARTITION_UINT32 => made.reply_partition = Some(fields.varint()? as u32),
             _ => {
-                fields.skip_unknown(key, 12, 1)?;
+                fields.skip_unknown(key, stock_command::LAST, 1)?;
             }
         }
     }
-    let Some((number, flat)) = kind else { return Ok(command) };
-    let change = match number {
-        4 => StockChange::Receive { sku: flat.text(1), quantity: flat.varint(2) },
-        5 => StockChange::Adjust { sku: flat.text(1), change: signed(flat.varint(2)), reason: flat.text(3) },
-        6 => StockChange::Count { sku: flat.text(1), counted: flat.varint(2), on_hand_seen: signed(flat.varint(3)) },
-        7 => StockChange::SetSafetyStock { sku: flat.text(1), quantity: flat.varint(2) },
-        8 => StockChange::Halt { sku: flat.text(1) },
-        9 => StockChange::Resume { sku: flat.text(1) },
-        10 => {
-            command.kind = Kind::Ship { order_id: flat.text(1), attempt: flat.varint(2) as u32 };
-            return Ok(command);
+    let Some((kind, flat)) = kind else { return Ok(made) };
+    let change = match kind {
+        stock_command::RECEIVE_MESSAGE => StockChange::Receive {
+            sku: flat.text(receive::SKU_STRING),
+            quantity: flat.varint(receive::QUANTITY_UINT64),
+        },
+        stock_command::ADJUST_MESSAGE => StockChange::Adjust {
+            sku: flat.text(adjust::SKU_STRING),
+            change: signed(flat.varint(adjust::CHANGE_SINT64)),
+            reason: flat.text(adjust::REASON_STRING),
+        },
+        stock_command::COUNT_MESSAGE => StockChange::Count {
+            sku: flat.text(count::SKU_STRING),
+            counted: flat.varint(count::COUNTED_UINT64),
+            on_hand_seen: signed(flat.varint(count::ON_HAND_SEEN_SINT64)),
+        },
+        stock_command::SET_SAFETY_STOCK_MESSAGE => StockChange::SetSafetyStock {
+            sku: flat.text(keys::set_safety_stock::SKU_STRING),
+            quantity: flat.varint(keys::set_safety_stock::QUANTITY_UINT64),
+        },
+        stock_command::HALT_MESSAGE => StockChange::Halt { sku: flat.text(keys::halt::SKU_STRING) },
+        stock_command::RESUME_MESSAGE => StockChange::Resume { sku: flat.text(keys::resume::SKU_STRING) },
+        stock_command::SHIP_MESSAGE => {
+            made.kind = Kind::Ship {
+                order_id: flat.text(ship::ORDER_ID_STRING),
+                attempt: flat.varint(ship::ATTEMPT_UINT32) as u32,
+            };
+            return Ok(made);
         }
         _ => {
-            command.kind = Kind::Tick { shard: flat.varint(1) as u32 };
-            return Ok(command);
+            made.kind = Kind::Tick { shard: flat.varint(keys::tick::SHARD_UINT32) as u32 };
+            return Ok(made);
         }
     };
-    command.kind = Kind::Stock { id, issued_at_ms, change };
-    Ok(command)
+    made.kind = Kind::Stock { id, issued_at_ms, change };
+    Ok(made)
+}
+
+const fn largest(numbers: &[u32]) -> u32 {
+    match numbers {
+        [] => 0,
+        [first, rest @ ..] => {
+            let most = largest(rest);
+            if *first > most { *first } else { most }
+        }
+    }
 }
 
 /// A message that has strings and varints only, by field number; the last one of a number wins.
@@ -116,8 +162,20 @@ struct Flat<'a> {
 }
 
 impl<'a> Flat<'a> {
-    /// One more than the largest number known to such a message.
-    const NUMBERS: usize = 5;
+    /// One more than the largest number of the messages that are read by it.
+    const NUMBERS: usize = 1 + largest(&[
+        confirm::LAST,
+        extend::LAST,
+        cancel::LAST,
+        receive::LAST,
+        adjust::LAST,
+        count::LAST,
+        keys::set_safety_stock::LAST,
+        keys::halt::LAST,
+        keys::resume::LAST,
+        ship::LAST,
+        keys::tick::LAST,
+    ]) as usize;
 
     fn read(body: &'a [u8]) -> Result<Flat<'a>, Malformed> {
         let mut flat = Flat { texts: [&[]; Flat::NUMBERS], varints: [0; Flat::NUMBERS] };
@@ -135,11 +193,13 @@ impl<'a> Flat<'a> {
         Ok(flat)
     }
 
-    fn text(&self, number: usize) -> Text<'a> {
-        Text::seen(self.texts[number])
+    /// The string with this key.
+    fn text(&self, key: u32) -> Text<'a> {
+        Text::seen(self.texts[(key >> 3) as usize])
     }
 
-    fn varint(&self, number: usize) -> u64 {
-        self.varints[number]
+    /// The varint with this key.
+    fn varint(&self, key: u32) -> u64 {
+        self.varints[(key >> 3) as usize]
     }
 }

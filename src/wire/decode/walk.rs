@@ -2,7 +2,8 @@
 //! any other kind, only where it stands.
 
 use super::super::command::{LineAt, Span};
-use super::super::fields::{Fields, LENGTH, Malformed, VARINT, key};
+use super::super::fields::{Fields, LENGTH, Malformed, VARINT};
+use super::super::keys::{self, Shape, cancel, command, confirm, extend, order_line, place, stock_command};
 use super::super::limits::MAX_LINES;
 use super::super::proto::Input;
 use super::super::text::Text;
@@ -51,45 +52,6 @@ pub(super) struct Walk<'a, 'l> {
     pub(super) unsupported: Option<u32>,
 }
 
-/// The fields of a message that has strings and varints only: a bit for each number.
-struct Shape {
-    texts: u32,
-    varints: u32,
-    last: u32,
-}
-
-/// Numbers from 1: `t` a string, `v` a varint.
-const fn shape(fields: &[u8]) -> Shape {
-    let mut shape = Shape { texts: 0, varints: 0, last: fields.len() as u32 };
-    let mut i = 0;
-    while i < fields.len() {
-        match fields[i] {
-            b't' => shape.texts |= 2 << i,
-            b'v' => shape.varints |= 2 << i,
-            _ => panic!("t or v"),
-        }
-        i += 1;
-    }
-    shape
-}
-
-/// Confirm and Cancel: pool, order_id, attempt.
-const ORDER: Shape = shape(b"ttv");
-/// Extend: pool, order_id, attempt, expires_at_ms.
-const EXTEND: Shape = shape(b"ttvv");
-/// Receive and SetSafetyStock: sku, quantity.
-const UNITS: Shape = shape(b"tv");
-/// Adjust: sku, change, reason.
-const ADJUST: Shape = shape(b"tvt");
-/// Count: sku, counted, on_hand_seen.
-const COUNT: Shape = shape(b"tvv");
-/// Halt and Resume: sku.
-const SCOPE: Shape = shape(b"t");
-/// Ship: order_id, attempt.
-const SHIP: Shape = shape(b"tv");
-/// Tick: shard.
-const TICK: Shape = shape(b"v");
-
 impl<'a> Walk<'a, '_> {
     /// Walks the body of a Command or StockCommand.
     #[inline]
@@ -102,31 +64,30 @@ impl<'a> Walk<'a, '_> {
 
     #[inline(always)]
     fn order_command(&mut self, body: &'a [u8]) -> Result<Note, Malformed> {
-        const PLACE: u32 = key(1, LENGTH);
-        const CONFIRM: u32 = key(2, LENGTH);
-        const EXTENSION: u32 = key(3, LENGTH);
-        const CANCEL: u32 = key(4, LENGTH);
-        const REPLY_PARTITION: u32 = key(5, VARINT);
         let (mut place, mut reply_partition, mut kinds) = (None, None, 0);
         let mut fields = Fields::new(body);
         loop {
             let field = fields;
             let Some((key, number)) = fields.next_head()? else { break };
             match key {
-                PLACE => {
+                command::PLACE_MESSAGE => {
                     kinds += 1;
                     place = Some(self.place(fields.take(number)?)?);
                 }
-                CONFIRM | CANCEL => {
+                command::CONFIRM_MESSAGE => {
                     kinds += 1;
-                    self.flat(fields.take(number)?, &ORDER)?;
+                    self.flat(fields.take(number)?, &confirm::SHAPE)?;
                 }
-                EXTENSION => {
+                command::EXTEND_MESSAGE => {
                     kinds += 1;
-                    self.flat(fields.take(number)?, &EXTEND)?;
+                    self.flat(fields.take(number)?, &extend::SHAPE)?;
                 }
-                REPLY_PARTITION => reply_partition = Some(number as u32),
-                _ => fields = self.unknown(field, 5, IN_COMMAND)?,
+                command::CANCEL_MESSAGE => {
+                    kinds += 1;
+                    self.flat(fields.take(number)?, &cancel::SHAPE)?;
+                }
+                command::REPLY_PARTITION_UINT32 => reply_partition = Some(number as u32),
+                _ => fields = self.unknown(field, command::LAST, IN_COMMAND)?,
             }
         }
         self.merge |= kinds > 1;
@@ -138,15 +99,6 @@ impl<'a> Walk<'a, '_> {
 
     #[inline(always)]
     fn place(&mut self, body: &'a [u8]) -> Result<PlaceNote, Malformed> {
-        const POOL: u32 = key(1, LENGTH);
-        const ORDER_ID: u32 = key(2, LENGTH);
-        const ATTEMPT: u32 = key(3, VARINT);
-        const CUSTOMER: u32 = key(4, LENGTH);
-        const CHANNEL: u32 = key(5, LENGTH);
-        const PLACED_AT: u32 = key(6, VARINT);
-        const LINES: u32 = key(7, LENGTH);
-        const HOLD: u32 = key(8, VARINT);
-        const ANSWER_BY: u32 = key(9, VARINT);
         let first_line = self.lines.len();
         let (mut pool, mut order_id, mut customer, mut channel) = Default::default();
         let (mut attempt, mut placed_at_ms, mut hold_ms, mut answer_by_ms, mut lines) = (0, 0, 0, 0, 0);
@@ -157,22 +109,22 @@ impl<'a> Walk<'a, '_> {
             let field = fields;
             let Some((key, number)) = fields.next_head()? else { break };
             match key {
-                POOL => pool = span(fields.take_text(number)?),
-                ORDER_ID => order_id = span(fields.take_text(number)?),
-                ATTEMPT => attempt = number as u32,
-                CUSTOMER => customer = span(fields.take_text(number)?),
-                CHANNEL => channel = span(fields.take_text(number)?),
-                PLACED_AT => placed_at_ms = number as i64,
-                LINES => {
+                place::POOL_STRING => pool = span(fields.take_text(number)?),
+                place::ORDER_ID_STRING => order_id = span(fields.take_text(number)?),
+                place::ATTEMPT_UINT32 => attempt = number as u32,
+                place::CUSTOMER_STRING => customer = span(fields.take_text(number)?),
+                place::CHANNEL_STRING => channel = span(fields.take_text(number)?),
+                place::PLACED_AT_MS_INT64 => placed_at_ms = number as i64,
+                place::LINES_MESSAGE => {
                     let line = self.line(fields.take(number)?)?;
                     if (lines as usize) < MAX_LINES {
                         self.lines.push(line);
                     }
                     lines += 1;
                 }
-                HOLD => hold_ms = number,
-                ANSWER_BY => answer_by_ms = number as i64,
-                _ => fields = self.unknown(field, 9, IN_KIND)?,
+                place::HOLD_MS_UINT64 => hold_ms = number,
+                place::ANSWER_BY_MS_INT64 => answer_by_ms = number as i64,
+                _ => fields = self.unknown(field, place::LAST, IN_KIND)?,
             }
         }
         let noted_lines = (self.lines.len() - first_line) as u32;
@@ -194,12 +146,10 @@ impl<'a> Walk<'a, '_> {
 
     #[inline(always)]
     fn line(&mut self, body: &'a [u8]) -> Result<LineAt, Malformed> {
-        const SKU: u32 = key(1, LENGTH);
-        const QUANTITY: u32 = key(2, VARINT);
-        const SKU_BYTE: u8 = SKU as u8;
-        const QUANTITY_BYTE: u8 = QUANTITY as u8;
+        const SKU: u8 = keys::one_byte(order_line::SKU_STRING);
+        const QUANTITY: u8 = keys::one_byte(order_line::QUANTITY_UINT32);
         // As nearly all are: a short SKU, a small quantity, nothing else.
-        if let [SKU_BYTE, length, .., QUANTITY_BYTE, quantity @ ..0x80] = *body
+        if let [SKU, length, .., QUANTITY, quantity @ ..0x80] = *body
             && usize::from(length) == body.len() - 4
             && length < 0x80
         {
@@ -212,9 +162,9 @@ impl<'a> Walk<'a, '_> {
             let field = fields;
             let Some((key, number)) = fields.next_head()? else { break };
             match key {
-                SKU => line.sku = Span::of(self.body, fields.take_text(number)?.as_bytes()),
-                QUANTITY => line.quantity = number as u32,
-                _ => fields = self.unknown(field, 2, IN_LINE)?,
+                order_line::SKU_STRING => line.sku = Span::of(self.body, fields.take_text(number)?.as_bytes()),
+                order_line::QUANTITY_UINT32 => line.quantity = number as u32,
+                _ => fields = self.unknown(field, order_line::LAST, IN_LINE)?,
             }
         }
         Ok(line)
@@ -226,20 +176,22 @@ impl<'a> Walk<'a, '_> {
         loop {
             let field = fields;
             let Some((key, number)) = fields.next_head()? else { break };
-            let shape = match (key >> 3, key & 7) {
-                (1 | 2, LENGTH) => {
+            let shape = match key {
+                stock_command::POOL_STRING | stock_command::ID_STRING => {
                     fields.take_text(number)?;
                     continue;
                 }
-                (3 | 12, VARINT) => continue,
-                (4 | 7, LENGTH) => &UNITS,
-                (5, LENGTH) => &ADJUST,
-                (6, LENGTH) => &COUNT,
-                (8 | 9, LENGTH) => &SCOPE,
-                (10, LENGTH) => &SHIP,
-                (11, LENGTH) => &TICK,
+                stock_command::ISSUED_AT_MS_INT64 | stock_command::REPLY_PARTITION_UINT32 => continue,
+                stock_command::RECEIVE_MESSAGE => &keys::receive::SHAPE,
+                stock_command::ADJUST_MESSAGE => &keys::adjust::SHAPE,
+                stock_command::COUNT_MESSAGE => &keys::count::SHAPE,
+                stock_command::SET_SAFETY_STOCK_MESSAGE => &keys::set_safety_stock::SHAPE,
+                stock_command::HALT_MESSAGE => &keys::halt::SHAPE,
+                stock_command::RESUME_MESSAGE => &keys::resume::SHAPE,
+                stock_command::SHIP_MESSAGE => &keys::ship::SHAPE,
+                stock_command::TICK_MESSAGE => &keys::tick::SHAPE,
                 _ => {
-                    fields = self.unknown(field, 12, IN_COMMAND)?;
+                    fields = self.unknown(field, stock_command::LAST, IN_COMMAND)?;
                     continue;
                 }
             };

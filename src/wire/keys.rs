@@ -1,0 +1,36 @@
+//! The keys of the contract's fields, taken from `proto/` when the engine is built: a module for each message, named
+//! after it, with a constant for each field.
+//!
+//! A constant is a field's key as it stands in the bytes, number and wire type together, and its name ends with the
+//! field's type (`place::PLACED_AT_MS_INT64`). So a number that changes changes everywhere, and a field whose type
+//! changes is a name that is not found wherever the engine reads or writes it. `LAST` is the message's last number; a
+//! message that has strings and varints only, none of them repeated, also has a [`Shape`].
+
+/// The fields of a message that has strings and varints only: a bit for each number.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Numbers of its strings.
+    pub texts: u32,
+    /// Numbers of its varints.
+    pub varints: u32,
+    /// Its last number.
+    pub last: u32,
+}
+
+/// A key as the byte that it takes.
+///
+/// # Panics
+/// If it takes more than one: of a constant, when the engine is built.
+pub const fn one_byte(key: u32) -> u8 {
+    assert!(key < 0x80, "the key has one byte");
+    key as u8
+}
+
+#[allow(missing_docs, reason = "generated; the comments are those of the .proto files")]
+mod generated {
+    use super::Shape;
+
+    include!(concat!(env!("OUT_DIR"), "/keys.rs"));
+}
+
+pub use generated::*;
