@@ -5,13 +5,13 @@
 
 use std::fmt;
 
-mod create;
-pub mod describe;
-pub mod facts;
-mod fetch;
-mod findings;
-mod genesis;
-mod required;
+mod required; // what each topic must be
+pub mod facts; // what a cluster says about itself, as plain data
+mod fetch; // asks a cluster for these facts
+mod findings; // judges them
+pub mod describe; // shows them as a table
+mod create; // makes what is missing
+mod genesis; // the first record of each log
 
 pub use create::{CreateError, Plan, create};
 pub use facts::Facts;

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 pub use crate::wire::proto::Input;
 
-pub mod memory;
+pub mod memory; // a cluster in memory, with faults on demand
 
 /// Why a call on the broker failed. Its text is for people and names topic, partition and the broker's own words.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use clap::Parser;
 
-pub mod args;
-mod commands;
-pub mod exit;
+pub mod args; // the flags, with their help
+mod commands; // each command, from its flags to its exit code
+pub mod exit; // exit codes, and the failures behind them
 
 pub use args::{Cli, Command};
 pub use exit::{Exit, Failure};

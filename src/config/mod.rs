@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::kafka;
 
-pub mod error;
-mod keys;
-mod layers;
-mod load;
-pub mod secrets;
+mod keys; // the known keys, and what each may be set to
+mod layers; // defaults, file, environment and flags, laid over each other
+mod load; // from these layers to a checked configuration, and back to text
+pub mod secrets; // which librdkafka properties are never shown
+pub mod error; // what can be wrong, where, and how to put it right
 
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use layers::{ENVIRONMENT_PREFIX, FlagSetting};

@@ -30,10 +30,10 @@ macro_rules! say {
     }};
 }
 
-mod screen;
-mod stage;
-mod traffic;
-mod verify;
+mod stage; // the broker, with its topics and genesis records
+mod traffic; // the stream of commands, from a seed
+mod screen; // what is shown while it runs
+mod verify; // what is proven at the end
 
 use screen::{Picture, Screen};
 use traffic::Traffic;

@@ -14,10 +14,10 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use thiserror::Error;
 
-mod broker;
-mod guard;
-mod jars;
-mod ports;
+mod jars; // Kafka's jars, fetched once
+mod ports; // loopback ports that stay a broker's own while it is down
+mod broker; // one broker: its directory, its process, its log
+mod guard; // ends the brokers when whoever started them ends
 
 use broker::{Broker, Spec};
 use ports::Ports;

@@ -3,27 +3,27 @@
 //! No decision is made here. [`KafkaBroker`] gives a shard its inputs, its writer and its log; [`membership`] says
 //! which shards a node has; [`admin`] is for topics and checks.
 
-pub mod admin;
-mod broker;
-mod clients;
-mod context;
-mod control;
-mod ends;
-mod fault;
-mod ffi;
-mod graveyard;
-mod inputs;
-mod log_reader;
-pub mod membership;
-pub mod mock;
-mod properties;
-pub mod publisher;
-mod reply_topic;
-mod reserved;
-mod rest;
-mod settings;
-mod trouble;
-mod writer;
+mod broker; // opens what a node's shards need
+mod inputs; // a shard's two inputs
+mod writer; // a shard's transactional producer
+mod rest; // how long it rests between a commit and the next transaction
+mod reply_topic; // how many partitions `replies` has
+mod log_reader; // a shard's log, read in order
+mod control; // the client for Ticks and questions, one for all shards of a node
+mod ends; // the questions where inputs end
+pub mod membership; // which shards this node has
+pub mod admin; // topics and brokers as an operator sees them
+pub mod publisher; // a plain producer that tells where each record ended up
+pub mod mock; // librdkafka's mock cluster, for the demo
+mod settings; // what the Kafka side is told by the configuration
+mod clients; // the librdkafka configuration of each client
+mod properties; // which properties librdkafka knows
+mod reserved; // properties that the configuration may not set
+mod context; // where a client's events go
+mod fault; // librdkafka's errors, sorted by what can be done
+mod trouble; // why a broker cannot be reached
+mod graveyard; // where clients are destroyed, because closing can hang
+mod ffi; // what rdkafka does not wrap; all of the unsafe code
 
 pub use broker::KafkaBroker;
 pub use clients::MESSAGE_MAX_BYTES;

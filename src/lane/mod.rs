@@ -14,26 +14,27 @@
 //!
 //! [`Lane`] runs both halves on threads; the simulation steps them itself.
 
+mod threads; // a thread for each half
 pub mod apply; // the apply half: poll, merge, decide, hand over
-pub mod clock;
-pub mod commit; // the commit half: take, recover, commit, look, retake
-mod decide; // one record after the other: advance time, expire, validate, apply, encode
-pub mod exchange; // what passes between the halves
 mod life; // what apply does during one ownership of the shard
+mod pending; // records received and not yet applied
 pub mod merge; // which input's next record may be applied
+pub mod tick; // when to ask the broker for its time
+mod decide; // one record after the other: advance time, expire, validate, apply, encode
 mod outbox; // the open batch
 mod pace; // when the open batch is due, and when to ask for the ends
-mod pending; // records received and not yet applied
+pub mod work; // a batch, its counts, and its recycled buffers
+pub mod exchange; // what passes between the halves
+pub mod commit; // the commit half: take, recover, commit, look, retake
 pub mod recover; // brings a ledger to where its log ends
-pub mod settings;
+pub mod status; // the figures that both halves keep while they work
 pub mod snapshot; // what a lane told about itself at one moment
-pub mod status;
 pub mod tally; // decisions counted by outcome and reason
+pub mod settings; // what a lane is told at its start, and the bounds of what it holds
+pub mod clock; // the two clocks of this machine, read nowhere else
+
 #[cfg(test)]
 mod tests;
-mod threads;
-pub mod tick; // when to ask the broker for its time
-pub mod work; // a batch, its counts, and its recycled buffers
 
 pub use settings::{BatchLimits, LaneSettings, LedgerSettings};
 pub use snapshot::{LaneSnapshot, Phase};

@@ -3,21 +3,21 @@
 //! [`proto`] has the generated types, for everybody who is not on the way of an order. The engine itself reads
 //! commands as borrowed views and writes decisions straight into a link's buffer.
 
-pub mod chain; // what makes records one log: sequences, hashes, segments that join
+pub mod limits; // how long, how many, how large, and why
+pub mod route; // which partition a pool belongs to
+pub mod framing; // schema-registry framing, skipped
+pub mod decode; // record values to commands, in two passes
+pub mod keys; // field numbers and wire types, from the .proto files
+mod fields; // protobuf's wire format, read
+pub mod text; // UTF-8, checked once
 pub mod command; // a command, borrowed
 pub mod content; // the hash that tells a changed copy from a true one
 pub mod decision; // a decision, borrowed
-pub mod decode; // record values to commands, in two passes
 pub mod encode; // decisions to bytes
-pub mod entry; // a record of the log to its decisions
-mod fields; // protobuf's wire format, read
-pub mod framing; // schema-registry framing, skipped
-pub mod keys; // field numbers and wire types, from the .proto files
-pub mod limits; // how long, how many, how large, and why
-pub mod link; // links, filled and sealed; genesis and fence
 mod put; // protobuf's wire format, written
-pub mod route; // which partition a pool belongs to
-pub mod text; // UTF-8, checked once
+pub mod link; // links, filled and sealed; genesis and fence
+pub mod chain; // what makes records one log: sequences, hashes, segments that join
+pub mod entry; // a record of the log to its decisions
 pub mod view; // bytes to decisions
 
 pub use command::{Command, Kind, LinesBuf, OrderLine, OrderLines, Place, StockChange};

@@ -9,12 +9,12 @@
 //! Memory: 8 bytes for each order ([`lives`]), some 40 for each SKU and pool. Five minutes at 500,000 orders a second
 //! take 1.2 GB; the limit is 4.3 billion orders of one generator.
 
-mod close;
-mod findings;
-mod life;
-mod lives;
-mod shard;
-mod stock;
+mod shard; // the decisions of one partition, in the order of its log
+mod stock; // what they say of the shelves: nothing sold that was not there
+mod life; // the life of one order: each answer as the contract has it
+mod lives; // what is known of every order, 8 bytes each
+mod close; // the end: what was answered against what was sent
+mod findings; // what was found wrong
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! A small engine that is right, its log, and each way in which a log can be wrong, planted.
 
-mod engine;
+mod engine; // decides as the contract has it, plainly
 
 use std::collections::HashMap;
 

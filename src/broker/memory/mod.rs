@@ -32,15 +32,15 @@
 //! assert_eq!(records.get(0).value, Some(&b"an order"[..]));
 //! ```
 
-mod cluster;
-mod faults;
-mod inputs;
-mod partition;
-mod reader;
-mod state;
-mod transactions;
-mod upstream;
-mod writer;
+mod cluster; // the cluster as its operator, its clients and its nodes see it
+mod state; // what all handles share
+mod partition; // one partition, and what of it may be read
+mod transactions; // the transaction coordinator
+mod upstream; // transactional producers from outside of the engine
+mod inputs; // the two inputs of a shard
+mod writer; // the transactional producer of a shard
+mod reader; // the reader of a shard's log
+mod faults; // what may go wrong, and when
 
 #[cfg(test)]
 mod tests;

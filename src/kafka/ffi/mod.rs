@@ -7,8 +7,8 @@
 //! that wraps it.
 #![allow(unsafe_code)]
 
-mod admin;
-mod properties;
+mod admin; // ListOffsets and DescribeTopics, asked without waiting
+mod properties; // the names of librdkafka's properties
 
 use std::ffi::{CStr, CString, c_void};
 use std::ops::Deref;

@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Log, LogFormat};
 
-mod fold;
+mod fold; // tells a trouble that lasts once, then by counts
 
 use fold::Fold;
 pub(super) use fold::list;

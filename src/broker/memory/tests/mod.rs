@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::{Cluster, Layout, MemoryBroker, MemoryWriter, Topic};
 use crate::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output, Position};
 
-mod plan;
-mod states;
-mod strikes;
-mod visibility;
+mod visibility; // what a read_committed fetch sees of a partition
+mod states; // what lasts until it is undone: a node cut off, a leader gone, a disk full
+mod strikes; // troubles that befall a single call
+mod plan; // faults drawn from a seed
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const CLEAN: Result<Committed, Fault> = Ok(Committed { suspicious: false });
