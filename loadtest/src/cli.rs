@@ -126,8 +126,8 @@ pub struct ShareArgs {
     #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = parse_share)]
     pub generator: Share,
     /// Name of the run, the same for all who share it; up to 6 letters or digits. Without it one is drawn.
-    #[arg(long, value_name = "ID", value_parser = crate::traffic::RunId::parse)]
-    pub run_id: Option<crate::traffic::RunId>,
+    #[arg(long, value_name = "ID", value_parser = crate::load::traffic::RunId::parse)]
+    pub run_id: Option<crate::load::traffic::RunId>,
     /// When the first order is due, the same for all who share the run (RFC 3339, for example 2026-11-11T00:00:00Z).
     /// Without it: as soon as everything is ready.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
@@ -209,7 +209,7 @@ pub struct PeakArgs {
     pub slo: Vec<String>,
     /// See `peak::SearchArgs`.
     #[command(flatten)]
-    pub search: crate::peak::SearchArgs,
+    pub search: crate::report::peak::SearchArgs,
     /// Run against this cluster and the engine on it, instead of starting both on this machine.
     #[arg(long)]
     pub remote: bool,
@@ -326,12 +326,13 @@ pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
 fn parse_share(text: &str) -> Result<Share, String> {
     let share = text.split_once('/').and_then(|(i, n)| Some((i.parse::<u32>().ok()?, n.parse::<u32>().ok()?)));
     match share {
-        Some((i, of)) if (1..=of).contains(&i) && of <= crate::traffic::MAX_GENERATORS => {
+        Some((i, of)) if (1..=of).contains(&i) && of <= crate::load::traffic::MAX_GENERATORS => {
             Ok(Share { index: i - 1, of })
         }
-        _ => {
-            Err(format!("which one of how many, for example 2/3; up to {} share a run", crate::traffic::MAX_GENERATORS))
-        }
+        _ => Err(format!(
+            "which one of how many, for example 2/3; up to {} share a run",
+            crate::load::traffic::MAX_GENERATORS
+        )),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::result::Exit;
+use crate::report::result::Exit;
 
 /// What ended a command before it had a result.
 #[derive(Debug, Error)]
@@ -46,7 +46,7 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::Report;
+    use crate::report::result::Report;
     use std::path::Path;
 
     #[test]

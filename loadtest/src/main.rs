@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loadtest::cli::{Cli, Command};
-use loadtest::{compare, generator, local, merge, run, scenario};
+use loadtest::load::{generator, scenario};
+use loadtest::report::{compare, merge};
+use loadtest::rig::{local, run};
 
 /// As in the engine: it also serves librdkafka, whose allocations are most of a generator's.
 #[global_allocator]

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{PoisonError, RwLock};
 
-use loadtest::result::{Ended, Report, Side};
-use loadtest::scenario::built_in;
+use loadtest::load::scenario::built_in;
+use loadtest::report::result::{Ended, Report, Side};
 use support::{LOADTEST, check_complete, load, sluice};
 
 /// Held by the runs that are under way; written by one that leaves no processor to others.

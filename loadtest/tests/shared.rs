@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use loadtest::cli::{Cli, Command as Asked};
-use loadtest::local;
+use loadtest::rig::local;
 use support::{LOADTEST, check_complete, load, sluice};
 
 /// From the start of the generators to the first order: a busy machine starts them, and they put stock on the shelves.

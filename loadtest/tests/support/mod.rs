@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
-use loadtest::result::{Ended, Report};
+use loadtest::report::result::{Ended, Report};
 
 /// The program under test.
 pub(crate) const LOADTEST: &str = env!("CARGO_BIN_EXE_loadtest");

@@ -1,0 +1,280 @@
+//! Reads decisions as they become readable: threads of their own, each with a consumer of committed records for some of
+//! the partitions, from the end of the log before the run on. What is read goes into the tally (how long it took) and the
+//! verifier (whether it is right), a link at a time.
+
+pub mod consumer; // the clients that read
+pub mod tally; // what was read, counted
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use sluice::wire::entry::LogEntry;
+
+use crate::clock::RunClock;
+use crate::load::traffic::is_poison;
+use crate::proof::verify::{Findings, Ours, Shard};
+use crate::report::result::Check;
+use consumer::{Connection, ReadError};
+use tally::Tally;
+
+/// Most threads that read. One does a million decisions a second; more than this only take each other's processors.
+const MOST_THREADS: usize = 4;
+
+/// How long a reader waits for a record before it looks whether it is still wanted.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Records taken from the client before any of them is read, so that the first does not make the last look late.
+const RECORDS_AT_ONCE: usize = 64;
+
+/// Troubles kept for whoever looks.
+const TROUBLES: usize = 20;
+
+/// What is read.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    /// The log of decisions.
+    pub decisions: String,
+    /// Records that could not be read; none: they are not counted.
+    pub dead_letters: Option<String>,
+}
+
+/// Readers at work.
+pub struct Reader {
+    partitions: u32,
+    threads: Vec<JoinHandle<Vec<Shard>>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ours: Arc<Ours>,
+    topics: Topics,
+    clock: OnceLock<RunClock>,
+    /// What is read from now on is late.
+    over: AtomicBool,
+    stop: AtomicBool,
+    tallies: Vec<Mutex<Tally>>,
+    troubles: Mutex<VecDeque<String>>,
+    broken: Mutex<Option<String>>,
+}
+
+/// What the readers found in all.
+#[derive(Debug)]
+pub struct Read {
+    /// Answers and their latency.
+    pub tally: Tally,
+    /// What was found wrong in the log.
+    pub findings: Findings,
+    /// Units that orders hold at the end.
+    pub taken: i64,
+}
+
+impl Reader {
+    /// Starts to read behind what is committed now.
+    ///
+    /// # Errors
+    /// The cluster does not answer, or the system has no thread left.
+    pub fn start(connection: &Connection, topics: Topics, ours: Arc<Ours>) -> Result<Self, ReadError> {
+        let partitions = connection.partitions(&topics.decisions)?;
+        let dead_letter_partitions = topics.dead_letters.as_deref().map(|topic| connection.partitions(topic));
+        let dead_letter_partitions = dead_letter_partitions.transpose()?.unwrap_or(0);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let count = (cores / 4).clamp(1, MOST_THREADS).min(partitions as usize);
+        let shared = Arc::new(Shared {
+            ours,
+            topics,
+            clock: OnceLock::new(),
+            over: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            tallies: (0..count).map(|_| Mutex::default()).collect(),
+            troubles: Mutex::default(),
+            broken: Mutex::default(),
+        });
+        let of = |partitions: u32, number: usize| {
+            let mine = move |partition: &u32| *partition as usize % count == number;
+            (0..partitions).filter(mine).collect::<Vec<_>>()
+        };
+        let mut threads = Vec::new();
+        for number in 0..count {
+            let consumer = connection.consumer(&shared.topics.decisions)?;
+            let mut ends = consumer::Ends::default();
+            ends.ask(&consumer, &shared.topics.decisions, &of(partitions, number))?;
+            if let Some(topic) = &shared.topics.dead_letters {
+                ends.ask(&consumer, topic, &of(dead_letter_partitions, number))?;
+            }
+            ends.read_on(&consumer)?;
+            let shared = shared.clone();
+            let shards = of(partitions, number).into_iter().map(|p| (p as i32, Shard::new(&shared.ours, p))).collect();
+            let work = move || Work { consumer, number, shards, shared: &shared }.run();
+            let thread = thread::Builder::new().name(format!("reader-{number}")).spawn(work);
+            threads.push(thread.map_err(|error| ReadError::Thread { error })?);
+        }
+        Ok(Self { partitions, threads, shared })
+    }
+
+    /// Partitions of the log.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    /// From now on answers have a latency: the run has a start.
+    pub fn begin(&self, clock: RunClock) {
+        // A run begins once; a second clock would only be ignored.
+        let _ = self.shared.clock.set(clock);
+    }
+
+    /// What is read from now on counts as late.
+    pub fn over(&self) {
+        self.shared.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Answers to commands of ours so far.
+    pub fn decided(&self) -> u64 {
+        self.shared.tallies.iter().map(|tally| lock(tally).decided).sum()
+    }
+
+    /// Stock commands of the run that took effect so far.
+    pub fn stocked(&self) -> u64 {
+        self.shared.tallies.iter().map(|tally| lock(tally).stocked).sum()
+    }
+
+    /// Dead letters of the run so far.
+    pub fn dead_letters(&self) -> u64 {
+        self.shared.tallies.iter().map(|tally| lock(tally).dead_letters).sum()
+    }
+
+    /// A look at what was counted. Takes what was recent.
+    pub fn look(&self) -> Tally {
+        let mut sum = Tally::default();
+        for tally in &self.shared.tallies {
+            let mut tally = lock(tally);
+            sum.add_counts(&tally);
+            sum.recent.add(&std::mem::take(&mut tally.recent));
+        }
+        sum
+    }
+
+    /// The latest troubles, oldest first.
+    pub fn troubles(&self) -> Vec<String> {
+        lock(&self.shared.troubles).iter().cloned().collect()
+    }
+
+    /// Why reading cannot go on, if it cannot.
+    pub fn broken(&self) -> Option<String> {
+        lock(&self.shared.broken).clone()
+    }
+
+    /// Ends reading.
+    ///
+    /// # Panics
+    /// If a reader did.
+    pub fn stop(self) -> Read {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let mut read = Read { tally: Tally::default(), findings: Findings::default(), taken: 0 };
+        for thread in self.threads {
+            for shard in thread.join().expect("a reader does not panic") {
+                read.findings.merge(shard.findings().clone());
+                read.taken += shard.taken();
+            }
+        }
+        for tally in &self.shared.tallies {
+            read.tally.add(&lock(tally));
+        }
+        read
+    }
+}
+
+/// A panic of another thread leaves counters as they were: still worth reading.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Work<'a> {
+    consumer: BaseConsumer,
+    number: usize,
+    shards: BTreeMap<i32, Shard>,
+    shared: &'a Shared,
+}
+
+impl Work<'_> {
+    fn run(mut self) -> Vec<Shard> {
+        let Self { consumer, number, shards, shared } = &mut self;
+        let tally = &shared.tallies[*number];
+        while !shared.stop.load(Ordering::Relaxed) {
+            let mut taken = Vec::with_capacity(RECORDS_AT_ONCE);
+            let mut wait = POLL;
+            while taken.len() < RECORDS_AT_ONCE {
+                match consumer.poll(wait) {
+                    None => break,
+                    Some(Ok(message)) => taken.push((message, Instant::now())),
+                    Some(Err(error)) => shared.trouble(&error),
+                }
+                wait = Duration::ZERO;
+            }
+            for (message, at) in &taken {
+                shared.take(shards, message, *at, &mut lock(tally));
+            }
+        }
+        std::mem::take(shards).into_values().collect()
+    }
+}
+
+impl Shared {
+    fn take(&self, shards: &mut BTreeMap<i32, Shard>, message: &BorrowedMessage<'_>, at: Instant, tally: &mut Tally) {
+        let value = message.payload().unwrap_or_default();
+        if message.topic() != self.topics.decisions {
+            tally.dead_letters += u64::from(is_poison(self.ours.run, self.ours.generator, value));
+            return;
+        }
+        let Some(shard) = shards.get_mut(&message.partition()) else { return };
+        let offset = message.offset();
+        let read_ns = self.clock.get().map_or(0, |clock| clock.at_ns(at));
+        let late = self.over.load(Ordering::Relaxed);
+        let told = match LogEntry::parse(value) {
+            Ok(LogEntry::Link(link)) => {
+                let stocked = shard.stocked();
+                let told = shard.link(&self.ours, &link, late, |counted| match counted.due_ns {
+                    Some(due_ns) => tally.answer(counted.outcome, due_ns, read_ns),
+                    None => tally.expiry(read_ns),
+                });
+                tally.stocked += shard.stocked() - stocked;
+                told
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            shard.found(Check::Wrong, || {
+                format!("{}[{}] offset {offset}: {error}", message.topic(), message.partition())
+            });
+        }
+    }
+
+    fn trouble(&self, error: &KafkaError) {
+        let code = error.rdkafka_error_code();
+        let gone = [
+            RDKafkaErrorCode::AutoOffsetReset,
+            RDKafkaErrorCode::OffsetOutOfRange,
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+            RDKafkaErrorCode::UnknownTopic,
+            RDKafkaErrorCode::UnknownPartition,
+            RDKafkaErrorCode::TopicAuthorizationFailed,
+        ];
+        let text = format!("cannot read {}: {error}", self.topics.decisions);
+        if code.is_some_and(|code| gone.contains(&code)) {
+            lock(&self.broken).get_or_insert_with(|| text.clone());
+        }
+        let mut troubles = lock(&self.troubles);
+        if troubles.back() != Some(&text) {
+            troubles.push_back(text);
+        }
+        if troubles.len() > TROUBLES {
+            troubles.pop_front();
+        }
+    }
+}

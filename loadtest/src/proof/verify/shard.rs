@@ -1,0 +1,226 @@
+//! The decisions of one shard, in the order of its log.
+
+use sluice::wire::entry::{EntryError, LinkView};
+use sluice::wire::proto::{Input, Outcome, Reason};
+use sluice::wire::{Decision, DecisionLine, Source};
+
+use super::Ours;
+use super::findings::Findings;
+use super::life::{Answer, Of};
+use super::stock::{Stock, StockFault};
+use crate::load::traffic::{Fate, Kind, OrderId, Repeat, sku_number};
+use crate::report::result::Check;
+
+/// An answer to a command of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// What it said.
+    pub outcome: Outcome,
+    /// When its command was due, nanoseconds since the start of the run; none for an expiry, which answers nobody.
+    pub due_ns: Option<u64>,
+}
+
+/// What the decisions of a shard must bear out.
+#[derive(Debug)]
+pub struct Shard {
+    partition: u32,
+    /// By number of the pool; none for pools of other shards.
+    stock: Vec<Option<Stock>>,
+    next_sequence: Option<u64>,
+    /// Offset and index of the last command that was decided, of orders and of stock.
+    last: [Option<(i64, u32)>; 2],
+    /// Stock commands of ours that took effect.
+    stocked: u64,
+    findings: Findings,
+}
+
+impl Shard {
+    /// Nothing read yet.
+    pub fn new(ours: &Ours, partition: u32) -> Self {
+        let pools = ours.pools.list().iter();
+        let stock = pools.map(|pool| (pool.partition == partition).then(|| Stock::new(ours.run, ours.skus))).collect();
+        let findings = Findings::default();
+        Self { partition, stock, next_sequence: None, last: [None; 2], stocked: 0, findings }
+    }
+
+    /// Takes a link in. `late`: it became readable when nothing was waited for any more. `count` is told of each answer
+    /// to a command of ours.
+    ///
+    /// # Errors
+    /// The link cannot be read; what stood before the fault was taken in.
+    pub fn link(
+        &mut self,
+        ours: &Ours,
+        link: &LinkView<'_>,
+        late: bool,
+        mut count: impl FnMut(Counted),
+    ) -> Result<(), EntryError> {
+        let (first, partition) = (link.header.first_sequence, self.partition);
+        if let Some(due) = self.next_sequence.filter(|due| *due != first) {
+            let check = if first > due { Check::Lost } else { Check::Doubled };
+            self.findings.add(check, || format!("decisions[{partition}]: sequence {first} where {due} was due"));
+        }
+        self.next_sequence = Some(first + u64::from(link.header.count));
+        for decision in link.decisions() {
+            let (decision, source) = decision?;
+            if let Some(counted) = self.decision(ours, &decision, &source) {
+                if late && counted.due_ns.is_some() {
+                    self.findings.add(Check::Late, || decision.order_id.to_string());
+                }
+                count(counted);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a decision in; tells what of ours it answers.
+    pub fn decision(&mut self, ours: &Ours, decision: &Decision<'_>, source: &Source) -> Option<Counted> {
+        self.check_source(decision, source);
+        let pool = ours.pools.number(decision.pool.as_bytes())?;
+        if ours.follows_stock {
+            self.follow_stock(ours, pool, decision);
+        }
+        let id = OrderId::parse(ours.run, decision.order_id.as_bytes())?;
+        (id.generator == ours.generator).then(|| self.answer(ours, pool, id, decision))
+    }
+
+    /// A log lists the commands that it answers in their order, each once.
+    fn check_source(&mut self, decision: &Decision<'_>, source: &Source) {
+        let last = match source.input {
+            Input::Orders => &mut self.last[0],
+            Input::Stock => &mut self.last[1],
+            Input::Unspecified => return,
+        };
+        let place = Some((source.offset, source.index));
+        if *last >= place {
+            let (partition, last) = (self.partition, *last);
+            self.findings.add(Check::Doubled, || {
+                let id = if decision.order_id.is_empty() { decision.id } else { decision.order_id };
+                format!("decisions[{partition}]: {id} answers {place:?} (offset, index) after {last:?}")
+            });
+        }
+        *last = place.max(*last);
+    }
+
+    /// Keeps the stock of our pools, whoever's order it is.
+    fn follow_stock(&mut self, ours: &Ours, pool: u32, decision: &Decision<'_>) {
+        let Some(stock) = &mut self.stock[pool as usize] else {
+            let partition = self.partition;
+            let pool = decision.pool;
+            self.findings.add(Check::Wrong, || format!("pool {pool} was decided by shard {partition}, not its own"));
+            return;
+        };
+        let told = match (decision.outcome, decision.reason) {
+            (Outcome::Reserved, _) => stock.reserved(decision.lines()),
+            (Outcome::Rejected, Reason::OutOfStock) => stock.rejected(decision.lines()),
+            (Outcome::Cancelled | Outcome::Expired, Reason::Unspecified) => stock.released(decision.lines()),
+            (Outcome::Applied, _) => match &decision.stock {
+                Some(level) => {
+                    self.stocked += u64::from(sku_number(ours.run, level.sku.as_bytes()).is_some());
+                    stock.applied(level)
+                }
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        };
+        let who = || if decision.order_id.is_empty() { decision.id } else { decision.order_id };
+        match told {
+            Ok(()) => {}
+            Err(StockFault::Oversold { sku, by }) => {
+                self.findings.add(Check::Oversold, || format!("{} {}: {sku} by {by}", decision.pool, who()));
+            }
+            Err(StockFault::Wrong(text)) => {
+                self.findings.add(Check::Wrong, || format!("{} {}: {text}", decision.pool, who()));
+            }
+        }
+    }
+
+    /// An answer about an order of ours.
+    fn answer(&mut self, ours: &Ours, pool: u32, id: OrderId, decision: &Decision<'_>) -> Counted {
+        let answer = Answer {
+            asked: decision.asked,
+            attempt: decision.attempt,
+            outcome: decision.outcome,
+            reason: decision.reason,
+            sequence: decision.sequence,
+            original: decision.original,
+        };
+        // Recomputed only where something depends on it: most orders are placed once, and reserved.
+        let order = || ours.plan.order(id.number);
+        let may_be_late = decision.outcome == Outcome::Deadline && decision.attempt == 0 && order().deadline;
+        let changed = ours.lives.change(id.number, |life| life.take(&answer, may_be_late));
+        let (of, mut told) = changed.unwrap_or((Of::Nobody, Err("an order of this number was never sent".to_owned())));
+        if told.is_ok() {
+            told = self.check_content(ours, pool, id, decision);
+        }
+        if let Err(text) = told {
+            let check = if ours.plan_has(id, pool) { Check::Wrong } else { Check::Unexpected };
+            self.findings.add(check, || format!("{}: {:?}: {text}", decision.order_id, decision.asked));
+        }
+        let kind = match of {
+            Of::Nobody => return Counted { outcome: decision.outcome, due_ns: None },
+            Of::Place => Kind::Place,
+            Of::Repeat if order().repeat == Repeat::Changed => Kind::Changed,
+            Of::Repeat => Kind::Duplicate,
+            Of::Confirm => Kind::Confirm,
+            Of::Cancel if order().fate == Fate::CancelledEarly => Kind::CancelEarly,
+            Of::Cancel => Kind::Cancel,
+            Of::Again => Kind::Again,
+        };
+        Counted { outcome: decision.outcome, due_ns: Some(id.due_us * 1_000 + ours.plan.delay_ns(kind)) }
+    }
+
+    /// What is told of an order's content must be what was sent.
+    fn check_content(&self, ours: &Ours, pool: u32, id: OrderId, decision: &Decision<'_>) -> Result<(), String> {
+        match (decision.outcome, decision.reason) {
+            (Outcome::Reserved | Outcome::Confirmed | Outcome::Expired, _)
+            | (Outcome::Rejected, Reason::OutOfStock)
+            | (Outcome::Cancelled, Reason::Unspecified) => {
+                let mut told = decision.lines();
+                for line in ours.plan.lines(id.number, id.due_us) {
+                    let same = |told: &DecisionLine<'_>| {
+                        told.quantity == line.quantity && sku_number(ours.run, told.sku.as_bytes()) == Some(line.sku)
+                    };
+                    match told.next() {
+                        Some(told) if same(&told) => {}
+                        told => return Err(format!("line {line:?} was sent, {told:?} was answered")),
+                    }
+                }
+                match told.next() {
+                    Some(more) => Err(format!("a line was answered that was not sent: {more:?}")),
+                    None if ours.plan.order(id.number).pool != pool => {
+                        Err(format!("was not sent to {}", decision.pool))
+                    }
+                    None => Ok(()),
+                }
+            }
+            (Outcome::Duplicate, _) if ours.plan.order(id.number).repeat != Repeat::Exact => {
+                Err("answered as a copy, but no copy like the original was sent".to_owned())
+            }
+            (Outcome::Conflict, _) if ours.plan.order(id.number).repeat != Repeat::Changed => {
+                Err("answered as changed, but no changed copy was sent".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stock commands of ours that took effect so far.
+    pub fn stocked(&self) -> u64 {
+        self.stocked
+    }
+
+    /// Units that orders hold now, in all pools of this shard.
+    pub fn taken(&self) -> i64 {
+        self.stock.iter().flatten().map(Stock::taken).sum()
+    }
+
+    /// A fault found by whoever reads for it.
+    pub fn found(&mut self, check: Check, example: impl FnOnce() -> String) {
+        self.findings.add(check, example);
+    }
+
+    /// Everything found wrong so far.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+}

@@ -1,0 +1,313 @@
+//! One run, from the checks before it to the report after it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::anyhow;
+
+use super::facts::Facts;
+use super::interrupt::Interrupt;
+use super::shelves;
+use super::watch::{self, Seen, Watch};
+use crate::cli::Share;
+use crate::clock::RunClock;
+use crate::failure::Failure;
+use crate::load::generator::{self, Generator, Pace, Producer, Sent, Target};
+use crate::load::profile::Profile;
+use crate::load::safety;
+use crate::load::scenario::Scenario;
+use crate::load::traffic::{Kind, Origin, Plan, PoolSet, RunId, Stream};
+use crate::proof::reader::consumer::Connection;
+use crate::proof::reader::{Read, Reader, Topics};
+use crate::proof::verify::{Lives, Ours, SentUpTo, close};
+use crate::report::live::{Phase, Snapshot, View};
+use crate::report::result::{Ended, Mark, Report};
+use crate::rig::faults::{Breaker, SharedRig, lock};
+
+/// How often the run is looked at and shown.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// From the last preparation to the first order: time for threads to start.
+const START_IN: Duration = Duration::from_millis(300);
+
+/// How long after the last command is due it may be sent; what is left then is unsent.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long an answer is still waited for that did not come within the drain: it is then late, not lost.
+const LATE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long is listened on after everything was answered: an answer given twice follows with the next batches.
+const LISTEN_ON: Duration = Duration::from_millis(500);
+
+/// What is to be run, and against what.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// What is sent.
+    pub scenario: Scenario,
+    /// Where orders are published.
+    pub target: Target,
+    /// How else the cluster is reached.
+    pub connection: Connection,
+    /// Where stock commands are published.
+    pub stock_topic: String,
+    /// Where decisions and dead letters are read.
+    pub topics: Topics,
+    /// This generator's part.
+    pub share: Share,
+    /// Name of the run.
+    pub run: RunId,
+    /// When the first order is due; none: as soon as everything is ready.
+    pub start_at: Option<SystemTime>,
+    /// Whether pools that are not for rehearsals may be ordered from.
+    pub real_pools: bool,
+    /// No full-screen view.
+    pub plain: bool,
+}
+
+/// Runs a task on a rig. None if it was interrupted before the first order.
+///
+/// # Errors
+/// Nothing was sent, and why. Whatever goes wrong after the first order stands in the report.
+pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Option<Report>, Failure> {
+    let scenario = &task.scenario;
+    let mut view = View::new(format!("{} ({})", scenario.name, task.run), task.plain);
+    view.show(&Snapshot::default());
+    let profile = scenario.profile().map_err(Failure::usage)?;
+    let producer = Producer::connect(&task.target)?;
+    let pools = PoolSet::new(&scenario.traffic.pools, producer.partitions());
+    safety::check(&pools, task.real_pools).map_err(Failure::usage)?;
+    let ours = Arc::new(ours(task, &pools));
+    let reader = Reader::start(&task.connection, task.topics.clone(), ours.clone()).map_err(Failure::environment)?;
+    if reader.partitions() != pools.partitions() {
+        return Err(Failure::environment(anyhow!(
+            "{} has {} partitions and {} has {}: they are not the topics of one engine",
+            task.target.topic,
+            pools.partitions(),
+            task.topics.decisions,
+            reader.partitions()
+        )));
+    }
+    if !stock(task, &pools, &reader, rig, interrupt)? {
+        return Ok(None);
+    }
+    let drain = scenario.drain;
+    if !drain.engine_starts_at.is_zero() {
+        lock(rig).stop_engines().map_err(Failure::Environment)?;
+    }
+
+    let clock = task.start_at.map_or_else(|| RunClock::starting_in(START_IN), RunClock::starting_at);
+    let facts = Facts::gather(task, rig, &pools, clock);
+    reader.begin(clock);
+    let stream = Stream::new(scenario, &profile, origin(task, clock.start_unix_ms()), &pools);
+    let load = profile.duration() + longest_delay(&ours.plan);
+    let pace = Pace::WhenDue { clock, until_ns: (load + SEND_WITHIN).as_nanos() as u64 };
+    let share = 1.0 / f64::from(task.share.of);
+    let generator = Generator::spawn(producer, stream, &pools, &profile, share, pace).map_err(Failure::environment)?;
+    let breaker = Breaker::start(rig.clone(), scenario.faults.clone(), drain.engine_starts_at, clock)
+        .map_err(Failure::environment)?;
+    let mut run = Running {
+        clock,
+        profile: profile.scaled(share),
+        load,
+        host_cores: facts.host_cores(),
+        watch: Watch::begin(rig),
+        rig: rig.clone(),
+        reader,
+        breaker,
+        interrupt: interrupt.clone(),
+        view,
+        ended: Ended::Completed,
+        notes: Vec::new(),
+    };
+    let sent = run.load(generator);
+    run.drain(&sent, drain.within);
+    let (read, seen) = run.end(&sent);
+
+    let up_to = sent_up_to(&sent, &ours.plan);
+    let closed = close(&ours, &up_to);
+    Ok(Some(facts.report(task, &sent, read, seen, closed)))
+}
+
+/// What was seen and heard, apart from the figures of generator and readers.
+#[derive(Debug)]
+pub(super) struct SeenAndHeard {
+    pub(super) seconds: Vec<Seen>,
+    pub(super) marks: Vec<Mark>,
+    pub(super) notes: Vec<String>,
+    pub(super) ended: Ended,
+}
+
+/// A run whose orders are being sent or answered.
+struct Running {
+    clock: RunClock,
+    /// This generator's share.
+    profile: Profile,
+    /// From the start until the last command is due.
+    load: Duration,
+    host_cores: u32,
+    watch: Watch,
+    rig: SharedRig,
+    reader: Reader,
+    breaker: Breaker,
+    interrupt: Interrupt,
+    view: View,
+    ended: Ended,
+    notes: Vec<String>,
+}
+
+impl Running {
+    /// Looks on until the last command was sent and acknowledged.
+    fn load(&mut self, generator: Generator) -> Sent {
+        let progress = generator.progress().clone();
+        while !progress.peek().done {
+            thread::sleep(LOOK_EVERY);
+            let (making, sending) = generator.cpu();
+            self.look(Phase::Loading, progress.snapshot(), making + sending);
+            if self.interrupt.is_set() && self.ended == Ended::Completed {
+                self.ended = Ended::Interrupted;
+            }
+            self.check();
+            if self.ended != Ended::Completed {
+                generator.stop();
+            }
+        }
+        generator.join()
+    }
+
+    /// Waits for the answers that are missing, as long as the scenario allows; then a little for late ones.
+    fn drain(&mut self, sent: &Sent, within: Duration) {
+        let deadline = Instant::now() + within;
+        while !self.is_answered(sent) && Instant::now() < deadline {
+            self.look_after(sent, Phase::Draining);
+            self.check();
+            if matches!(self.ended, Ended::Broken(_)) {
+                return;
+            }
+        }
+        let deadline = if self.is_answered(sent) {
+            Instant::now() + LISTEN_ON
+        } else {
+            self.reader.over();
+            Instant::now() + LATE_WITHIN
+        };
+        while Instant::now() < deadline {
+            self.look_after(sent, Phase::Verifying);
+        }
+    }
+
+    /// Puts everything right again, ends reading.
+    fn end(self, sent: &Sent) -> (Read, SeenAndHeard) {
+        let (marks, troubles) = self.breaker.finish();
+        let mut notes = self.notes;
+        notes.extend(troubles);
+        notes.extend(sent.trouble.clone());
+        notes.extend(self.reader.troubles());
+        let ended = self.ended;
+        let seen = SeenAndHeard { seconds: self.watch.seconds, marks, notes, ended };
+        (self.reader.stop(), seen)
+    }
+
+    fn is_answered(&self, sent: &Sent) -> bool {
+        self.reader.decided() >= sent.acknowledged
+            && self.reader.dead_letters() >= sent.poison
+            && self.breaker.is_done()
+    }
+
+    fn look_after(&mut self, sent: &Sent, phase: Phase) {
+        thread::sleep(LOOK_EVERY);
+        let progress = generator::Snapshot {
+            asked: sent.sent + sent.unsent,
+            sent: sent.sent,
+            acknowledged: sent.acknowledged,
+            failed: sent.failed,
+            ..Default::default()
+        };
+        self.look(phase, progress, sent.making_cpu + sent.client_cpu);
+    }
+
+    fn look(&mut self, phase: Phase, progress: generator::Snapshot, generated: Duration) {
+        let elapsed = Duration::from_nanos(self.clock.now_ns());
+        let tally = self.reader.look();
+        self.watch.look(elapsed, progress, tally.decided, generated);
+        let mut errors = self.breaker.troubles();
+        errors.extend(self.reader.troubles());
+        let loading = phase == Phase::Loading;
+        self.view.show(&Snapshot {
+            phase,
+            elapsed,
+            load: self.load,
+            asked_rate: if loading { self.profile.rate_at(elapsed.as_secs_f64()) } else { 0.0 },
+            asked: progress.asked,
+            sent: progress.sent,
+            acknowledged: progress.acknowledged,
+            failed: progress.failed,
+            decided: tally.decided,
+            outcomes: tally.outcome_counts(),
+            total: tally.latency(),
+            recent: tally.recent,
+            generator_lag_us: progress.behind_ns / 1_000,
+            usage: self.watch.usage().clone(),
+            host_cores: self.host_cores,
+            marks: self.breaker.marks(),
+            errors,
+        });
+    }
+
+    /// Ends the run if what it needs went away.
+    fn check(&mut self) {
+        let gone = watch::check(&self.rig).err().map(|error| format!("{error:#}")).or_else(|| self.reader.broken());
+        if let Some(gone) = gone
+            && !matches!(self.ended, Ended::Broken(_))
+        {
+            self.view.say(&gone);
+            self.notes.push(gone.clone());
+            self.ended = Ended::Broken(gone);
+        }
+    }
+}
+
+/// Fills the shelves, if that is this generator's part, and waits until that is decided. False if interrupted.
+fn stock(
+    task: &Task,
+    pools: &PoolSet,
+    reader: &Reader,
+    rig: &SharedRig,
+    interrupt: &Interrupt,
+) -> Result<bool, Failure> {
+    if task.share.index > 0 {
+        return Ok(true);
+    }
+    let commands = shelves::fill(&task.connection, &task.stock_topic, &task.scenario, task.run, pools)
+        .map_err(Failure::Environment)?;
+    shelves::wait(reader, commands, interrupt, || watch::check(rig)).map_err(Failure::Environment)
+}
+
+fn origin(task: &Task, start_unix_ms: i64) -> Origin {
+    let (generator, generators) = (task.share.index, task.share.of);
+    Origin { run: task.run, seed: task.scenario.seed, generator, generators, start_unix_ms }
+}
+
+fn ours(task: &Task, pools: &PoolSet) -> Ours {
+    Ours {
+        run: task.run,
+        generator: task.share.index,
+        // What orders are does not depend on the start.
+        plan: Plan::new(&task.scenario, &origin(task, 0), pools.list().len() as u32),
+        pools: pools.clone(),
+        skus: task.scenario.traffic.skus,
+        // Whoever reads from before the stock was put there knows it.
+        follows_stock: task.share.index == 0,
+        lives: Lives::default(),
+    }
+}
+
+fn longest_delay(plan: &Plan) -> Duration {
+    let delays = Kind::ALL.map(|kind| plan.delay_ns(kind));
+    Duration::from_nanos(delays.into_iter().max().unwrap_or(0))
+}
+
+fn sent_up_to(sent: &Sent, plan: &Plan) -> SentUpTo {
+    let end = |first: Option<u64>| first.map_or(0, |first| first + plan.orders_per_record());
+    SentUpTo { numbers: sent.last_first.map(end), failed: sent.failed }
+}

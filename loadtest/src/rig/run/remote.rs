@@ -1,0 +1,63 @@
+//! Engines and brokers that run elsewhere: they can be neither watched nor broken from here.
+
+use anyhow::{anyhow, bail};
+
+use crate::failure::Failure;
+use crate::load::scenario::{Fault, Scenario};
+use crate::rig::faults::Rig;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Remote;
+
+/// Refuses what only a rig on this machine can do.
+pub(super) fn check(scenario: &Scenario) -> Result<(), Failure> {
+    if !scenario.faults.is_empty() {
+        return Err(Failure::usage(anyhow!(
+            "scenario {} breaks things on purpose, which only `loadtest local` can: leave them out (--set faults=[])",
+            scenario.name
+        )));
+    }
+    if !scenario.drain.engine_starts_at.is_zero() {
+        return Err(Failure::usage(anyhow!(
+            "scenario {} starts the engine behind its orders, which only `loadtest local` can: \
+             --set drain.engine_starts_at=0s",
+            scenario.name
+        )));
+    }
+    Ok(())
+}
+
+impl Rig for Remote {
+    fn engines(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn brokers(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn break_it(&mut self, _: &Fault) -> anyhow::Result<String> {
+        bail!("it runs elsewhere")
+    }
+
+    fn mend(&mut self, _: &Fault) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn start_engines(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn stop_engines(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn check(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn describe(&self) -> (Option<String>, Option<String>) {
+        (None, None)
+    }
+}
