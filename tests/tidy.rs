@@ -254,6 +254,12 @@ fn lanes_and_the_seam_do_not_know_what_stands_above_or_beside_them() {
 }
 
 #[test]
+fn nobody_knows_the_commands_but_the_program() {
+    let found = places(&sources(), all_code, &["crate::cli"], &["src/cli"]);
+    none(&found, "commands know what they run, and it does not know them");
+}
+
+#[test]
 fn nobody_sleeps_who_could_be_woken() {
     // Kafka tells nobody when a topic has settled, nor a process when it answers.
     let excused = ["src/admin/create.rs", "src/devbroker"];

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::parse_duration;
+use crate::demo::DemoArgs;
 
 /// `sluice`
 #[derive(Debug, Parser)]
@@ -66,35 +69,6 @@ pub struct ConfigArgs {
     /// What is logged (log.level).
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
-}
-
-/// `sluice demo`
-#[derive(Clone, Debug, Args)]
-pub struct DemoArgs {
-    /// Stop after this long, for example 30s or 2m. Without it and --orders: until Ctrl-C.
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
-    pub run_for: Option<Duration>,
-    /// Stop after this many orders.
-    #[arg(long, value_name = "N")]
-    pub orders: Option<u64>,
-    /// Orders a second that arrive.
-    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=200_000))]
-    pub rate: u64,
-    /// The same seed gives the same orders. Without it one is drawn and printed.
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-    /// The broker to run against.
-    #[arg(long, value_enum, default_value_t = DemoBroker::Mock)]
-    pub broker: DemoBroker,
-}
-
-/// What `sluice demo` runs against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DemoBroker {
-    /// librdkafka's mock cluster, in this process; keeps nothing.
-    Mock,
-    /// An Apache Kafka, fetched through Maven and started on free ports of this machine; needs Java 17.
-    Kafka,
 }
 
 /// `sluice run`
@@ -172,26 +146,6 @@ pub struct CreateArgs {
     pub dev: bool,
 }
 
-/// A duration with its unit: ms, s, m, h or d.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err("a whole number and a unit, for example 500ms, 30s, 5m, 1h or 7d".to_owned()),
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(unit_ms))
-        .map(Duration::from_millis)
-        .ok_or_else(|| "a whole number and a unit, for example 30s".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -201,14 +155,5 @@ mod tests {
     #[test]
     fn flags_do_not_contradict_each_other() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
-        for wrong in ["", "5", "h", "1.5h", "-1s", "99999999999999999999d"] {
-            assert!(parse_duration(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use super::args::{CheckArgs, Command, ConfigArgs, ConfigCommand, CreateArgs, DemoArgs, RunArgs, TopicsCommand};
+use super::args::{CheckArgs, Command, ConfigArgs, ConfigCommand, CreateArgs, RunArgs, TopicsCommand};
 use super::exit::{Exit, Failure};
 use crate::admin::facts::Answer;
 use crate::admin::{self, CreateError, Demands, Facts, Finding, Plan, Severity};
 use crate::broker::Fault;
 use crate::config::{self, Config, DEFAULTS, FlagSetting, Loaded, Log, LogFormat, Sources};
+use crate::demo::{self, DemoArgs};
 use crate::kafka::KafkaBroker;
 use crate::kafka::admin::{Admin, CreateTopicError};
 use crate::node::http::{self, Port};
@@ -99,7 +100,7 @@ fn demo(args: &DemoArgs) -> Result<Exit, Failure> {
     logging::init(&Log { format: LogFormat::Text, level: DEMO_LOG_LEVEL.to_owned() })?;
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let stop = signals::listen(&runtime)?;
-    Ok(if crate::demo::run(args, &stop)? { Exit::Success } else { Exit::Failure })
+    Ok(if demo::run(args, &stop)? { Exit::Success } else { Exit::Failure })
 }
 
 fn serve(args: &RunArgs) -> Result<Exit, Failure> {

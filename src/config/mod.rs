@@ -13,9 +13,11 @@ use crate::kafka;
 mod keys; // the known keys, and what each may be set to
 mod layers; // defaults, file, environment and flags, laid over each other
 mod load; // from these layers to a checked configuration, and back to text
+mod duration; // durations as people write them in flags
 pub mod secrets; // which librdkafka properties are never shown
 pub mod error; // what can be wrong, where, and how to put it right
 
+pub use duration::parse_duration;
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use layers::{ENVIRONMENT_PREFIX, FlagSetting};
 pub use load::{Loaded, Sources, load};

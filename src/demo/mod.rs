@@ -11,7 +11,6 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::broker::{Broker, Input, LogReader};
-use crate::cli::args::DemoArgs;
 use crate::kafka::Settings;
 use crate::kafka::membership::Membership;
 use crate::kafka::publisher::{Publisher, Receipt};
@@ -30,10 +29,13 @@ macro_rules! say {
     }};
 }
 
+mod args; // the flags
 mod stage; // the broker, with its topics and genesis records
 mod traffic; // the stream of commands, from a seed
 mod screen; // what is shown while it runs
 mod verify; // what is proven at the end
+
+pub use args::{DemoArgs, DemoBroker};
 
 use screen::{Picture, Screen};
 use traffic::Traffic;

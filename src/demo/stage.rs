@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::SHARDS;
+use super::{DemoBroker, SHARDS};
 use crate::admin::{self, Role};
 use crate::broker::Broker;
-use crate::cli::args::DemoBroker;
 use crate::config::Config;
 use crate::devbroker::{Cluster, Options};
 use crate::kafka::admin::Admin;
