@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Appends the module that `src/wire/keys.rs` describes.
 fn write_keys(out: &mut String, message: &MessageDescriptor) -> Result<(), Box<dyn Error>> {
     let name = message.full_name();
-    let (mut last, mut texts, mut varints, mut flat) = (0_u32, 0_u64, 0_u64, true);
+    let (mut last, mut shaped) = (0_u32, true);
+    let (mut texts, mut varints, mut messages) = (0_u64, 0_u64, 0_u64);
     writeln!(out, "pub mod {} {{", snake_case(&name[message.package_name().len() + 1..]))?;
     for field in message.fields() {
         if field.number() != last + 1 {
@@ -33,20 +34,20 @@ fn write_keys(out: &mut String, message: &MessageDescriptor) -> Result<(), Box<d
         last = field.number();
         let kind = field.kind();
         match &kind {
-            _ if field.is_list() => flat = false,
-            Kind::String if last < u32::BITS => texts |= 1 << last,
-            kind if kind.wire_type() as u32 == 0 && last < u32::BITS => varints |= 1 << last,
-            _ => flat = false,
+            _ if last >= u32::BITS => shaped = false,
+            Kind::Message(_) => messages |= 1 << last,
+            _ if field.is_list() => shaped = false,
+            Kind::String => texts |= 1 << last,
+            kind if kind.wire_type() as u32 == 0 => varints |= 1 << last,
+            _ => shaped = false,
         }
         let key = last << 3 | wire_type(&field)?;
         writeln!(out, "    pub const {}_{}: u32 = {key};", field.name().to_uppercase(), kind_name(&kind))?;
     }
     writeln!(out, "    pub const LAST: u32 = {last};")?;
-    if flat {
-        writeln!(
-            out,
-            "    pub const SHAPE: super::Shape = super::Shape {{ texts: {texts}, varints: {varints}, last: LAST }};"
-        )?;
+    if shaped {
+        let masks = format!("texts: {texts}, varints: {varints}, messages: {messages}");
+        writeln!(out, "    pub const SHAPE: super::Shape = super::Shape {{ {masks}, last: LAST }};")?;
     }
     writeln!(out, "}}")?;
     Ok(())

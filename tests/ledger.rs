@@ -49,14 +49,18 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
             }
             expected = model.advance(to);
         } else {
-            expected.push(match &event {
-                Event::Orders(command) => model.apply(command, engine_time_ms(now)),
-                Event::Stock(command) => model.apply_stock(command),
+            match &event {
+                Event::Orders(command) => expected.push(model.apply(command, engine_time_ms(now))),
+                Event::Stock(command) => expected.push(model.apply_stock(command)),
                 Event::Unknown { pool, order_id, attempt } => {
-                    model.unsupported(UNKNOWN_ASKED, pool, order_id, *attempt, "", 50)
+                    expected.push(model.unsupported(UNKNOWN_ASKED, pool, order_id, *attempt, "", 50));
+                }
+                Event::Malformed { sound, .. } => {
+                    expected.push(model.malformed());
+                    expected.push(model.apply(sound, engine_time_ms(now)));
                 }
                 Event::Advance(_) => unreachable!("handled above"),
-            });
+            }
             let (value, input) = event.record();
             let mut scratch = Scratch::default();
             let record = validate(Some(&value), input, &mut scratch).expect("a well-formed record");

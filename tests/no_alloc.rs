@@ -20,7 +20,11 @@ const RULES: Rules = Rules {
     max_ids: 1_000_000,
 };
 
-/// Records of a round: places, confirms of a third, cancels of a third (the rest expires), and shipments.
+/// A value with a command that cannot be read: a Place whose pool is not UTF-8.
+const MALFORMED: &[u8] = b"\x0a\x05\x0a\x03\x0a\x01\xff";
+
+/// Records of a round: places, a third of them beside a command that cannot be read, confirms of a third, cancels of a
+/// third (the rest expires), and shipments.
 fn round(n: i64) -> Vec<(Vec<u8>, Input)> {
     let now = 1_000_000 + n * 100;
     let order = |i: i64| format!("order-{n}-{i}");
@@ -31,14 +35,18 @@ fn round(n: i64) -> Vec<(Vec<u8>, Input)> {
     let (mut records, pool) = (Vec::new(), || "pool".to_owned());
     for i in 0..300 {
         let line = |sku: i64| proto::OrderLine { sku: format!("sku-{}", sku % 100), quantity: 1 };
-        records.push(orders(command::Kind::Place(proto::Place {
+        let (mut value, input) = orders(command::Kind::Place(proto::Place {
             pool: pool(),
             order_id: order(i),
             customer: "customer".into(),
             placed_at_ms: now,
             lines: vec![line(i), line(i + 7)],
             ..Default::default()
-        })));
+        }));
+        if i % 3 == 0 {
+            value.extend_from_slice(MALFORMED);
+        }
+        records.push((value, input));
         let (order_id, attempt) = (order(i), 0);
         match i % 3 {
             0 => records.push(orders(command::Kind::Confirm(proto::Confirm { pool: pool(), order_id, attempt }))),

@@ -25,7 +25,7 @@ const OUTCOMES: [Outcome; 18] = [
 ];
 
 /// Reasons, in the order in which [`Tally`] keeps them.
-const REASONS: [Reason; 19] = [
+const REASONS: [Reason; 20] = [
     Reason::Unspecified,
     Reason::OutOfStock,
     Reason::UnknownSku,
@@ -45,6 +45,7 @@ const REASONS: [Reason; 19] = [
     Reason::NoSuchSku,
     Reason::WrongShard,
     Reason::NoKind,
+    Reason::Malformed,
 ];
 
 /// Pairs of an outcome and a reason.

@@ -183,7 +183,7 @@ impl Ledger {
             | Kind::Extend { order_id, attempt, .. }
             | Kind::Cancel { order_id, attempt }
             | Kind::Ship { order_id, attempt } => self.foresee_order(OrderRef { pool, order_id, attempt }),
-            Kind::Stock { .. } | Kind::Tick { .. } | Kind::Unknown => Foresight::default(),
+            Kind::Stock { .. } | Kind::Tick { .. } | Kind::Unknown | Kind::Malformed => Foresight::default(),
         }
     }
 
@@ -296,6 +296,8 @@ impl Ledger {
         }
         match command.kind {
             Kind::Place(_) => {}
+            // The guard before that of UNSUPPORTED: of what cannot be read no field is known to be unsupported.
+            Kind::Malformed => return Verdict::invalid(Reason::Malformed),
             Kind::Unknown => return Verdict::invalid(Reason::NoKind),
             Kind::Tick { shard } if shard != self.rules.shard => return Verdict::invalid(Reason::WrongShard),
             Kind::Tick { .. } => return Verdict::of(Outcome::Applied),
@@ -320,7 +322,7 @@ impl Ledger {
             Kind::Cancel { order_id, attempt } => self.cancel(OrderRef { pool, order_id, attempt }, foresight),
             Kind::Ship { order_id, attempt } => self.ship(OrderRef { pool, order_id, attempt }, foresight),
             Kind::Stock { id, issued_at_ms, change } => self.stock_command(pool, id, issued_at_ms, &change),
-            Kind::Tick { .. } | Kind::Unknown => unreachable!("answered above"),
+            Kind::Tick { .. } | Kind::Unknown | Kind::Malformed => unreachable!("answered above"),
         }
     }
 
@@ -402,7 +404,7 @@ impl<'a> Echo<'a> {
             | Kind::Ship { order_id, attempt } => Echo { order_id: within_limit(order_id), attempt, ..none },
             Kind::Stock { id, .. } => Echo { id: within_limit(id), ..none },
             Kind::Tick { .. } => Echo { pool: Text::EMPTY, ..none },
-            Kind::Unknown => none,
+            Kind::Unknown | Kind::Malformed => none,
         }
     }
 }

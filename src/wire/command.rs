@@ -6,7 +6,7 @@ use super::text::Text;
 /// ids, ranges): that is the ledger's business, and its answer a refusal.
 #[derive(Clone, Copy, Debug)]
 pub struct Command<'a> {
-    /// The routing key; empty for a tick, and where the kind was not understood.
+    /// The routing key; empty for a tick, and where the kind was not understood or could not be read.
     pub pool: Text<'a>,
     /// The partition of `replies` to which the decision is also written.
     pub reply_partition: Option<u32>,
@@ -36,6 +36,9 @@ pub enum Kind<'a> {
     Tick { shard: u32 },
     /// No kind that this engine knows.
     Unknown,
+    /// Nothing that can be read: something within the command is broken. Then pool and `unsupported` are empty, and
+    /// `reply_partition` is there if the command's own fields can be read, so that only a kind of it is broken.
+    Malformed,
 }
 
 /// An order.

@@ -1,10 +1,12 @@
-//! Record values to [`Command`]s, in two passes: [`validate`] walks the whole value, promises that all of it can be
-//! read and notes where what stands, then [`Validated::commands`] hands out views that borrow from it. Nothing of a
-//! record that fails the first pass is ever applied, and no Place is parsed twice.
+//! Record values to [`Command`]s, in two passes: [`validate`] walks the whole value and notes where what stands and which
+//! commands can be read, then [`Validated::commands`] hands out views that borrow from it. Nothing of a record that
+//! fails the first pass is ever applied, and no Place is parsed twice.
 //!
-//! What is accepted, and what it says, is exactly what `prost` makes of the same bytes with the generated types; a
-//! property test holds the two together. Beyond that, a value is refused that is empty, holds no command, too many or
-//! too many bytes, or has a field beside its commands that must be understood.
+//! A record fails if its own framing is broken: if it is not clear where its commands begin and end, if it is empty,
+//! holds no command, too many or too many bytes, or has a field beside its commands that must be understood. A command
+//! that is broken within is [`Kind::Malformed`](super::command::Kind::Malformed), and its neighbours are what they are
+//! without it. Which commands these are, and what all others say, is exactly what `prost` makes of the same bytes with
+//! the generated types; a property test holds the two together.
 
 mod read;
 mod walk;
@@ -13,6 +15,7 @@ mod walk;
 mod tests;
 
 use prost::Message;
+use prost::encoding::encode_varint;
 use thiserror::Error;
 
 use self::walk::{Note, Walk};
@@ -47,11 +50,11 @@ pub enum Poison {
     /// It begins like schema-registry framing and is none.
     #[error("{0}")]
     Framing(#[from] FramingError),
-    /// Not protobuf, or not the messages that it should be.
-    #[error("command {command} cannot be read: {what}")]
+    /// Not protobuf, or its commands are no messages: where the next one begins is not known.
+    #[error("after {commands} commands it is not clear what follows: {what}")]
     Malformed {
-        /// Commands that could be read before the trouble.
-        command: u32,
+        /// Commands that were found before the trouble.
+        commands: u32,
         /// What is wrong.
         what: Malformed,
     },
@@ -95,7 +98,7 @@ pub struct Scratch {
     merged: Vec<u8>,
 }
 
-/// A record whose whole value has been checked.
+/// A record whose whole value has been walked: every command is known to be read or to be malformed.
 #[derive(Clone, Copy, Debug)]
 pub struct Validated<'a> {
     body: &'a [u8],
@@ -106,7 +109,7 @@ pub struct Validated<'a> {
 }
 
 impl<'a> Validated<'a> {
-    /// How many commands; at least one.
+    /// How many commands, malformed ones too; at least one.
     pub fn count(&self) -> u32 {
         self.commands.len() as u32
     }
@@ -159,13 +162,13 @@ fn walk_all(body: &[u8], input: Input, scratch: &mut Scratch) -> Result<bool, Po
     let mut walk = Walk { body, lines, merge: false, unsupported: None };
     let mut fields = Fields::new(body);
     loop {
-        let malformed = |what| Poison::Malformed { command: commands.len() as u32, what };
+        let malformed = |what| Poison::Malformed { commands: commands.len() as u32, what };
         let Some(key) = fields.next_key().map_err(malformed)? else { break };
         if key == keys::commands::COMMANDS_MESSAGE {
             if commands.len() == MAX_COMMANDS {
                 return Err(Poison::TooManyCommands);
             }
-            let command = fields.bytes().and_then(|command| walk.command(command, input)).map_err(malformed)?;
+            let command = walk.command(fields.bytes().map_err(malformed)?, input);
             if walk.unsupported.is_some() || !unsupported.is_empty() {
                 unsupported.resize(commands.len(), None);
                 unsupported.push(walk.unsupported.take());
@@ -182,18 +185,36 @@ fn walk_all(body: &[u8], input: Input, scratch: &mut Scratch) -> Result<bool, Po
 }
 
 /// Writes the value anew and walks that. Protobuf merges a message that stands twice in one field; nothing can be
-/// borrowed from the halves, and only a strange client or a broken one produces them.
+/// borrowed from the halves, and only a strange client or a broken one produces them. What is malformed stays as it is.
 #[cold]
 fn write_merged(body: &[u8], input: Input, scratch: &mut Scratch) {
-    const SAME: &str = "prost accepts what validate accepts";
+    const WALKED: &str = "it was walked before";
+    const SAME: &str = "prost accepts what is not malformed";
     let (mut out, unsupported) = (std::mem::take(&mut scratch.merged), std::mem::take(&mut scratch.unsupported));
     out.clear();
-    match input {
-        Input::Stock => proto::StockCommands::decode(body).expect(SAME).encode(&mut out),
-        Input::Orders | Input::Unspecified => proto::Commands::decode(body).expect(SAME).encode(&mut out),
+    let mut notes = scratch.commands.iter();
+    let mut fields = Fields::new(body);
+    while let Some(key) = fields.next_key().expect(WALKED) {
+        if key != keys::commands::COMMANDS_MESSAGE {
+            fields.pass(key).expect(WALKED);
+            continue;
+        }
+        let command = fields.bytes().expect(WALKED);
+        encode_varint(u64::from(key), &mut out);
+        match (notes.next().expect("a note for each command"), input) {
+            (Note::Malformed { .. }, _) => {
+                encode_varint(command.len() as u64, &mut out);
+                out.extend_from_slice(command);
+                Ok(())
+            }
+            (_, Input::Stock) => proto::StockCommand::decode(command).expect(SAME).encode_length_delimited(&mut out),
+            (_, Input::Orders | Input::Unspecified) => {
+                proto::Command::decode(command).expect(SAME).encode_length_delimited(&mut out)
+            }
+        }
+        .expect("a Vec has room");
     }
-    .expect("a Vec has room");
-    walk_all(&out, input, scratch).expect("what prost writes can be read");
+    walk_all(&out, input, scratch).expect("what was written can be walked");
     // What was not understood is not written anew.
     (scratch.merged, scratch.unsupported) = (out, unsupported);
 }

@@ -143,7 +143,7 @@ fn original<'a>(mut pen: Pen<'a>, original: &Original) -> Pen<'a> {
     pen
 }
 
-/// What a command asks, as decisions name it; unspecified for a kind that is not known.
+/// What a command asks, as decisions name it; unspecified for a kind that is not known or cannot be read.
 pub fn asked_of(kind: &Kind<'_>) -> Asked {
     match kind {
         Kind::Place(_) => Asked::Place,
@@ -153,7 +153,7 @@ pub fn asked_of(kind: &Kind<'_>) -> Asked {
         Kind::Ship { .. } => Asked::Ship,
         Kind::Stock { change, .. } => change.asked(),
         Kind::Tick { .. } => Asked::Tick,
-        Kind::Unknown => Asked::Unspecified,
+        Kind::Unknown | Kind::Malformed => Asked::Unspecified,
     }
 }
 

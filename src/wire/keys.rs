@@ -4,17 +4,27 @@
 //! A constant is a field's key as it stands in the bytes, number and wire type together, and its name ends with the
 //! field's type (`place::PLACED_AT_MS_INT64`). So a number that changes changes everywhere, and a field whose type
 //! changes is a name that is not found wherever the engine reads or writes it. `LAST` is the message's last number; a
-//! message that has strings and varints only, none of them repeated, also has a [`Shape`].
+//! message that has nothing but messages, and strings and varints that are not repeated, also has a [`Shape`].
 
-/// The fields of a message that has strings and varints only: a bit for each number.
+/// The fields of a message: a bit for each number.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Numbers of its strings.
     pub texts: u32,
     /// Numbers of its varints.
     pub varints: u32,
+    /// Numbers of its messages, repeated ones too.
+    pub messages: u32,
     /// Its last number.
     pub last: u32,
+}
+
+impl Shape {
+    /// The bit of the field with this key; none if the message does not know its number.
+    #[inline(always)]
+    pub(super) fn bit(&self, key: u32) -> u32 {
+        if key >> 3 <= self.last { 1 << (key >> 3) } else { 0 }
+    }
 }
 
 /// A key as the byte that it takes.

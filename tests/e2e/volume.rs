@@ -51,6 +51,7 @@ fn a_million_orders_are_decided_as_the_model_decides_them() {
         (Outcome::Invalid, Reason::AttemptUnknown),
         (Outcome::Invalid, Reason::AttemptOpen),
         (Outcome::Invalid, Reason::HoldTooLong),
+        (Outcome::Invalid, Reason::Malformed),
         (Outcome::TooOld, Reason::Unspecified),
         (Outcome::Deadline, Reason::Unspecified),
         (Outcome::Unsupported, Reason::Unspecified),

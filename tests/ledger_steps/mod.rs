@@ -69,7 +69,16 @@ pub(crate) enum Event {
         order_id: String,
         attempt: u32,
     },
+    /// A command that cannot be read, and one that can behind it.
+    Malformed {
+        broken: &'static [u8],
+        sound: proto::Command,
+    },
 }
+
+/// Commands of which something within is broken: a Place whose pool is not UTF-8, a kind that is a number, a kind that
+/// is cut short, and one that ends a group.
+const BROKEN: [&[u8]; 4] = [b"\x0a\x03\x0a\x01\xff", b"\x10\x01", b"\x0a\x05\x0a", b"\x0a\x00\x0c"];
 
 impl Event {
     /// The record value that brings it, and from which input.
@@ -87,13 +96,22 @@ impl Event {
                 let command = proto::Command { kind: Some(command::Kind::Confirm(confirm)), reply_partition: None };
                 let mut command = command.encode_to_vec();
                 command.extend([0x90, 0x03, 0x01]);
-                let mut value = vec![0x0a];
-                prost::encoding::encode_varint(command.len() as u64, &mut value);
-                value.extend(command);
-                (value, Input::Orders)
+                (record_of(&[&command]), Input::Orders)
             }
+            Event::Malformed { broken, sound } => (record_of(&[broken, &sound.encode_to_vec()]), Input::Orders),
         }
     }
+}
+
+/// A record of commands as they are.
+fn record_of(commands: &[&[u8]]) -> Vec<u8> {
+    let mut value = Vec::new();
+    for command in commands {
+        value.push(0x0a);
+        prost::encoding::encode_varint(command.len() as u64, &mut value);
+        value.extend_from_slice(command);
+    }
+    value
 }
 
 /// Makes events of steps; remembers what may be repeated.
@@ -112,7 +130,8 @@ impl Script {
             150..=189 => order_command(step, now),
             190..=209 => Event::Stock(ship(step)),
             210..=244 => self.stock(step, now),
-            245..=251 => self.copy_of_stock(step),
+            245..=250 => self.copy_of_stock(step),
+            251 => self.beside_malformed(step, now),
             252 => Event::Stock(proto::StockCommand {
                 kind: Some(stock_command::Kind::Tick(proto::Tick { shard: u32::from(step.twist % 2) })),
                 ..Default::default()
@@ -146,6 +165,14 @@ impl Script {
         let command = proto::Command { kind: Some(command::Kind::Place(place)), reply_partition: None };
         self.placed.push(command.clone());
         Event::Orders(command)
+    }
+
+    fn beside_malformed(&mut self, step: &Step, now: i64) -> Event {
+        let broken = BROKEN[usize::from(step.twist) % BROKEN.len()];
+        match self.place(step, now) {
+            Event::Orders(sound) => Event::Malformed { broken, sound },
+            other => other,
+        }
     }
 
     /// A copy of one of the latest Places, one in four with its lines turned round, one in four changed.

@@ -92,6 +92,7 @@ fn met_what_it_is_for(all: &Summary) {
         (Asked::Place, Outcome::TooOld),
         (Asked::Place, Outcome::Deadline),
         (Asked::Unspecified, Outcome::Unsupported),
+        (Asked::Unspecified, Outcome::Invalid),
         (Asked::Confirm, Outcome::Confirmed),
         (Asked::Confirm, Outcome::NotAllowed),
         (Asked::Extend, Outcome::Extended),

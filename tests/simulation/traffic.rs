@@ -1,5 +1,5 @@
-//! What upstream publishes: orders and stock with all that is asked of them, copies, changed copies, poison, records
-//! in the wrong partition, and transactions that are left open for a while.
+//! What upstream publishes: orders and stock with all that is asked of them, copies, changed copies, poison, commands that
+//! cannot be read beside some that can, records in the wrong partition, and transactions that are left open for a while.
 
 use prost::Message as _;
 use rand::Rng;
@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedMutRandom, IndexedRandom};
 use sluice::broker::memory::{Cluster, Message, Topic, Upstream};
 use sluice::wire::proto::{
-    Adjust, Cancel, Command, Commands, Confirm, Count, Extend, Halt, OrderLine, Place, Receive, Resume, SetSafetyStock,
-    Ship, StockCommand, StockCommands, command, stock_command,
+    Adjust, Cancel, Command, Confirm, Count, Extend, Halt, OrderLine, Place, Receive, Resume, SetSafetyStock, Ship,
+    StockCommand, command, stock_command,
 };
 use sluice::wire::route::partition_of;
 
@@ -17,7 +17,19 @@ use crate::rules::{MAX_HOLD_MS, REPLY_PARTITIONS, SKEW_MS, WINDOW_MS};
 /// A command that holds nothing but field 50, which no engine of today knows.
 pub const UNKNOWN_FIELD: &[u8] = &[0x0a, 0x03, 0x90, 0x03, 0x01];
 
-/// Values that no decoder can make sense of.
+/// Commands that cannot be read, and who waits for the answer to each: a Place whose pool is not UTF-8; one of which the
+/// partition is cut off; a kind that is a number.
+pub const MALFORMED: [(&[u8], Option<u32>); 3] =
+    [(b"\x0a\x03\x0a\x01\xff\x28\x01", Some(1)), (b"\x0a\x00\x28", None), (b"\x28\x01\x10\x01", None)];
+
+/// As [`MALFORMED`], of `stock`: a Receive whose SKU is not UTF-8, and a pool that is not.
+pub const MALFORMED_STOCK: [(&[u8], Option<u32>); 2] =
+    [(b"\x22\x03\x0a\x01\xff\x60\x01", Some(1)), (b"\x0a\x01\xff\x60\x01", None)];
+
+/// One command in this many is one that cannot be read.
+const MALFORMED_ONE_IN: u32 = 40;
+
+/// Values whose commands cannot be told apart.
 const POISON: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"\xff\xff\xff"), Some(b"\x0a\x7f\x01")];
 
 /// Ids in use at once: few, so that copies, cancels and confirms meet their orders.
@@ -78,16 +90,16 @@ impl Traffic {
     fn orders(&self, now_ms: i64, rng: &mut StdRng) -> (Topic, u32, Message) {
         let (pool, partition) = self.route(rng);
         let count = if rng.random_bool(0.7) { 1 } else { rng.random_range(2..6) };
-        let commands = (0..count).map(|_| order_command(&pool, now_ms, rng)).collect();
-        let value = Commands { commands }.encode_to_vec();
+        let command = |rng: &mut StdRng| order_command(&pool, now_ms, rng).encode_to_vec();
+        let value = record(count, &MALFORMED, rng, command);
         (Topic::Orders, partition, Message::keyed(pool, value))
     }
 
     fn stock(&self, now_ms: i64, rng: &mut StdRng) -> (Topic, u32, Message) {
         let (pool, partition) = self.route(rng);
         let count = if rng.random_bool(0.8) { 1 } else { 3 };
-        let commands = (0..count).map(|_| stock_command(&pool, now_ms, rng)).collect();
-        let value = StockCommands { commands }.encode_to_vec();
+        let command = |rng: &mut StdRng| stock_command(&pool, now_ms, rng).encode_to_vec();
+        let value = record(count, &MALFORMED_STOCK, rng, command);
         (Topic::Stock, partition, Message::keyed(pool, value))
     }
 
@@ -101,6 +113,30 @@ impl Traffic {
         let headers = vec![("trace".to_owned(), Some(b"1".to_vec()))];
         (topic, partition, Message { key: Some("a key".into()), value, headers })
     }
+}
+
+/// A value of so many commands, a few of them malformed.
+fn record(
+    count: u32,
+    malformed: &[(&[u8], Option<u32>)],
+    rng: &mut StdRng,
+    command: impl Fn(&mut StdRng) -> Vec<u8>,
+) -> Vec<u8> {
+    let commands = (0..count).map(|_| {
+        if rng.random_ratio(1, MALFORMED_ONE_IN) {
+            malformed.choose(rng).expect("there are some").0.to_vec()
+        } else {
+            command(rng)
+        }
+    });
+    Framed { commands: commands.collect() }.encode_to_vec()
+}
+
+/// A record of commands as they are: those of both inputs are framed alike.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Framed {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub commands: Vec<Vec<u8>>,
 }
 
 fn sku(rng: &mut StdRng) -> String {

@@ -12,12 +12,12 @@ use sluice::ledger::{FingerprintKey, Ledger};
 use sluice::log::replay::Replay;
 use sluice::wire::entry::LogEntry;
 use sluice::wire::proto::{
-    Asked, Commands, Decision, Input, Link, LogRecord, Outcome, Replies, StockCommands, log_record,
+    Asked, Command, Decision, Input, Link, LogRecord, Outcome, Replies, StockCommand, log_record,
 };
 
 use crate::model::Model;
 use crate::rules;
-use crate::traffic::UNKNOWN_FIELD;
+use crate::traffic::{Framed, MALFORMED, MALFORMED_STOCK, UNKNOWN_FIELD};
 
 /// All that the topics hold, as a read_committed reader finds it.
 #[derive(Clone, Default)]
@@ -199,16 +199,31 @@ fn asked(model: &mut Model, input: Input, record: &Stored, engine_time_ms: i64) 
     };
     if value == UNKNOWN_FIELD {
         answer(0, None, model.unsupported(Asked::Unspecified, "", "", 0, "", 50));
-    } else if input == Input::Stock {
-        for (i, command) in StockCommands::decode(value).unwrap_or_default().commands.iter().enumerate() {
-            answer(i, command.reply_partition, model.apply_stock(command));
-        }
-    } else {
-        for (i, command) in Commands::decode(value).unwrap_or_default().commands.iter().enumerate() {
-            answer(i, command.reply_partition, model.apply(command, engine_time_ms));
+        return decisions;
+    }
+    for (i, bytes) in commands(value).iter().enumerate() {
+        // What cannot be read must be what the traffic broke.
+        let asker = |broken: &[(&[u8], Option<u32>)]| {
+            broken.iter().find(|(command, _)| *command == bytes).expect("one that was broken on purpose").1
+        };
+        if input == Input::Stock {
+            match StockCommand::decode(&bytes[..]) {
+                Ok(command) => answer(i, command.reply_partition, model.apply_stock(&command)),
+                Err(_) => answer(i, asker(&MALFORMED_STOCK), model.malformed()),
+            }
+        } else {
+            match Command::decode(&bytes[..]) {
+                Ok(command) => answer(i, command.reply_partition, model.apply(&command, engine_time_ms)),
+                Err(_) => answer(i, asker(&MALFORMED), model.malformed()),
+            }
         }
     }
     decisions
+}
+
+/// The commands of a record, each as it stands there; none if it cannot be told where they are.
+fn commands(value: &[u8]) -> Vec<Vec<u8>> {
+    Framed::decode(value).unwrap_or_default().commands
 }
 
 /// Replays the log from its genesis; the digests that it states are compared on the way.
@@ -247,10 +262,7 @@ fn buried(shard: &Shard, links: &[Link]) -> Result<()> {
     for (input, records) in [(Input::Orders, &shard.orders), (Input::Stock, &shard.stock)] {
         for record in records {
             let value = record.message.value.as_deref().unwrap_or_default();
-            let commands = match input {
-                Input::Stock => StockCommands::decode(value).map_or(0, |commands| commands.commands.len()),
-                _ => Commands::decode(value).map_or(0, |commands| commands.commands.len()),
-            };
+            let commands = commands(value).len();
             let times = named.iter().filter(|&&at| at == (input, record.offset)).count();
             ensure!(times == usize::from(commands == 0), "{input:?} {} is named {times} times", record.offset);
             if commands == 0 {

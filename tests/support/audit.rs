@@ -268,7 +268,7 @@ impl Audit<'_> {
         }
         let stock = question.and_then(|question| match &question.command {
             Command::Stock(command) => Some(command),
-            Command::Order(_) => None,
+            Command::Order(_) | Command::Malformed { .. } => None,
         });
         self.book.take(decision, stock, &mut self.report);
         Ok(())
@@ -322,6 +322,7 @@ pub(crate) fn ask(model: &mut Model, question: &Question, engine_time_ms: i64) -
         }
         (Command::Order(command), None) => model.apply(command, engine_time_ms),
         (Command::Stock(command), None) => model.apply_stock(command),
+        (Command::Malformed { .. }, None) => model.malformed(),
     }
 }
 

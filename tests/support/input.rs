@@ -10,6 +10,8 @@ pub(crate) enum Command {
     Order(proto::Command),
     /// Of `stock`.
     Stock(proto::StockCommand),
+    /// Of either, and not to be read. Who waits for its answer may be known all the same.
+    Malformed { reply_partition: Option<u32> },
 }
 
 /// A command, and the first field number from 1 to 99 in it that the contract does not name.
@@ -19,7 +21,7 @@ pub(crate) struct Question {
     pub(crate) unknown_field: Option<u32>,
 }
 
-/// The commands of a record's value; none if it cannot be read (its record is a dead letter).
+/// The commands of a record's value; none if they cannot be told apart (its record is a dead letter).
 pub(crate) fn questions(input: Input, value: Option<&[u8]>) -> Option<Vec<Question>> {
     let body = unframed(value.filter(|value| !value.is_empty() && value.len() <= MAX_RECORD_BYTES)?)?;
     let mut questions = Vec::new();
@@ -27,7 +29,7 @@ pub(crate) fn questions(input: Input, value: Option<&[u8]>) -> Option<Vec<Questi
     while !rest.is_empty() {
         let field = next_field(&mut rest)?;
         match (field.number, field.content) {
-            (1, Some(bytes)) => questions.push(question(input, bytes)?),
+            (1, Some(bytes)) => questions.push(question(input, bytes)),
             (1, None) => return None,
             (2..=99, _) => return None,
             _ => {}
@@ -40,14 +42,40 @@ pub(crate) fn questions(input: Input, value: Option<&[u8]>) -> Option<Vec<Questi
 const MAX_RECORD_BYTES: usize = 1 << 20;
 const MAX_COMMANDS: usize = 1_000;
 
-fn question(input: Input, bytes: &[u8]) -> Option<Question> {
-    if input == Input::Stock {
-        let command = Command::Stock(proto::StockCommand::decode(bytes).ok()?);
-        Some(Question { command, unknown_field: first_unknown(bytes, STOCK_COMMAND)? })
+fn question(input: Input, bytes: &[u8]) -> Question {
+    let (command, schema) = if input == Input::Stock {
+        (proto::StockCommand::decode(bytes).ok().map(Command::Stock), STOCK_COMMAND)
     } else {
-        let command = Command::Order(proto::Command::decode(bytes).ok()?);
-        Some(Question { command, unknown_field: first_unknown(bytes, COMMAND)? })
+        (proto::Command::decode(bytes).ok().map(Command::Order), COMMAND)
+    };
+    match (command, first_unknown(bytes, schema)) {
+        (Some(command), Some(unknown_field)) => Question { command, unknown_field },
+        _ => {
+            let command = Command::Malformed { reply_partition: reply_partition(input, bytes) };
+            Question { command, unknown_field: None }
+        }
     }
+}
+
+/// The partition that a command names whose own fields all can be read, whatever is wrong within its kind.
+fn reply_partition(input: Input, bytes: &[u8]) -> Option<u32> {
+    let (texts, numbers, last): (&[u32], &[u32], u32) =
+        if input == Input::Stock { (&[1, 2], &[3, 12], 12) } else { (&[], &[5], 5) };
+    let mut found = None;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let field = next_field(&mut rest)?;
+        let is_number = numbers.contains(&field.number);
+        match (field.content, field.varint) {
+            _ if field.number > last => {}
+            (_, Some(value)) if field.number == last => found = Some(value as u32),
+            (_, Some(_)) if is_number => {}
+            (Some(text), _) if texts.contains(&field.number) => _ = std::str::from_utf8(text).ok()?,
+            (Some(_), _) if !is_number => {}
+            _ => return None,
+        }
+    }
+    found
 }
 
 impl Command {
@@ -55,10 +83,12 @@ impl Command {
         match self {
             Command::Order(command) => command.reply_partition,
             Command::Stock(command) => command.reply_partition,
+            Command::Malformed { reply_partition } => *reply_partition,
         }
     }
 
-    /// What is asked, of which pool, order and attempt, under which id. Unspecified and empty if it has no known kind.
+    /// What is asked, of which pool, order and attempt, under which id. Unspecified and empty if it has no known kind,
+    /// or cannot be read.
     pub(crate) fn subject(&self) -> (Asked, &str, &str, u32, &str) {
         match self {
             Command::Order(command) => match &command.kind {
@@ -84,6 +114,7 @@ impl Command {
                 };
                 (asked, &command.pool, "", 0, &command.id)
             }
+            Command::Malformed { .. } => (Asked::Unspecified, "", "", 0, ""),
         }
     }
 }
@@ -156,14 +187,16 @@ struct Field<'a> {
     number: u32,
     /// Of a length-delimited field.
     content: Option<&'a [u8]>,
+    /// Of a number.
+    varint: Option<u64>,
 }
 
 fn next_field<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
     let tag = varint(rest)?;
     let number = u32::try_from(tag >> 3).ok().filter(|number| *number > 0)?;
-    let mut content = None;
+    let (mut content, mut number_in_it) = (None, None);
     match tag & 7 {
-        0 => _ = varint(rest)?,
+        0 => number_in_it = Some(varint(rest)?),
         1 => *rest = rest.get(8..)?,
         2 => {
             let length = usize::try_from(varint(rest)?).ok()?;
@@ -179,7 +212,7 @@ fn next_field<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
         5 => *rest = rest.get(4..)?,
         _ => return None,
     }
-    Some(Field { number, content })
+    Some(Field { number, content, varint: number_in_it })
 }
 
 fn varint(rest: &mut &[u8]) -> Option<u64> {
@@ -217,6 +250,20 @@ mod tests {
         assert_eq!(unknown(&[0x0a, 2, 0x50, 1]), Some(10), "in a second part of the Place");
         assert_eq!(unknown(&[0x0a, 4, 0x3a, 2, 0x18, 1]), Some(3), "in a line");
         assert_eq!(unknown(&[0x4b, 0x08, 1, 0x4c]), Some(9), "a group");
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_read_still_may_name_its_asker() {
+        let asker = |command: &[u8]| {
+            let mut value = vec![0x0a, u8::try_from(command.len()).unwrap()];
+            value.extend_from_slice(command);
+            let all = questions(Input::Orders, Some(&value)).unwrap();
+            assert!(matches!(all[0].command, Command::Malformed { .. }), "{command:02x?}");
+            all[0].command.reply_partition()
+        };
+        assert_eq!(asker(b"\x28\x01\x0a\x03\x0a\x01\xff\x28\x02"), Some(2), "a Place with a pool that is no UTF-8");
+        assert_eq!(asker(b"\x28\x02\x08\x01"), None, "a kind that is a number");
+        assert_eq!(asker(b"\x28\x02\x0a\x05"), None, "a kind that is cut short");
     }
 
     #[test]

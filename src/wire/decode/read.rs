@@ -14,6 +14,10 @@ pub(super) fn command<'a>(note: &Note, record: &Validated<'a>, unsupported: Opti
     match note {
         Note::Place(note) => place(note, record, unsupported),
         Note::Other(body) => other(body.bytes(record.body), record.input, unsupported),
+        Note::Malformed { reply_partition } => {
+            let (pool, reply_partition, kind) = (Text::EMPTY, *reply_partition, Kind::Malformed);
+            Command { pool, reply_partition, unsupported, kind }
+        }
     }
 }
 
@@ -23,7 +27,7 @@ fn other(body: &[u8], input: Input, unsupported: Option<u32>) -> Command<'_> {
         Input::Stock => stock_command(body),
         Input::Orders | Input::Unspecified => order_command(body),
     };
-    Command { unsupported, ..command.expect("validated before: every command can be read") }
+    Command { unsupported, ..command.expect("validated before: it can be read") }
 }
 
 #[inline]

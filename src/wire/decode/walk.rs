@@ -20,6 +20,10 @@ pub(super) enum Note {
     Place(PlaceNote),
     /// The body of the Command or StockCommand, to be read again.
     Other(Span),
+    /// A command that cannot be read, and who waits for its answer all the same.
+    Malformed {
+        reply_partition: Option<u32>,
+    },
 }
 
 /// A Command with a Place.
@@ -55,11 +59,25 @@ pub(super) struct Walk<'a, 'l> {
 impl<'a> Walk<'a, '_> {
     /// Walks the body of a Command or StockCommand.
     #[inline]
-    pub(super) fn command(&mut self, body: &'a [u8], input: Input) -> Result<Note, Malformed> {
-        match input {
+    pub(super) fn command(&mut self, body: &'a [u8], input: Input) -> Note {
+        let first_line = self.lines.len();
+        let note = match input {
             Input::Stock => self.stock_command(body),
             Input::Orders | Input::Unspecified => self.order_command(body),
-        }
+        };
+        note.unwrap_or_else(|_| self.malformed(body, input, first_line))
+    }
+
+    /// Notes a command that cannot be read. Nothing that was found in it before counts.
+    #[cold]
+    fn malformed(&mut self, body: &'a [u8], input: Input, first_line: usize) -> Note {
+        self.lines.truncate(first_line);
+        self.unsupported = None;
+        let reply_partition = match input {
+            Input::Stock => outer_number(body, &stock_command::SHAPE, stock_command::REPLY_PARTITION_UINT32),
+            Input::Orders | Input::Unspecified => outer_number(body, &command::SHAPE, command::REPLY_PARTITION_UINT32),
+        };
+        Note::Malformed { reply_partition: reply_partition.unwrap_or_default() }
     }
 
     #[inline(always)]
@@ -208,7 +226,7 @@ impl<'a> Walk<'a, '_> {
         loop {
             let field = fields;
             let Some((key, number)) = fields.next_head()? else { break };
-            let bit = if key >> 3 <= shape.last { 1 << (key >> 3) } else { 0 };
+            let bit = shape.bit(key);
             match key & 7 {
                 LENGTH if shape.texts & bit != 0 => {
                     fields.take_text(number)?;
@@ -230,4 +248,21 @@ impl<'a> Walk<'a, '_> {
         }
         Ok(fields)
     }
+}
+
+/// What a command whose own fields all can be read has under the key `wanted`, the last one; kinds are not looked into.
+fn outer_number(body: &[u8], shape: &Shape, wanted: u32) -> Result<Option<u32>, Malformed> {
+    let mut found = None;
+    let mut fields = Fields::new(body);
+    while let Some(key) = fields.next_key()? {
+        let bit = shape.bit(key);
+        match key & 7 {
+            VARINT if key == wanted => found = Some(fields.varint()? as u32),
+            VARINT if shape.varints & bit != 0 => _ = fields.varint()?,
+            LENGTH if shape.messages & bit != 0 => _ = fields.bytes()?,
+            LENGTH if shape.texts & bit != 0 => _ = fields.text()?,
+            _ => _ = fields.skip_unknown(key, shape.last, IN_COMMAND)?,
+        }
+    }
+    Ok(found)
 }

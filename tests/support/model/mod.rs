@@ -150,6 +150,11 @@ impl Model {
         }
     }
 
+    /// A command that cannot be read.
+    pub(crate) fn malformed(&mut self) -> Decision {
+        self.invalid(Decision::default(), Reason::Malformed)
+    }
+
     /// A command that could be read but for a field, or a kind, with this number.
     pub(crate) fn unsupported(
         &mut self,
