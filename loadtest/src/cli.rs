@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::load::profile::parse_rate;
+
 /// `loadtest`
 #[derive(Debug, Parser)]
 #[command(
@@ -310,19 +312,6 @@ pub fn property(written: &str) -> Result<(String, String), crate::failure::Failu
     }
 }
 
-/// Orders a second: a number, also with k or m behind it.
-pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
-    let text = text.trim().to_ascii_lowercase().replace('_', "");
-    let (number, factor) = match text.strip_suffix(['k', 'm']) {
-        Some(number) => (number, if text.ends_with('k') { 1e3 } else { 1e6 }),
-        None => (text.as_str(), 1.0),
-    };
-    match number.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate * factor),
-        _ => Err("orders a second, above 0, for example 50000, 583k or 1.2m".to_owned()),
-    }
-}
-
 fn parse_share(text: &str) -> Result<Share, String> {
     let share = text.split_once('/').and_then(|(i, n)| Some((i.parse::<u32>().ok()?, n.parse::<u32>().ok()?)));
     match share {
@@ -353,16 +342,6 @@ mod tests {
     #[test]
     fn flags_do_not_contradict_each_other() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn rates_may_be_written_short() {
-        assert_eq!(parse_rate("583k"), Ok(583_000.0));
-        assert_eq!(parse_rate("1.2M"), Ok(1_200_000.0));
-        assert_eq!(parse_rate("50_000"), Ok(50_000.0));
-        for wrong in ["", "k", "0", "-5", "fast", "inf", "5g"] {
-            assert!(parse_rate(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

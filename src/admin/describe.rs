@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::facts::{Answer, Begun, Facts, replication};
-use super::genesis::hex;
 use super::required::Role;
 use crate::config::Config;
 use crate::kafka::admin::TopicDescription;
+use crate::wire::hex::hex;
 
 /// Settings that are shown, and the heads of their columns.
 const SHOWN: [(&str, &str); 5] = [

@@ -7,6 +7,7 @@ use prost::Message;
 use super::facts::Begun;
 use crate::broker::{Broker, Fault, LogReader, LogWriter, Outgoing, Output};
 use crate::kafka::admin::TopicDescription;
+use crate::wire::hex::hex;
 use crate::wire::link::{self, CONTENT_HASH, DIGEST_HASH, LINK_HASH, LOG_VERSION};
 use crate::wire::proto::log_record::Kind;
 use crate::wire::proto::{Genesis, LogRecord};
@@ -105,11 +106,6 @@ pub(super) fn differences(genesis: &Genesis, shard: u32, now: &Topics) -> Vec<Di
         );
     }
     differences
-}
-
-/// Bytes as people compare them.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What `value`, the first record of a log, is.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Step;
 use super::exchange::{ApplyFault, Exchange, Start, Stop};
-use super::life::Life;
+use super::life::{Common, Life};
 use super::settings::{FETCH_RETRY_MS, LONGEST_WAIT, LaneSettings};
 use super::snapshot::Phase;
 use super::status::LaneStatus;
@@ -19,15 +19,6 @@ pub struct ApplyHalf<B: Broker> {
     life: Option<Life<B::Inputs>>,
     /// A recovered ledger whose inputs could not be opened yet, and when to try again.
     opening: Option<(Start, u64)>,
-}
-
-/// What a lane's lives have in common.
-pub(super) struct Common<B> {
-    pub(super) broker: Arc<B>,
-    pub(super) shard: u32,
-    pub(super) settings: Arc<LaneSettings>,
-    pub(super) exchange: Arc<Exchange>,
-    pub(super) status: Arc<LaneStatus>,
 }
 
 impl<B: Broker> ApplyHalf<B> {

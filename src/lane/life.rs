@@ -1,19 +1,21 @@
 //! What the apply half does during one ownership of the shard: poll, merge, decide, tick, hand over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Step;
-use super::apply::Common;
 use super::decide::Decider;
-use super::exchange::{ApplyFault, Start};
+use super::exchange::{ApplyFault, Exchange, Start};
 use super::merge::{Merge, Next};
 use super::pace::Pace;
 use super::pending::Pending;
 use super::place;
 use super::settings::{
-    ASK_AGAIN_AFTER_MS, ASK_ENDS_EVERY_MS, FETCH_RETRY_MS, LONGEST_WAIT, MAX_POLL_RECORDS, MAX_RUN_RECORDS,
+    ASK_AGAIN_AFTER_MS, ASK_ENDS_EVERY_MS, FETCH_RETRY_MS, LONGEST_WAIT, LaneSettings, MAX_POLL_RECORDS,
+    MAX_RUN_RECORDS,
 };
 use super::snapshot::Phase;
+use super::status::LaneStatus;
 use super::tick::{Situation, Ticker};
 use super::work::Work;
 use crate::broker::{Broker, End, Fault, Input, Inputs, Position, Records};
@@ -22,6 +24,15 @@ use crate::log::step::Now;
 
 /// Both inputs, in the order in which they are polled: what is equal in time is applied stock first.
 const INPUTS: [Input; 2] = [Input::Stock, Input::Orders];
+
+/// What a lane's lives have in common.
+pub(super) struct Common<B> {
+    pub(super) broker: Arc<B>,
+    pub(super) shard: u32,
+    pub(super) settings: Arc<LaneSettings>,
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) status: Arc<LaneStatus>,
+}
 
 /// What is held during one ownership of the shard.
 pub(super) struct Life<I: Inputs> {

@@ -3,23 +3,14 @@
 use std::time::Duration;
 
 use super::batch::Batch;
-pub use super::look::Why;
 use super::look::{Anchor, Look};
+use super::lost::{Lost, Why};
 use super::settings::FATAL_MOST;
 use super::step::{Action, Event, Now};
 use super::take::Tail;
 use super::taking::{Dead, Taking, Turn};
 use crate::broker::{Committed, Fault, Outgoing, Output};
 use crate::wire::link::LinkHash;
-
-/// Another owner was here, or the log is not as it was left.
-#[derive(Debug)]
-pub struct Lost {
-    /// What was seen.
-    pub why: Why,
-    /// The batch that was under way; its decisions are void.
-    pub batch: Option<Batch>,
-}
 
 /// What came of an event.
 #[derive(Debug)]

@@ -1,9 +1,8 @@
 //! Whether a log is the log of the topics found.
 
-use std::fmt::Write;
-
 use super::refusal::Refusal;
 use crate::broker::TopicFacts;
+use crate::wire::hex::hex;
 use crate::wire::proto::Genesis;
 
 /// The inputs and the log, in the order of [`TopicFacts`].
@@ -27,12 +26,4 @@ pub(super) fn check(genesis: &Genesis, shard: u32, facts: &TopicFacts, accept_lo
         }
     }
     Ok(())
-}
-
-/// `bytes` in hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,24 +1,9 @@
 //! What an owner that met a fault makes of the log's records: is its batch there?
 
-use thiserror::Error;
-
+use super::lost::Why;
 use super::taking::Taking;
 use crate::wire::entry::LogEntry;
 use crate::wire::link::LinkHash;
-
-/// What a look at the log showed that makes the ledger void.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Why {
-    /// A fence that is not ours, written by this owner.
-    #[error("{0} took it")]
-    ForeignFence(String),
-    /// A record that is neither a fence nor the next link of the batch, at this offset.
-    #[error("somebody else wrote the record at offset {0} of the log")]
-    ForeignRecord(i64),
-    /// The log does not hold what had been committed before the batch, from where it was written on.
-    #[error("the log does not hold what was committed last")]
-    TailMissing,
-}
 
 /// The last thing that the log is known to hold, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

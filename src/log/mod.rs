@@ -15,6 +15,7 @@ pub mod replay; // what becomes of the links that a recovery reads
 pub mod batch; // one batch of decided input, as apply hands it over
 pub mod commit; // one batch after the other into the log, and what to do after a fault
 mod look; // whether the log holds the batch of an owner that met a fault
+pub mod lost; // a shard that was lost, and what showed it
 mod backoff; // how long to stay away after a fault
 pub mod refusal; // why a shard is not taken, and what to do about it
 pub mod read; // reading a log and checking that each record continues it

@@ -4,7 +4,8 @@
 use rand::rngs::StdRng;
 
 use super::batch::Batch;
-use super::commit::{Lost, Outcome, Writing};
+use super::commit::{Outcome, Writing};
+use super::lost::Lost;
 use super::settings::Settings;
 use super::step::{Action, Event, Now, Step, Taken};
 use super::take::{Progress, Recovery};

@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
-use super::genesis::hex;
 use crate::ledger::{Ledger, READ_AHEAD, ReplayError};
 use crate::wire::entry::{EntryError, LinkView};
+use crate::wire::hex::hex;
 use crate::wire::proto::Genesis;
 
 /// Is brought, link by link, to the state in which the log left the shard.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::batch::Batch;
-use super::commit::Lost;
+use super::lost::Lost;
 use super::refusal::Refusal;
 use super::take::Tail;
 use crate::broker::{Committed, Fault, Outgoing, TopicFacts};

@@ -4,6 +4,7 @@
 use thiserror::Error;
 
 use super::entry::{LinkView, LogEntry};
+use super::hex::hex;
 use super::link::{CONTENT_HASH, DIGEST_HASH, LINK_HASH, LOG_VERSION, LinkHash};
 use super::proto::{Genesis, Input, Segment};
 
@@ -157,7 +158,7 @@ impl ChainCheck {
             return Err(ChainError::Shard { shard, found: header.shard });
         }
         if header.previous_hash != self.last_hash.0 {
-            let stated = header.previous_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            let stated = hex(&header.previous_hash);
             return Err(ChainError::Hash { first_sequence: header.first_sequence, stated, last: self.last_hash });
         }
         if header.first_sequence != self.next_sequence {

@@ -19,6 +19,7 @@ pub mod link; // links, filled and sealed; genesis and fence
 pub mod chain; // what makes records one log: sequences, hashes, segments that join
 pub mod entry; // a record of the log to its decisions
 pub mod view; // bytes to decisions
+pub(crate) mod hex; // bytes as people compare them
 
 pub use command::{Command, Kind, LinesBuf, OrderLine, OrderLines, Place, StockChange};
 pub use decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};

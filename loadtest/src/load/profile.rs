@@ -16,6 +16,19 @@ pub const LONGEST_S: f64 = 7.0 * 86_400.0;
 /// Highest rate, in orders a second: beyond it a typing error is likelier than a cluster.
 pub const HIGHEST_RATE: f64 = 100_000_000.0;
 
+/// Orders a second: a number, also with k or m behind it.
+pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
+    let text = text.trim().to_ascii_lowercase().replace('_', "");
+    let (number, factor) = match text.strip_suffix(['k', 'm']) {
+        Some(number) => (number, if text.ends_with('k') { 1e3 } else { 1e6 }),
+        None => (text.as_str(), 1.0),
+    };
+    match number.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate * factor),
+        _ => Err("orders a second, above 0, for example 50000, 583k or 1.2m".to_owned()),
+    }
+}
+
 /// Why there is no profile.
 #[derive(Debug, Error)]
 pub enum ProfileError {
@@ -327,6 +340,16 @@ mod tests {
     fn the_rate_is_that_of_the_line() {
         let profile = Profile::of_points(&[(0.0, 10.0), (10.0, 30.0), (10.0, 5.0), (20.0, 5.0)]).expect("a profile");
         assert_eq!([-1.0, 0.0, 5.0, 10.0, 19.9, 20.0].map(|at| profile.rate_at(at)), [0.0, 10.0, 20.0, 5.0, 5.0, 0.0]);
+    }
+
+    #[test]
+    fn rates_may_be_written_short() {
+        assert_eq!(parse_rate("583k"), Ok(583_000.0));
+        assert_eq!(parse_rate("1.2M"), Ok(1_200_000.0));
+        assert_eq!(parse_rate("50_000"), Ok(50_000.0));
+        for wrong in ["", "k", "0", "-5", "fast", "inf", "5g"] {
+            assert!(parse_rate(wrong).is_err(), "{wrong}");
+        }
     }
 
     proptest! {

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::parse_rate;
-use crate::load::profile::HIGHEST_RATE;
+use crate::load::profile::{HIGHEST_RATE, parse_rate};
 
 /// Rates of the grid are this far apart: a quarter of the finest precision that can be asked for.
 const GRID_STEP: f64 = 0.0025;

@@ -1,8 +1,8 @@
 //! Every path of an owner's life, taken once.
 
 use super::super::Counts;
-use super::super::commit::{Lost, Why};
 use super::super::driver::Step;
+use super::super::lost::{Lost, Why};
 use super::super::step::Now;
 use super::world::*;
 use crate::broker::memory::{Call, Cluster, Topic, Trouble};

@@ -3,8 +3,8 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::super::commit::Why;
 use super::super::driver::Step;
+use super::super::lost::Why;
 use super::world::*;
 use crate::broker::memory::{FaultPlan, Rates, Topic};
 use crate::wire::link::LinkHash;

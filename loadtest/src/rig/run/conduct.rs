@@ -2,24 +2,22 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
 use super::facts::Facts;
 use super::interrupt::Interrupt;
 use super::shelves;
+use super::task::Task;
 use super::watch::{self, Seen, Watch};
-use crate::cli::Share;
 use crate::clock::RunClock;
 use crate::failure::Failure;
-use crate::load::generator::{self, Generator, Pace, Producer, Sent, Target};
+use crate::load::generator::{self, Generator, Pace, Producer, Sent};
 use crate::load::profile::Profile;
 use crate::load::safety;
-use crate::load::scenario::Scenario;
-use crate::load::traffic::{Kind, Origin, Plan, PoolSet, RunId, Stream};
-use crate::proof::reader::consumer::Connection;
-use crate::proof::reader::{Read, Reader, Topics};
+use crate::load::traffic::{Kind, Origin, Plan, PoolSet, Stream};
+use crate::proof::reader::{Read, Reader};
 use crate::proof::verify::{Lives, Ours, SentUpTo, close};
 use crate::report::live::{Phase, Snapshot, View};
 use crate::report::result::{Ended, Mark, Report};
@@ -39,31 +37,6 @@ const LATE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long is listened on after everything was answered: an answer given twice follows with the next batches.
 const LISTEN_ON: Duration = Duration::from_millis(500);
-
-/// What is to be run, and against what.
-#[derive(Clone, Debug)]
-pub struct Task {
-    /// What is sent.
-    pub scenario: Scenario,
-    /// Where orders are published.
-    pub target: Target,
-    /// How else the cluster is reached.
-    pub connection: Connection,
-    /// Where stock commands are published.
-    pub stock_topic: String,
-    /// Where decisions and dead letters are read.
-    pub topics: Topics,
-    /// This generator's part.
-    pub share: Share,
-    /// Name of the run.
-    pub run: RunId,
-    /// When the first order is due; none: as soon as everything is ready.
-    pub start_at: Option<SystemTime>,
-    /// Whether pools that are not for rehearsals may be ordered from.
-    pub real_pools: bool,
-    /// No full-screen view.
-    pub plain: bool,
-}
 
 /// Runs a task on a rig. None if it was interrupted before the first order.
 ///

@@ -5,7 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use procfs::{CpuInfo, Current};
 
-use super::conduct::{SeenAndHeard, Task};
+use super::conduct::SeenAndHeard;
+use super::task::Task;
 use super::watch::Seen;
 use crate::clock::{RunClock, SECOND_NS};
 use crate::load::generator::Sent;

@@ -1,5 +1,6 @@
 //! A run: preparations, load, faults, drain, verification, report.
 
+mod task; // what is to be run, and against what
 pub mod conduct; // one run, from the checks before it to the report after it
 mod shelves; // the stock before the first order
 mod interrupt; // Ctrl-C
@@ -13,51 +14,17 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::anyhow;
 
-pub use conduct::{Task, conduct};
+pub use conduct::conduct;
 pub use interrupt::Interrupt;
 pub use peak::command as peak;
+pub use task::Task;
 
-use crate::cli::{ClusterArgs, RunArgs, ScenarioArgs, Share};
+use crate::cli::RunArgs;
 use crate::failure::Failure;
-use crate::load::generator::Target;
-use crate::load::scenario::{self, Scenario};
-use crate::load::traffic::RunId;
-use crate::proof::reader::Topics;
-use crate::proof::reader::consumer::Connection;
+use crate::load::scenario;
 use crate::report::output;
 use crate::report::result::Exit;
 use crate::rig::faults::SharedRig;
-
-impl Task {
-    /// What the flags ask for, of one generator that is alone.
-    ///
-    /// # Errors
-    /// A property is none.
-    pub fn new(scenario: Scenario, args: &ScenarioArgs, cluster: &ClusterArgs, plain: bool) -> Result<Self, Failure> {
-        let properties =
-            cluster.client.iter().map(|written| crate::cli::property(written)).collect::<Result<_, _>>()?;
-        Ok(Self {
-            scenario,
-            target: Target::new(cluster)?,
-            connection: Connection { bootstrap: cluster.bootstrap_servers.clone(), properties },
-            stock_topic: cluster.stock_topic.clone(),
-            topics: Topics {
-                decisions: cluster.decisions_topic.clone(),
-                dead_letters: Some(cluster.dead_letters_topic.clone()),
-            },
-            share: Share { index: 0, of: 1 },
-            run: RunId::draw(),
-            start_at: None,
-            real_pools: args.i_want_to_order_from_real_pools,
-            plain,
-        })
-    }
-
-    /// Whether the stock is verified here: by whoever has read since before it was there.
-    pub fn follows_stock(&self) -> bool {
-        self.share.index == 0
-    }
-}
 
 /// `loadtest run`
 ///
