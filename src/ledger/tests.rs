@@ -2,6 +2,7 @@
 //! over long lives is held against the model by `tests/ledger.rs`.
 
 use super::*;
+use crate::wire::proto::Reason;
 use crate::wire::command::LinesBuf;
 use crate::wire::{Original, Place, StockChange};
 

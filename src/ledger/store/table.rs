@@ -20,23 +20,23 @@ struct Part {
 
 /// The table. What a number stands for is the caller's business.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     parts: Vec<Part>,
 }
 
 impl Table {
-    pub(super) fn new() -> Table {
+    pub(crate) fn new() -> Table {
         Table { parts: (0..PARTS).map(|_| Part { slots: vec![FREE; FIRST_SLOTS], used: 0 }).collect() }
     }
 
     /// Bytes set aside.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.parts.iter().map(|part| part.slots.capacity()).sum::<usize>() * size_of::<u64>()
     }
 
     /// The number with this hash for which `is_it` holds.
     #[inline(always)]
-    pub(super) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let slots = &self.parts[hash as usize % PARTS].slots;
         let mut at = home(hash, slots);
         loop {
@@ -52,7 +52,7 @@ impl Table {
     }
 
     /// Adds a number, which must not be there.
-    pub(super) fn insert(&mut self, hash: u64, number: u32) {
+    pub(crate) fn insert(&mut self, hash: u64, number: u32) {
         let part = &mut self.parts[hash as usize % PARTS];
         part.used += 1;
         if part.used * 2 > part.slots.len() {
@@ -67,7 +67,7 @@ impl Table {
     }
 
     /// Takes a number out. False if it is not there.
-    pub(super) fn remove(&mut self, hash: u64, gone: u32) -> bool {
+    pub(crate) fn remove(&mut self, hash: u64, gone: u32) -> bool {
         let part = &mut self.parts[hash as usize % PARTS];
         let slots = &mut part.slots;
         let mask = slots.len() - 1;

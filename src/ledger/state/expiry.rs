@@ -20,7 +20,7 @@ const STALE_HOLDS: usize = 1024;
 
 /// A hold's place in the queue: by its end, then by the sequence of its Place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Due {
+pub(crate) struct Due {
     pub expires_at_ms: i64,
     pub sequence: u64,
     pub slot: u32,
@@ -59,18 +59,18 @@ impl Run {
 
 /// Where the first entry of all stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Queue {
     Run(usize),
     Odd,
 }
 
 /// The queue of holds.
 #[derive(Debug, Default)]
-pub(super) struct Holds {
+pub(crate) struct Holds {
     runs: Vec<Run>,
     /// What fits no run.
     odd: BinaryHeap<Reverse<Due>>,
-    first: Option<(Due, Place)>,
+    first: Option<(Due, Queue)>,
     entries: usize,
     /// Emptied chunks, for their capacity.
     spare: Vec<Vec<Due>>,
@@ -79,24 +79,24 @@ pub(super) struct Holds {
 }
 
 impl Holds {
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let chunks = self.runs.iter().map(|run| run.chunks.len()).sum::<usize>() + self.spare.len();
         (chunks * CHUNK_ENTRIES + self.odd.capacity()) * size_of::<Due>()
     }
 
     /// The entry that comes first.
     #[inline]
-    pub(super) fn first(&self) -> Option<Due> {
+    pub(crate) fn first(&self) -> Option<Due> {
         self.first.map(|(due, _)| due)
     }
 
     /// Adds an entry.
     #[inline]
-    pub(super) fn push(&mut self, due: Due) {
+    pub(crate) fn push(&mut self, due: Due) {
         self.entries += 1;
-        let place = self.run_for(&due);
-        match place {
-            Place::Run(run) => {
+        let queue = self.run_for(&due);
+        match queue {
+            Queue::Run(run) => {
                 let run = &mut self.runs[run];
                 (run.last_ms, run.last_sequence) = (due.expires_at_ms, due.sequence);
                 match run.chunks.back_mut() {
@@ -108,16 +108,16 @@ impl Holds {
                     }
                 }
             }
-            Place::Odd => self.odd.push(Reverse(due)),
+            Queue::Odd => self.odd.push(Reverse(due)),
         }
         if self.first.is_none_or(|(first, _)| due < first) {
-            self.first = Some((due, place));
+            self.first = Some((due, queue));
         }
     }
 
     /// The run whose end is nearest below `due`: were it any other, lengths would mix and spoil each other's runs.
     #[inline]
-    fn run_for(&mut self, due: &Due) -> Place {
+    fn run_for(&mut self, due: &Due) -> Queue {
         let (mut nearest, mut nearest_ms) = (None, i64::MIN);
         for (i, run) in self.runs.iter().enumerate() {
             if run.takes(due) && run.last_ms >= nearest_ms {
@@ -125,22 +125,22 @@ impl Holds {
             }
         }
         match nearest {
-            Some(run) => Place::Run(run),
+            Some(run) => Queue::Run(run),
             None if self.runs.len() < MAX_RUNS => {
                 self.runs.push(Run::default());
-                Place::Run(self.runs.len() - 1)
+                Queue::Run(self.runs.len() - 1)
             }
-            None => Place::Odd,
+            None => Queue::Odd,
         }
     }
 
     /// Drops entries at the head that do not count, and keeps the queue in proportion to the `held` entries that do.
     #[inline]
-    pub(super) fn tidy(&mut self, held: usize, counts: impl Fn(&Due) -> bool) {
-        while let Some((due, place)) = self.first
+    pub(crate) fn tidy(&mut self, held: usize, counts: impl Fn(&Due) -> bool) {
+        while let Some((due, queue)) = self.first
             && !counts(&due)
         {
-            self.take(place);
+            self.take(queue);
         }
         if self.entries > 2 * held + STALE_HOLDS {
             self.sweep(counts);
@@ -148,10 +148,10 @@ impl Holds {
     }
 
     /// Takes the first entry out.
-    fn take(&mut self, place: Place) {
+    fn take(&mut self, queue: Queue) {
         self.entries -= 1;
-        match place {
-            Place::Run(run) => {
+        match queue {
+            Queue::Run(run) => {
                 let run = &mut self.runs[run];
                 run.taken += 1;
                 if run.chunks.front().is_some_and(|chunk| chunk.len() == run.taken) {
@@ -160,11 +160,11 @@ impl Holds {
                     run.open_if_empty();
                 }
             }
-            Place::Odd => _ = self.odd.pop(),
+            Queue::Odd => _ = self.odd.pop(),
         }
         let runs = self.runs.iter().enumerate();
-        let firsts = runs.filter_map(|(i, run)| Some((run.first()?, Place::Run(i))));
-        let odd = self.odd.peek().map(|Reverse(due)| (*due, Place::Odd));
+        let firsts = runs.filter_map(|(i, run)| Some((run.first()?, Queue::Run(i))));
+        let odd = self.odd.peek().map(|Reverse(due)| (*due, Queue::Odd));
         self.first = firsts.chain(odd).min_by_key(|(due, _)| *due);
     }
 

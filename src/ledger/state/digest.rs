@@ -16,65 +16,65 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::closed::Remembered;
 use super::identity::{Identity, Parts};
-use super::records::Remembered;
 use crate::wire::Text;
 
 /// Builds canonical bytes in a buffer that is reused.
 #[derive(Debug, Default)]
-pub(super) struct Canonical(Vec<u8>);
+pub(crate) struct Canonical(Vec<u8>);
 
 impl Canonical {
-    pub(super) fn begin(&mut self, kind: u8) -> &mut Canonical {
+    pub(crate) fn begin(&mut self, kind: u8) -> &mut Canonical {
         self.0.clear();
         self.0.push(kind);
         self
     }
 
-    pub(super) fn str(&mut self, text: &[u8]) -> &mut Canonical {
+    pub(crate) fn str(&mut self, text: &[u8]) -> &mut Canonical {
         self.0.extend_from_slice(&(text.len() as u32).to_le_bytes());
         self.0.extend_from_slice(text);
         self
     }
 
-    pub(super) fn u8(&mut self, value: u8) -> &mut Canonical {
+    pub(crate) fn u8(&mut self, value: u8) -> &mut Canonical {
         self.0.push(value);
         self
     }
 
-    pub(super) fn u32(&mut self, value: u32) -> &mut Canonical {
+    pub(crate) fn u32(&mut self, value: u32) -> &mut Canonical {
         self.0.extend_from_slice(&value.to_le_bytes());
         self
     }
 
-    pub(super) fn u64(&mut self, value: u64) -> &mut Canonical {
+    pub(crate) fn u64(&mut self, value: u64) -> &mut Canonical {
         self.0.extend_from_slice(&value.to_le_bytes());
         self
     }
 
-    pub(super) fn i64(&mut self, value: i64) -> &mut Canonical {
+    pub(crate) fn i64(&mut self, value: i64) -> &mut Canonical {
         self.0.extend_from_slice(&value.to_le_bytes());
         self
     }
 
-    pub(super) fn hash(&self) -> u128 {
+    pub(crate) fn hash(&self) -> u128 {
         xxh3_128(&self.0)
     }
 
     /// What a remembered identity adds to the digest.
-    pub(super) fn remembered(&mut self, identity: Identity<'_>, what: Remembered, generation: i64) -> u128 {
-        let original = what.fate.original(what.sequence);
+    pub(crate) fn remembered(&mut self, identity: Identity<'_>, what: Remembered, generation: i64) -> u128 {
+        let original = what.ending.original(what.sequence);
         let Parts { kind, attempt, pool, id } = identity.parts();
         self.begin(4).u8(kind).u32(attempt).0.extend_from_slice(&(pool.len() as u16).to_le_bytes());
         self.0.extend_from_slice(pool.as_bytes());
         self.0.extend_from_slice(id.as_bytes());
         self.u64(what.content).u64(what.sequence);
-        self.u8(original.outcome as u8).u8(original.reason as u8).u8(what.fate.state() as u8);
+        self.u8(original.outcome as u8).u8(original.reason as u8).u8(what.ending.state() as u8);
         self.i64(generation).hash()
     }
 
     /// What the halt of a pool adds to the digest.
-    pub(super) fn halted_pool(&mut self, pool: Text<'_>) -> u128 {
+    pub(crate) fn halted_pool(&mut self, pool: Text<'_>) -> u128 {
         self.begin(2).str(pool.as_bytes()).hash()
     }
 }

@@ -7,19 +7,19 @@ const CHUNK_SLOTS: usize = 1024;
 
 /// Slots of `T`. A freed slot keeps its value until it is used again.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(crate) struct Slab<T> {
     chunks: Vec<Vec<T>>,
     free: Vec<u32>,
     slots: u32,
 }
 
 impl<T> Slab<T> {
-    pub(super) fn new() -> Slab<T> {
+    pub(crate) fn new() -> Slab<T> {
         Slab { chunks: Vec::new(), free: Vec::new(), slots: 0 }
     }
 
     /// Puts `value` into a slot and tells which.
-    pub(super) fn put(&mut self, value: T) -> u32 {
+    pub(crate) fn put(&mut self, value: T) -> u32 {
         if let Some(slot) = self.free.pop() {
             self[slot] = value;
             return slot;
@@ -34,33 +34,33 @@ impl<T> Slab<T> {
     }
 
     /// The slot that the next [`Slab::put`] uses, if it is one that was used before.
-    pub(super) fn next(&self) -> Option<&T> {
+    pub(crate) fn next(&self) -> Option<&T> {
         self.free.last().map(|slot| &self[*slot])
     }
 
     /// A slot's value, if there ever was one.
     #[inline]
-    pub(super) fn get(&self, slot: u32) -> Option<&T> {
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
         self.chunks.get(slot as usize / CHUNK_SLOTS)?.get(slot as usize % CHUNK_SLOTS)
     }
 
     /// Gives a slot back.
-    pub(super) fn free(&mut self, slot: u32) {
+    pub(crate) fn free(&mut self, slot: u32) {
         self.free.push(slot);
     }
 
     /// Slots in use.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots as usize - self.free.len()
     }
 
     /// Every slot's value, freed ones too.
-    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
     }
 
     /// Bytes set aside.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.chunks.len() * CHUNK_SLOTS * size_of::<T>() + self.free.capacity() * size_of::<u32>()
     }
 }

@@ -1,27 +1,19 @@
 //! Stock commands: receive, adjust, count, set safety stock, halt and resume.
 
-use super::Ledger;
-use super::identity::Identity;
-use super::known::Found;
-use super::place::id_fault;
-use super::records::{Fate, Remembered};
-use super::verdict::{Shown, Verdict};
+use super::effects::StockEffect;
+use super::id_fault;
+use super::verdict::{ShownStock, Verdict};
+use crate::ledger::state::State;
+use crate::ledger::state::closed::{Ending, Remembered};
+use crate::ledger::state::identity::Identity;
+use crate::ledger::state::known::Found;
 use crate::wire::content;
 use crate::wire::limits::{MAX_ID_BYTES, MAX_STOCK_FIGURE, MAX_STOCK_QUANTITY};
 use crate::wire::proto::{Outcome, Reason};
 use crate::wire::{StockChange, Text};
 
-/// What a stock command does to a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// on_hand changes by this much.
-    OnHand(i64),
-    SafetyStock(i64),
-    Halted(bool),
-}
-
-impl Ledger {
-    pub(super) fn stock_command(
+impl State {
+    pub(crate) fn stock_command(
         &mut self,
         pool: Text<'_>,
         id: Text<'_>,
@@ -31,7 +23,7 @@ impl Ledger {
         if let Some(reason) = id_fault(id).or_else(|| change_fault(it)).or_else(|| self.clock_fault(issued_at_ms)) {
             return Verdict::invalid(reason);
         }
-        if issued_at_ms < self.shard_time_ms.saturating_sub_unsigned(self.rules.window_ms) {
+        if self.is_too_old(issued_at_ms) {
             return Verdict::of(Outcome::TooOld);
         }
         let identity = Identity::Stock { pool, id };
@@ -43,49 +35,38 @@ impl Ledger {
         }
         let (sku, effect) = effect_of(it);
         let row = self.rows.pool(pool).and_then(|pool| self.rows.row(pool, sku));
-        let stock = match (effect, row) {
-            (Effect::Halted(halted), _) if sku.is_empty() => {
-                self.rows.halt_pool(pool, halted);
-                Shown::Pool { halted }
-            }
-            (Effect::Halted(_), None) => return Verdict::invalid(Reason::NoSuchSku),
-            _ => {
-                let on_hand = row.map_or(0, |row| self.rows.figures(row).on_hand);
-                let change = if let Effect::OnHand(change) = effect { change } else { 0 };
-                if (on_hand + change).abs() > MAX_STOCK_FIGURE {
-                    return Verdict::invalid(Reason::Quantity);
-                }
-                Shown::Row { row: self.apply_effect(pool, sku, effect), change }
-            }
+        if let (StockEffect::Halted(_), None) = (effect, row) {
+            return Verdict::invalid(Reason::NoSuchSku);
+        }
+        let change = if let StockEffect::OnHand(change) = effect { change } else { 0 };
+        if (row.map_or(0, |row| self.rows.figures(row).on_hand) + change).abs() > MAX_STOCK_FIGURE {
+            return Verdict::invalid(Reason::Quantity);
+        }
+        let stock = match (self.move_stock(pool, sku, effect), effect) {
+            (Some(row), _) => ShownStock::Row { row, change },
+            (None, effect) => ShownStock::Pool { halted: effect == StockEffect::PoolHalted(true) },
         };
-        let what = Remembered { content, sequence: self.sequence, fate: Fate::Applied };
+        let what = Remembered { content, sequence: self.sequence, ending: Ending::Applied };
         self.remember(identity, fingerprint, Found::Unknown, what);
         Verdict { stock, content, ..Verdict::of(Outcome::Applied) }
-    }
-
-    /// Changes a row, made known if it was not, and tells which.
-    pub(super) fn apply_effect(&mut self, pool: Text<'_>, sku: Text<'_>, effect: Effect) -> u32 {
-        let generation = self.records.now();
-        let row = self.rows.make(pool, sku, generation);
-        self.rows.change(row, generation, |figures| match effect {
-            Effect::OnHand(change) => figures.on_hand += change,
-            Effect::SafetyStock(units) => figures.safety_stock = units,
-            Effect::Halted(halted) => figures.halted = halted,
-        });
-        row
     }
 }
 
 /// The SKU and the effect of a command whose figures are in range.
-fn effect_of<'a>(it: &StockChange<'a>) -> (Text<'a>, Effect) {
+fn effect_of<'a>(it: &StockChange<'a>) -> (Text<'a>, StockEffect) {
     match *it {
-        StockChange::Receive { sku, quantity } => (sku, Effect::OnHand(quantity as i64)),
-        StockChange::Adjust { sku, change, .. } => (sku, Effect::OnHand(change)),
-        StockChange::Count { sku, counted, on_hand_seen } => (sku, Effect::OnHand(counted as i64 - on_hand_seen)),
-        StockChange::SetSafetyStock { sku, quantity } => (sku, Effect::SafetyStock(quantity as i64)),
-        StockChange::Halt { sku } => (sku, Effect::Halted(true)),
-        StockChange::Resume { sku } => (sku, Effect::Halted(false)),
+        StockChange::Receive { sku, quantity } => (sku, StockEffect::OnHand(quantity as i64)),
+        StockChange::Adjust { sku, change, .. } => (sku, StockEffect::OnHand(change)),
+        StockChange::Count { sku, counted, on_hand_seen } => (sku, StockEffect::OnHand(counted as i64 - on_hand_seen)),
+        StockChange::SetSafetyStock { sku, quantity } => (sku, StockEffect::SafetyStock(quantity as i64)),
+        StockChange::Halt { sku } => (sku, halt_of(sku, true)),
+        StockChange::Resume { sku } => (sku, halt_of(sku, false)),
     }
+}
+
+/// Of the SKU, or of the whole pool if none is named.
+pub(crate) fn halt_of(sku: Text<'_>, halted: bool) -> StockEffect {
+    if sku.is_empty() { StockEffect::PoolHalted(halted) } else { StockEffect::Halted(halted) }
 }
 
 /// What is wrong with the command itself: its SKU, then its text, then its figures.

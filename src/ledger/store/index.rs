@@ -10,13 +10,15 @@
 //! here, and 12 positions. A lookup reads one line where that count is 0; entries that moved on are in the lines that
 //! follow. Removing an entry lowers the counts along its way, so nothing like a tombstone piles up.
 
-use super::identity::Fingerprint;
+/// 96 bits of a keyed hash; how it is made and what its odds are: `state::identity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint(pub(crate) [u32; 3]);
 
 /// Parts of the table: at 10 million entries each holds about 5,000, and growing one takes well below a millisecond.
 const SUBTABLES: usize = 2048;
 /// Entries in a bucket: what fits in a cache line of 64 bytes at 5 bytes each, with room for the count.
 const BUCKET_ENTRIES: usize = 12;
-/// Entries for each hundred places beyond which a part grows. Above it lookups begin to walk.
+/// Entries for each hundred positions beyond which a part grows. Above it lookups begin to walk.
 const MAX_LOAD_PERCENT: usize = 85;
 /// By how much a part grows, in quarters: half as much again wastes less than doubling.
 const GROWTH_QUARTERS: usize = 6;
@@ -30,12 +32,12 @@ struct Bucket {
     tags: [u8; BUCKET_ENTRIES],
     spare: u16,
     passed: u16,
-    places: [u32; BUCKET_ENTRIES],
+    positions: [u32; BUCKET_ENTRIES],
 }
 
 const _: () = assert!(size_of::<Bucket>() == 64);
 
-/// A tag that no entry has: the place is free.
+/// A tag that no entry has: the position is free.
 const FREE: u8 = 0;
 
 impl Bucket {
@@ -76,15 +78,15 @@ struct Subtable {
     limit: usize,
 }
 
-/// The table. What a place (u32) stands for is the caller's business.
+/// The table. What a position (u32) stands for is the caller's business.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     parts: Vec<Subtable>,
 }
 
 impl Index {
     /// A table with room for `expected` entries.
-    pub(super) fn new(expected: usize) -> Index {
+    pub(crate) fn new(expected: usize) -> Index {
         let mut parts: Vec<Subtable> = (0..SUBTABLES).map(|_| Subtable::default()).collect();
         for (i, part) in parts.iter_mut().enumerate() {
             // The share of part i is that of fingerprints between the two inverses; a margin of a tenth makes up for
@@ -98,23 +100,23 @@ impl Index {
     }
 
     /// Bytes set aside.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let buckets: usize = self.parts.iter().map(|part| part.buckets.capacity()).sum();
         buckets * size_of::<Bucket>() + self.parts.capacity() * size_of::<Subtable>()
     }
 
-    /// The place of the entry with this fingerprint for which `is_it` holds.
+    /// The position of the entry with this fingerprint for which `is_it` holds.
     #[inline]
-    pub(super) fn find(&self, fingerprint: Fingerprint, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, fingerprint: Fingerprint, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let part = &self.parts[part_of(fingerprint)];
         let (mut at, tag) = part.home(fingerprint);
         for _ in 0..part.buckets.len() {
             let bucket = &part.buckets[at];
             let mut matches = bucket.matches(tag);
             while matches != 0 {
-                let place = bucket.places[matches.trailing_zeros() as usize];
-                if is_it(place) {
-                    return Some(place);
+                let position = bucket.positions[matches.trailing_zeros() as usize];
+                if is_it(position) {
+                    return Some(position);
                 }
                 matches &= matches - 1;
             }
@@ -129,7 +131,7 @@ impl Index {
     /// Reads the buckets where these lookups begin, so that they are in the cache by then. No read waits for another:
     /// of a dozen, a core has all under way at once.
     #[inline]
-    pub(super) fn touch(&self, fingerprints: impl Iterator<Item = Fingerprint>) {
+    pub(crate) fn touch(&self, fingerprints: impl Iterator<Item = Fingerprint>) {
         let passed = fingerprints.map(|fingerprint| {
             let part = &self.parts[part_of(fingerprint)];
             part.buckets[part.home(fingerprint).0].passed
@@ -137,42 +139,47 @@ impl Index {
         std::hint::black_box(passed.fold(0, |all, passed| all | passed));
     }
 
-    /// The place that a lookup tries first, if there is one in the bucket where it begins.
+    /// The position that a lookup tries first, if there is one in the bucket where it begins.
     #[inline]
-    pub(super) fn likely(&self, fingerprint: Fingerprint) -> Option<u32> {
+    pub(crate) fn likely(&self, fingerprint: Fingerprint) -> Option<u32> {
         let part = &self.parts[part_of(fingerprint)];
         let (at, tag) = part.home(fingerprint);
         let bucket = &part.buckets[at];
         let matches = bucket.matches(tag);
-        (matches != 0).then(|| bucket.places[matches.trailing_zeros() as usize])
+        (matches != 0).then(|| bucket.positions[matches.trailing_zeros() as usize])
     }
 
     /// Adds an entry, which must not be there. `fingerprint_of` tells the fingerprint of any entry, for growing.
     #[inline]
-    pub(super) fn insert(&mut self, fingerprint: Fingerprint, place: u32, fingerprint_of: impl Fn(u32) -> Fingerprint) {
+    pub(crate) fn insert(
+        &mut self,
+        fingerprint: Fingerprint,
+        position: u32,
+        fingerprint_of: impl Fn(u32) -> Fingerprint,
+    ) {
         let part = &mut self.parts[part_of(fingerprint)];
         if part.entries >= part.limit {
             part.grow(fingerprint_of);
         }
-        part.place(fingerprint, place);
+        part.position(fingerprint, position);
     }
 
     /// Lets the entry of `fingerprint` at `from` stand for `to` from here on. False if there is no such entry.
-    pub(super) fn replace(&mut self, fingerprint: Fingerprint, from: u32, to: u32) -> bool {
+    pub(crate) fn replace(&mut self, fingerprint: Fingerprint, from: u32, to: u32) -> bool {
         let part = &mut self.parts[part_of(fingerprint)];
         match part.locate(fingerprint, from) {
             Some((bucket, entry)) => {
-                part.buckets[bucket].places[entry] = to;
+                part.buckets[bucket].positions[entry] = to;
                 true
             }
             None => false,
         }
     }
 
-    /// Removes the entry of `fingerprint` at `place`. False if there is no such entry.
-    pub(super) fn remove(&mut self, fingerprint: Fingerprint, place: u32) -> bool {
+    /// Removes the entry of `fingerprint` at `position`. False if there is no such entry.
+    pub(crate) fn remove(&mut self, fingerprint: Fingerprint, position: u32) -> bool {
         let part = &mut self.parts[part_of(fingerprint)];
-        let Some((bucket, entry)) = part.locate(fingerprint, place) else { return false };
+        let Some((bucket, entry)) = part.locate(fingerprint, position) else { return false };
         part.buckets[bucket].tags[entry] = FREE;
         part.entries -= 1;
         let (mut at, _) = part.home(fingerprint);
@@ -197,14 +204,14 @@ impl Subtable {
         if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 }
     }
 
-    fn locate(&self, fingerprint: Fingerprint, place: u32) -> Option<(usize, usize)> {
+    fn locate(&self, fingerprint: Fingerprint, position: u32) -> Option<(usize, usize)> {
         let (mut at, tag) = self.home(fingerprint);
         for _ in 0..self.buckets.len() {
             let bucket = &self.buckets[at];
             let mut matches = bucket.matches(tag);
             while matches != 0 {
                 let entry = matches.trailing_zeros() as usize;
-                if bucket.places[entry] == place {
+                if bucket.positions[entry] == position {
                     return Some((at, entry));
                 }
                 matches &= matches - 1;
@@ -218,13 +225,13 @@ impl Subtable {
     }
 
     #[inline]
-    fn place(&mut self, fingerprint: Fingerprint, place: u32) {
+    fn position(&mut self, fingerprint: Fingerprint, position: u32) {
         let (mut at, tag) = self.home(fingerprint);
         loop {
             let bucket = &mut self.buckets[at];
             if let Some(entry) = bucket.free() {
                 bucket.tags[entry] = tag;
-                bucket.places[entry] = place;
+                bucket.positions[entry] = position;
                 self.entries += 1;
                 return;
             }
@@ -247,18 +254,18 @@ impl Subtable {
         let buckets = (self.buckets.len() * GROWTH_QUARTERS).div_ceil(4);
         let old = self.set_buckets(buckets);
         self.entries = 0;
-        let mut places = Vec::with_capacity(GROWN_BUCKETS * BUCKET_ENTRIES);
-        let mut fingerprints = Vec::with_capacity(places.capacity());
+        let mut positions = Vec::with_capacity(GROWN_BUCKETS * BUCKET_ENTRIES);
+        let mut fingerprints = Vec::with_capacity(positions.capacity());
         for buckets in old.chunks(GROWN_BUCKETS) {
-            places.clear();
+            positions.clear();
             for bucket in buckets {
-                let used = bucket.tags.iter().zip(bucket.places).filter(|(tag, _)| **tag != FREE);
-                places.extend(used.map(|(_, place)| place));
+                let used = bucket.tags.iter().zip(bucket.positions).filter(|(tag, _)| **tag != FREE);
+                positions.extend(used.map(|(_, position)| position));
             }
             fingerprints.clear();
-            fingerprints.extend(places.iter().map(|place| fingerprint_of(*place)));
-            for (fingerprint, place) in fingerprints.iter().zip(&places) {
-                self.place(*fingerprint, *place);
+            fingerprints.extend(positions.iter().map(|position| fingerprint_of(*position)));
+            for (fingerprint, position) in fingerprints.iter().zip(&positions) {
+                self.position(*fingerprint, *position);
             }
         }
     }
@@ -302,7 +309,7 @@ mod tests {
                     prop_assert_eq!(index.remove(crowded(n), n), model.remove(&n).is_some());
                 }
                 for m in 0..120 {
-                    prop_assert_eq!(index.find(crowded(m), |place| place == m), model.get(&m).copied());
+                    prop_assert_eq!(index.find(crowded(m), |position| position == m), model.get(&m).copied());
                 }
             }
             for n in 0..120 {

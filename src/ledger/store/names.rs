@@ -10,14 +10,14 @@ const LONG: u8 = u8::MAX;
 
 /// A name, or where it stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Name {
+pub(crate) struct Name {
     bytes: [u8; SHORT_BYTES],
     length: u8,
 }
 
 /// The names that are too long to stand in place.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     long: Slab<Box<str>>,
     /// Bytes of them all.
     bytes: usize,
@@ -31,11 +31,11 @@ impl Default for Names {
 
 impl Names {
     /// Bytes set aside.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.long.bytes() + self.bytes
     }
 
-    pub(super) fn keep(&mut self, name: Text<'_>) -> Name {
+    pub(crate) fn keep(&mut self, name: Text<'_>) -> Name {
         let mut bytes = [0; SHORT_BYTES];
         if let Some(room) = bytes.get_mut(..name.len()) {
             room.copy_from_slice(name.as_bytes());
@@ -48,7 +48,7 @@ impl Names {
     }
 
     #[inline]
-    pub(super) fn text<'a>(&'a self, name: &'a Name) -> Text<'a> {
+    pub(crate) fn text<'a>(&'a self, name: &'a Name) -> Text<'a> {
         match name.bytes.get(..usize::from(name.length)) {
             Some(short) => Text::seen(short),
             None => (&*self.long[slot(name)]).into(),
@@ -56,7 +56,7 @@ impl Names {
     }
 
     /// The name is of no row any more.
-    pub(super) fn forget(&mut self, name: Name) {
+    pub(crate) fn forget(&mut self, name: Name) {
         if name.length == LONG {
             self.bytes -= std::mem::take(&mut self.long[slot(&name)]).len();
             self.long.free(slot(&name));

@@ -10,16 +10,16 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::digest::Canonical;
-use super::names::{Name, Names};
-use super::rules::StockRow;
-use super::slab::Slab;
-use super::table::Table;
+use crate::ledger::store::names::{Name, Names};
+use crate::ledger::store::slab::Slab;
+use crate::ledger::store::table::Table;
+use crate::ledger::terms::StockRow;
 use crate::wire::decision::SkuNames;
 use crate::wire::{StockLevel, Text};
 
 /// The figures of a row, all in units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     pub on_hand: i64,
     pub reserved: i64,
     pub committed: i64,
@@ -29,17 +29,17 @@ pub(super) struct Figures {
 
 impl Figures {
     /// What may still be sold; negative where more is promised or kept back than there is.
-    pub(super) fn available(&self) -> i64 {
+    pub(crate) fn available(&self) -> i64 {
         self.on_hand - self.reserved - self.committed - self.safety_stock
     }
 
     /// Units promised that are not there.
-    pub(super) fn shortfall(&self) -> u64 {
+    pub(crate) fn shortfall(&self) -> u64 {
         (self.reserved + self.committed - self.on_hand).max(0) as u64
     }
 
     /// The row as a stock command's decision shows it.
-    pub(super) fn level<'a>(&self, sku: Text<'a>, change: i64) -> StockLevel<'a> {
+    pub(crate) fn level<'a>(&self, sku: Text<'a>, change: i64) -> StockLevel<'a> {
         StockLevel {
             sku,
             change,
@@ -87,7 +87,7 @@ struct Pool {
 
 /// The stock of a shard.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     seed: u64,
     pools: Slab<Pool>,
     pool_index: HashTable<u32>,
@@ -110,7 +110,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// No stock. `seed` is any secret number: it keeps names from being chosen to meet in one bucket.
-    pub(super) fn new(seed: u64) -> Rows {
+    pub(crate) fn new(seed: u64) -> Rows {
         Rows {
             seed,
             pools: Slab::new(),
@@ -128,18 +128,18 @@ impl Rows {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let lists = self.dirty.capacity() * size_of::<u32>();
         self.pools.bytes() + self.rows.bytes() + self.past.bytes() + self.names.bytes() + self.index.bytes() + lists
     }
 
     /// The pool's number, if it has rows or is halted.
     #[inline]
-    pub(super) fn pool(&self, name: Text<'_>) -> Option<u32> {
+    pub(crate) fn pool(&self, name: Text<'_>) -> Option<u32> {
         match self.last_pool.get() {
             Some(last) if self.pool_name(last) == name => Some(last),
             _ => self.find_pool(name),
@@ -156,24 +156,24 @@ impl Rows {
     }
 
     #[inline]
-    pub(super) fn pool_name(&self, pool: u32) -> Text<'_> {
+    pub(crate) fn pool_name(&self, pool: u32) -> Text<'_> {
         (&*self.pools[pool].name).into()
     }
 
     #[inline]
-    pub(super) fn pool_halted(&self, pool: u32) -> bool {
+    pub(crate) fn pool_halted(&self, pool: u32) -> bool {
         self.pools[pool].halted
     }
 
     /// The row of a SKU in a pool.
     #[inline]
-    pub(super) fn row(&self, pool: u32, sku: Text<'_>) -> Option<u32> {
+    pub(crate) fn row(&self, pool: u32, sku: Text<'_>) -> Option<u32> {
         self.index.find(self.hash(pool, sku), |row| self.is(row, pool, sku))
     }
 
     /// The hash by which a SKU is looked up in a pool.
     #[inline]
-    pub(super) fn hash(&self, pool: u32, sku: Text<'_>) -> u64 {
+    pub(crate) fn hash(&self, pool: u32, sku: Text<'_>) -> u64 {
         /// Any odd constant that spreads small numbers over 64 bits.
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
         xxh3_64_with_seed(sku.as_bytes(), self.seed ^ u64::from(pool).wrapping_mul(SPREAD))
@@ -181,48 +181,49 @@ impl Rows {
 
     /// The row that this hash stands for, or 0, or another one: [`Rows::is`] tells.
     #[inline]
-    pub(super) fn likely_row(&self, hash: u64) -> u32 {
+    pub(crate) fn likely_row(&self, hash: u64) -> u32 {
         self.index.find(hash, |_| true).unwrap_or(0)
     }
 
     /// Whether a row that was found before is that of this SKU now.
     #[inline]
-    pub(super) fn is(&self, row: u32, pool: u32, sku: Text<'_>) -> bool {
+    pub(crate) fn is(&self, row: u32, pool: u32, sku: Text<'_>) -> bool {
         self.rows.get(row).is_some_and(|it| it.used && it.pool == pool && self.names.text(&it.sku) == sku)
     }
 
     /// Reads rows, so that they are in the cache when they are looked at.
     #[inline]
-    pub(super) fn touch<'a>(&self, rows: impl Iterator<Item = &'a u32>) {
+    pub(crate) fn touch<'a>(&self, rows: impl Iterator<Item = &'a u32>) {
         let used = rows.map(|row| self.rows.get(*row).is_some_and(|it| it.used));
         std::hint::black_box(used.fold(false, |all, used| all | used));
     }
 
     #[inline]
-    pub(super) fn figures(&self, row: u32) -> &Figures {
+    pub(crate) fn figures(&self, row: u32) -> &Figures {
         &self.rows[row].figures
     }
 
-    /// Reserves units of a row that is not halted and has them; false, and nothing done, of any other. It may yet be
-    /// taken back: [`Rows::note`] must follow if it is not.
+    /// Whether no rule stands in the way of so many units of a row.
     #[inline]
-    pub(super) fn reserve(&mut self, row: u32, units: u32) -> bool {
-        let figures = &mut self.rows[row].figures;
-        let fits = !figures.halted && figures.available() >= i64::from(units);
-        if fits {
-            figures.reserved += i64::from(units);
-        }
-        fits
+    pub(crate) fn is_free(&self, row: u32, units: u32) -> bool {
+        let figures = &self.rows[row].figures;
+        !figures.halted && figures.available() >= i64::from(units)
     }
 
-    /// Undoes [`Rows::reserve`] before it was noted.
-    pub(super) fn give_back(&mut self, row: u32, units: u32) {
+    /// Units of a row are held. [`Rows::put_back`] may undo it; [`Rows::note`] must follow if it does not.
+    #[inline]
+    pub(crate) fn hold(&mut self, row: u32, units: u32) {
+        self.rows[row].figures.reserved += i64::from(units);
+    }
+
+    /// Undoes [`Rows::hold`] before it was noted.
+    pub(crate) fn put_back(&mut self, row: u32, units: u32) {
         self.rows[row].figures.reserved -= i64::from(units);
     }
 
     /// Changes a row in `generation`, the present one.
     #[inline]
-    pub(super) fn change(&mut self, row: u32, generation: i64, change: impl FnOnce(&mut Figures)) {
+    pub(crate) fn change(&mut self, row: u32, generation: i64, change: impl FnOnce(&mut Figures)) {
         change(&mut self.rows[row].figures);
         self.note(row, generation);
         if self.rows[row].figures == Figures::default() {
@@ -232,7 +233,7 @@ impl Rows {
 
     /// A row was changed in `generation`, the present one. [`Rows::begin_generation`] must have been told of it.
     #[inline]
-    pub(super) fn note(&mut self, row: u32, generation: i64) {
+    pub(crate) fn note(&mut self, row: u32, generation: i64) {
         let it = &mut self.rows[row];
         if !it.dirty {
             it.dirty = true;
@@ -253,7 +254,7 @@ impl Rows {
     }
 
     /// The row of a SKU in a pool, made known in `generation` if it was not. [`Rows::change`] must follow.
-    pub(super) fn make(&mut self, pool: Text<'_>, sku: Text<'_>, generation: i64) -> u32 {
+    pub(crate) fn make(&mut self, pool: Text<'_>, sku: Text<'_>, generation: i64) -> u32 {
         let pool = self.make_pool(pool);
         if let Some(row) = self.row(pool, sku) {
             return row;
@@ -272,7 +273,7 @@ impl Rows {
     }
 
     /// Halts or resumes a whole pool.
-    pub(super) fn halt_pool(&mut self, name: Text<'_>, halted: bool) {
+    pub(crate) fn halt_pool(&mut self, name: Text<'_>, halted: bool) {
         if halted {
             let pool = self.make_pool(name);
             if !std::mem::replace(&mut self.pools[pool].halted, true) {
@@ -288,7 +289,7 @@ impl Rows {
 
     /// A generation begins: settles what was changed in those before, and drops the empty rows that are no longer known
     /// by `knows`, which tells it of a generation.
-    pub(super) fn begin_generation(&mut self, knows: impl Fn(i64) -> bool) {
+    pub(crate) fn begin_generation(&mut self, knows: impl Fn(i64) -> bool) {
         self.digest();
         while let Some((generation, _)) = self.empty.front() {
             if knows(*generation) {
@@ -306,7 +307,7 @@ impl Rows {
     }
 
     /// The sum over all rows and halted pools.
-    pub(super) fn digest(&mut self) -> u128 {
+    pub(crate) fn digest(&mut self) -> u128 {
         while let Some(row) = self.dirty.pop() {
             let (it, past) = (&mut self.rows[row], &mut self.past[row]);
             it.dirty = false;
@@ -325,12 +326,12 @@ impl Rows {
     }
 
     /// One row as it stands.
-    pub(super) fn view(&self, row: u32) -> StockRow<'_> {
+    pub(crate) fn view(&self, row: u32) -> StockRow<'_> {
         self.view_of(&self.rows[row])
     }
 
     /// Every row, in no order.
-    pub(super) fn all(&self) -> impl Iterator<Item = StockRow<'_>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = StockRow<'_>> {
         self.rows.all().filter(|row| row.used).map(|row| self.view_of(row))
     }
 

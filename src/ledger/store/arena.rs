@@ -1,18 +1,18 @@
 //! Runs of small values in recycled memory: ids and lines of open orders come and go without the allocator.
 //!
-//! A run lives in a place of its size class: a multiple of the smallest up to eight of them, from there on a power of
-//! two. Places stand in chunks that are never moved or freed, so growing copies nothing.
+//! A run lives in a cell of its size class: a multiple of the smallest up to eight of them, from there on a power of
+//! two. Cells stand in chunks that are never moved or freed, so growing copies nothing.
 
-/// Places in a chunk: large enough that chunks are rare, small enough that an idle shard stays small.
-const CHUNK_PLACES: usize = 1024;
+/// Cells in a chunk: large enough that chunks are rare, small enough that an idle shard stays small.
+const CHUNK_CELLS: usize = 1024;
 
 /// Classes that are one smallest size apart.
 const NEAR_CLASSES: usize = 8;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Run {
-    place: u32,
+pub(crate) struct Run {
+    cell: u32,
     len: u16,
     class: u8,
 }
@@ -26,7 +26,7 @@ struct Class<T> {
 
 /// Runs of `T`, each of up to 2^15 values.
 #[derive(Debug)]
-pub(super) struct Arena<T> {
+pub(crate) struct Arena<T> {
     classes: Vec<Class<T>>,
     smallest: usize,
     blank: T,
@@ -36,7 +36,7 @@ pub(super) struct Arena<T> {
 impl<T: Copy> Arena<T> {
     /// An arena whose smallest class holds `smallest` values, a power of two, and the largest `largest` or more.
     /// `blank` fills what was never used.
-    pub(super) fn new(smallest: usize, largest: usize, blank: T) -> Arena<T> {
+    pub(crate) fn new(smallest: usize, largest: usize, blank: T) -> Arena<T> {
         let classes = class_of(largest.div_ceil(smallest)) + 1;
         Arena {
             classes: (0..classes).map(|_| Class { chunks: Vec::new(), free: Vec::new(), used: 0 }).collect(),
@@ -48,46 +48,46 @@ impl<T: Copy> Arena<T> {
 
     /// A run of `len` values, whatever they are, until [`Arena::free`].
     #[inline]
-    pub(super) fn make(&mut self, len: usize) -> Run {
+    pub(crate) fn make(&mut self, len: usize) -> Run {
         let class = class_of(len.div_ceil(self.smallest));
         let size = self.smallest * units_of(class);
         let store = &mut self.classes[class];
-        let place = store.free.pop().unwrap_or_else(|| {
-            if store.used as usize == store.chunks.len() * CHUNK_PLACES {
-                store.chunks.push(vec![self.blank; size * CHUNK_PLACES].into_boxed_slice());
-                self.chunks += size * CHUNK_PLACES * size_of::<T>();
+        let cell = store.free.pop().unwrap_or_else(|| {
+            if store.used as usize == store.chunks.len() * CHUNK_CELLS {
+                store.chunks.push(vec![self.blank; size * CHUNK_CELLS].into_boxed_slice());
+                self.chunks += size * CHUNK_CELLS * size_of::<T>();
             }
             store.used += 1;
             store.used - 1
         });
-        Run { place, len: len as u16, class: class as u8 }
+        Run { cell, len: len as u16, class: class as u8 }
     }
 
     /// The values of a run, to be changed.
     #[inline]
-    pub(super) fn get_mut(&mut self, run: Run) -> &mut [T] {
+    pub(crate) fn get_mut(&mut self, run: Run) -> &mut [T] {
         let size = self.smallest * units_of(usize::from(run.class));
-        let start = (run.place as usize % CHUNK_PLACES) * size;
-        let chunk = &mut self.classes[run.class as usize].chunks[run.place as usize / CHUNK_PLACES];
+        let start = (run.cell as usize % CHUNK_CELLS) * size;
+        let chunk = &mut self.classes[run.class as usize].chunks[run.cell as usize / CHUNK_CELLS];
         &mut chunk[start..start + run.len as usize]
     }
 
     /// The values of a run. After [`Arena::free`] they stand until the next [`Arena::make`].
     #[inline]
-    pub(super) fn get(&self, run: Run) -> &[T] {
+    pub(crate) fn get(&self, run: Run) -> &[T] {
         let size = self.smallest * units_of(usize::from(run.class));
-        let start = (run.place as usize % CHUNK_PLACES) * size;
-        let chunk = &self.classes[run.class as usize].chunks[run.place as usize / CHUNK_PLACES];
+        let start = (run.cell as usize % CHUNK_CELLS) * size;
+        let chunk = &self.classes[run.class as usize].chunks[run.cell as usize / CHUNK_CELLS];
         &chunk[start..start + run.len as usize]
     }
 
-    /// Gives the place of a run back.
-    pub(super) fn free(&mut self, run: Run) {
-        self.classes[run.class as usize].free.push(run.place);
+    /// Gives the cell of a run back.
+    pub(crate) fn free(&mut self, run: Run) {
+        self.classes[run.class as usize].free.push(run.cell);
     }
 
     /// Bytes set aside.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.chunks + self.classes.iter().map(|class| class.free.capacity() * size_of::<u32>()).sum::<usize>()
     }
 }
@@ -102,7 +102,7 @@ fn class_of(units: usize) -> usize {
     }
 }
 
-/// How many smallest sizes a place of a class has.
+/// How many smallest sizes a cell of a class has.
 #[inline]
 fn units_of(class: usize) -> usize {
     if class < NEAR_CLASSES { class + 1 } else { NEAR_CLASSES << (class - NEAR_CLASSES + 1) }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use super::rules::FingerprintKey;
+use crate::ledger::store::index::Fingerprint;
+use crate::ledger::terms::FingerprintKey;
 use crate::wire::Text;
 use crate::wire::limits::MAX_ID_BYTES;
 
 /// The identity of an order's attempt or of a stock command. The two never meet, whatever their ids.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Identity<'a> {
+pub(crate) enum Identity<'a> {
     Order { pool: Text<'a>, order_id: Text<'a>, attempt: u32 },
     Stock { pool: Text<'a>, id: Text<'a> },
 }
@@ -18,13 +19,13 @@ const _: () = assert!(MAX_ID_BYTES <= u8::MAX as usize, "the length of an id fit
 impl<'a> Identity<'a> {
     /// Itself, if its ids are within their limits: those read from a log are not to be trusted.
     #[inline]
-    pub(super) fn checked(self) -> Option<Identity<'a>> {
+    pub(crate) fn checked(self) -> Option<Identity<'a>> {
         let Parts { pool, id, .. } = self.parts();
         [pool, id].iter().all(|text| (1..=MAX_ID_BYTES).contains(&text.len())).then_some(self)
     }
 
     #[inline]
-    pub(super) fn parts(self) -> Parts<'a> {
+    pub(crate) fn parts(self) -> Parts<'a> {
         match self {
             Identity::Order { pool, order_id, attempt } => Parts { kind: 1, attempt, pool, id: order_id },
             Identity::Stock { pool, id } => Parts { kind: 2, attempt: 0, pool, id },
@@ -32,28 +33,40 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// What an identity consists of: different for different ones.
+/// The order that a command names.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Parts<'a> {
-    pub(super) kind: u8,
-    pub(super) attempt: u32,
-    pub(super) pool: Text<'a>,
-    pub(super) id: Text<'a>,
+pub(crate) struct OrderRef<'a> {
+    pub(crate) pool: Text<'a>,
+    pub(crate) order_id: Text<'a>,
+    pub(crate) attempt: u32,
 }
 
-/// 96 bits of a keyed hash of an identity. Two identities are taken for one with odds of n / 2^96 for each new one
-/// among n remembered: with 100 million of them and a million million orders, once in a thousand million such lives.
-/// The key is secret, so nobody can search for two that meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint(pub(super) [u32; 3]);
+impl<'a> OrderRef<'a> {
+    pub(crate) fn identity(&self) -> Identity<'a> {
+        Identity::Order { pool: self.pool, order_id: self.order_id, attempt: self.attempt }
+    }
+}
 
-/// Makes fingerprints: SipHash-1-3 with 128 bits, cut to 96. Hashed are pool and id, each filled up with zeros to whole
+/// What an identity consists of: different for different ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) kind: u8,
+    pub(crate) attempt: u32,
+    pub(crate) pool: Text<'a>,
+    pub(crate) id: Text<'a>,
+}
+
+/// Makes fingerprints: 96 bits of a keyed hash of an identity. Two identities are taken for one with odds of n / 2^96 for
+/// each new one among n remembered: with 100 million of them and a million million orders, once in a thousand million
+/// such lives. The key is secret, so nobody can search for two that meet.
+///
+/// The hash is SipHash-1-3 with 128 bits, cut to 96. Hashed are pool and id, each filled up with zeros to whole
 /// words, then attempt (u32), length of the pool, length of the id and kind (u8 each); the lengths tell what is filling.
 #[derive(Clone)]
-pub(super) struct Fingerprinter(SipState);
+pub(crate) struct Fingerprinter(SipState);
 
 impl Fingerprinter {
-    pub(super) fn new(FingerprintKey(key): FingerprintKey) -> Fingerprinter {
+    pub(crate) fn new(FingerprintKey(key): FingerprintKey) -> Fingerprinter {
         let [low, high] = [0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|i| key[at + i])));
         Fingerprinter(SipState([
             low ^ 0x736f_6d65_7073_6575,
@@ -65,7 +78,7 @@ impl Fingerprinter {
 
     /// Of an identity whose ids are within their limits.
     #[inline]
-    pub(super) fn of(&self, identity: Identity<'_>) -> Fingerprint {
+    pub(crate) fn of(&self, identity: Identity<'_>) -> Fingerprint {
         let Parts { kind, attempt, pool, id } = identity.parts();
         let mut state = self.0.clone();
         let words = state.text(pool.as_bytes()) + state.text(id.as_bytes());

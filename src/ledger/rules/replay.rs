@@ -1,12 +1,14 @@
 //! Bringing a ledger to the state that a logged decision left.
 
-use super::identity::Identity;
-use super::known::Found;
-use super::order::OrderRef;
-use super::orders::NewOrder;
-use super::records::{Fate, Remembered};
-use super::stock::Effect;
-use super::{Foresight, Ledger};
+use super::effects::StockEffect;
+use super::stock::halt_of;
+use super::verdict::LinesAtHand;
+use crate::ledger::foresight::Foresight;
+use crate::ledger::state::State;
+use crate::ledger::state::closed::{Ending, Remembered};
+use crate::ledger::state::identity::{Identity, OrderRef};
+use crate::ledger::state::known::Found;
+use crate::ledger::state::orders::NewOrder;
 use crate::wire::decision::HeldLine;
 use crate::wire::proto::{Asked, OrderState, Outcome, Reason};
 use crate::wire::{Decision, StockLevel};
@@ -43,22 +45,14 @@ pub enum ReplayError {
     },
 }
 
-impl Ledger {
-    /// Brings the ledger to the state in which `decision` left the ledger that made it: same stock, same open orders,
-    /// same knowledge, same digest. Answers and refusals only move sequence and time.
-    ///
-    /// # Errors
-    /// [`ReplayError`] where the decision cannot have been made in this state. Not everything can be seen here: the
-    /// digest in the link says the rest.
-    pub fn replay(&mut self, decision: &Decision<'_>) -> Result<(), ReplayError> {
-        self.replay_foreseen(decision, &Foresight::default())
-    }
-
-    /// As [`Ledger::replay`], with what [`Ledger::foresee_replay`] said of the very same decision.
-    ///
-    /// # Errors
-    /// As [`Ledger::replay`].
-    pub fn replay_foreseen(&mut self, decision: &Decision<'_>, foresight: &Foresight) -> Result<(), ReplayError> {
+impl State {
+    /// See [`Ledger::replay`](crate::ledger::Ledger::replay).
+    pub(crate) fn replay(
+        &mut self,
+        decision: &Decision<'_>,
+        foresight: &Foresight,
+        lines: &mut LinesAtHand,
+    ) -> Result<(), ReplayError> {
         let sequence = decision.sequence;
         if sequence != self.sequence + 1 {
             return Err(ReplayError::Sequence { expected: self.sequence + 1, found: sequence });
@@ -69,17 +63,22 @@ impl Ledger {
         }
         self.advance(decision.decided_at_ms);
         self.sequence = sequence;
-        self.follow(decision, foresight).map_err(|what| ReplayError::Disagrees { sequence, what })
+        self.follow(decision, foresight, lines).map_err(|what| ReplayError::Disagrees { sequence, what })
     }
 
-    fn follow(&mut self, decision: &Decision<'_>, foresight: &Foresight) -> Result<(), &'static str> {
+    fn follow(
+        &mut self,
+        decision: &Decision<'_>,
+        foresight: &Foresight,
+        lines: &mut LinesAtHand,
+    ) -> Result<(), &'static str> {
         let overdue = self.orders.due(self.shard_time_ms);
         if decision.asked != Asked::Expire && overdue.is_some() {
             return Err("a hold that is due has not been ended");
         }
         let order = OrderRef { pool: decision.pool, order_id: decision.order_id, attempt: decision.attempt };
         match (decision.asked, decision.outcome) {
-            (Asked::Place, Outcome::Reserved) => self.follow_reserved(order, decision, foresight),
+            (Asked::Place, Outcome::Reserved) => self.follow_reserved(order, decision, foresight, lines),
             (Asked::Place, Outcome::Rejected) => self.follow_rejected(order, decision, foresight),
             (Asked::Confirm, Outcome::Confirmed) => {
                 let slot = self.slot_in(order, OrderState::Held, foresight)?;
@@ -96,13 +95,15 @@ impl Ledger {
                 Ok(())
             }
             (Asked::Cancel, Outcome::Cancelled) => {
-                match self.find(self.fingerprint(identity_of(order)?, foresight)) {
+                let identity = identity_of(order)?;
+                let fingerprint = self.fingerprint(identity, foresight.fingerprint);
+                match self.find(fingerprint) {
                     Found::Open(slot) if decision.reason != Reason::BeforePlace => {
                         self.agree_lines(slot, decision)?;
-                        self.release(slot, Fate::Cancelled);
+                        self.release(slot, Ending::Cancelled);
                     }
                     Found::Unknown if decision.reason == Reason::BeforePlace => {
-                        self.cancel_in_advance(order, foresight)
+                        self.cancel_in_advance(identity, fingerprint)
                     }
                     _ => return Err("the order is not in a state to be cancelled so"),
                 }
@@ -114,7 +115,7 @@ impl Ledger {
                     return Err("it is not this hold that falls due next");
                 }
                 self.agree_lines(slot, decision)?;
-                self.release(slot, Fate::Expired);
+                self.release(slot, Ending::Expired);
                 Ok(())
             }
             (Asked::Ship, Outcome::Shipped) => {
@@ -136,26 +137,26 @@ impl Ledger {
         order: OrderRef<'_>,
         decision: &Decision<'_>,
         foresight: &Foresight,
+        lines: &mut LinesAtHand,
     ) -> Result<(), &'static str> {
-        let fingerprint = self.fingerprint(identity_of(order)?, foresight);
+        let fingerprint = self.fingerprint(identity_of(order)?, foresight.fingerprint);
         if self.find(fingerprint) != Found::Unknown {
             return Err("the order is known already");
         }
         let pool = self.rows.pool(order.pool).ok_or("the pool has no stock")?;
-        self.held.clear();
+        lines.clear();
         for (i, line) in decision.lines().enumerate() {
             let row = self.row(pool, line.sku, foresight, i).ok_or("the pool has no such SKU")?;
-            let units = i64::from(line.quantity);
-            if self.rows.figures(row).available() < units {
+            if self.rows.figures(row).available() < i64::from(line.quantity) {
                 return Err("less is available than was reserved");
             }
-            self.rows.change(row, self.records.now(), |figures| figures.reserved += units);
-            self.held.push(HeldLine { row, quantity: line.quantity });
+            self.rows.hold(row, line.quantity);
+            lines.held.push(HeldLine { row, quantity: line.quantity });
         }
         if decision.expires_at_ms < self.shard_time_ms {
             return Err("the hold ends before it begins");
         }
-        let slot = self.orders.open(NewOrder {
+        self.hold(NewOrder {
             fingerprint,
             pool,
             order_id: order.order_id,
@@ -163,9 +164,8 @@ impl Ledger {
             content: decision.content,
             sequence: decision.sequence,
             expires_at_ms: decision.expires_at_ms,
-            lines: &self.held,
+            lines: &lines.held,
         });
-        self.enter_open(fingerprint, slot);
         Ok(())
     }
 
@@ -176,16 +176,16 @@ impl Ledger {
         foresight: &Foresight,
     ) -> Result<(), &'static str> {
         let identity = identity_of(order)?;
-        let fingerprint = self.fingerprint(identity, foresight);
+        let fingerprint = self.fingerprint(identity, foresight.fingerprint);
         let found = self.find(fingerprint);
         if self.original(found).is_some() {
             return Err("the order is known already");
         }
-        let fate = Fate::rejected(decision.reason).ok_or("no order is rejected for this reason")?;
-        if (found == Found::Unknown) == (fate == Fate::RejectedCancelled) {
+        let ending = Ending::rejected(decision.reason).ok_or("no order is rejected for this reason")?;
+        if (found == Found::Unknown) == (decision.reason == Reason::Cancelled) {
             return Err("what was cancelled in advance is rejected for that, and nothing else is");
         }
-        let what = Remembered { content: decision.content, sequence: decision.sequence, fate };
+        let what = Remembered { content: decision.content, sequence: decision.sequence, ending };
         self.remember(identity, fingerprint, found, what);
         Ok(())
     }
@@ -193,26 +193,21 @@ impl Ledger {
     fn follow_stock(&mut self, asked: Asked, decision: &Decision<'_>) -> Result<(), &'static str> {
         let after = decision.stock.ok_or("a stock command shows no stock")?;
         let effect = match asked {
-            Asked::Receive | Asked::Adjust | Asked::Count => Effect::OnHand(after.change),
-            Asked::SetSafetyStock => {
-                Effect::SafetyStock(i64::try_from(after.safety_stock).map_err(|_| "the safety stock is out of range")?)
-            }
-            Asked::Halt => Effect::Halted(true),
-            Asked::Resume => Effect::Halted(false),
+            Asked::Receive | Asked::Adjust | Asked::Count => StockEffect::OnHand(after.change),
+            Asked::SetSafetyStock => StockEffect::SafetyStock(
+                i64::try_from(after.safety_stock).map_err(|_| "the safety stock is out of range")?,
+            ),
+            Asked::Halt => halt_of(after.sku, true),
+            Asked::Resume => halt_of(after.sku, false),
             _ => return Err("what was asked has no such outcome"),
         };
-        if let Effect::Halted(halted) = effect
-            && after.sku.is_empty()
-        {
-            self.rows.halt_pool(decision.pool, halted);
-        } else {
-            let before = self.rows.pool(decision.pool).and_then(|pool| self.rows.row(pool, after.sku));
-            let on_hand = before.map_or(0, |row| self.rows.figures(row).on_hand);
-            let change = if let Effect::OnHand(change) = effect { change } else { 0 };
-            if on_hand.checked_add(change) != Some(after.on_hand) {
-                return Err("the stock is not what it was");
-            }
-            let row = self.apply_effect(decision.pool, after.sku, effect);
+        let change = if let StockEffect::OnHand(change) = effect { change } else { 0 };
+        let before = self.rows.pool(decision.pool).and_then(|pool| self.rows.row(pool, after.sku));
+        let on_hand = before.map_or(0, |row| self.rows.figures(row).on_hand);
+        if on_hand.checked_add(change) != Some(after.on_hand) {
+            return Err("the stock is not what it was");
+        }
+        if let Some(row) = self.move_stock(decision.pool, after.sku, effect) {
             let shown: StockLevel<'_> = self.rows.figures(row).level(after.sku, after.change);
             if shown != after {
                 return Err("the stock is not what it was");
@@ -224,14 +219,14 @@ impl Ledger {
         if self.find(fingerprint) != Found::Unknown {
             return Err("the command is known already");
         }
-        let what = Remembered { content: decision.content, sequence: decision.sequence, fate: Fate::Applied };
+        let what = Remembered { content: decision.content, sequence: decision.sequence, ending: Ending::Applied };
         self.remember(identity, fingerprint, Found::Unknown, what);
         Ok(())
     }
 
     /// The slot of an order that must be open in `state`.
     fn slot_in(&self, order: OrderRef<'_>, state: OrderState, foresight: &Foresight) -> Result<u32, &'static str> {
-        match self.find(self.fingerprint(identity_of(order)?, foresight)) {
+        match self.find(self.fingerprint(identity_of(order)?, foresight.fingerprint)) {
             Found::Open(slot) if self.orders.get(slot).state == state => Ok(slot),
             Found::Unknown => Err("the order is not known"),
             _ => Err("the order is in another state"),
@@ -259,7 +254,7 @@ fn identity_of(order: OrderRef<'_>) -> Result<Identity<'_>, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{FingerprintKey, Moment, Rules};
+    use crate::ledger::{FingerprintKey, Ledger, Moment, Rules};
     use crate::wire::command::LinesBuf;
     use crate::wire::decision::Source;
     use crate::wire::proto::Input;

@@ -6,8 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::identity::Fingerprint;
-use super::index::Index;
+use crate::ledger::store::index::{Fingerprint, Index};
 use crate::wire::Original;
 use crate::wire::proto::{OrderState, Outcome, Reason};
 
@@ -18,66 +17,55 @@ const GENERATIONS: u64 = 4;
 const KNOWN_GENERATIONS: i64 = 5;
 /// Records in a chunk (112 KiB): chunks are rare, and a generation of an idle shard stays small.
 const CHUNK_RECORDS: usize = 4096;
-/// Records that can be told apart by a place: the other half of the places are open orders.
-pub(super) const MAX_RECORDS: usize = 1 << 31;
+/// Records that can be told apart by a position: the other half of the positions are open orders.
+pub(crate) const MAX_RECORDS: usize = 1 << 31;
 
 /// What became of a remembered identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Fate {
+pub(crate) enum Ending {
     /// An order: a Cancel came, its Place has not.
-    CancelledBeforePlace = 1,
+    CancelledBeforePlace,
     /// An order: it was reserved, then cancelled.
-    Cancelled = 2,
+    Cancelled,
     /// An order: it was reserved, then expired.
-    Expired = 3,
+    Expired,
     /// An order: it was reserved, confirmed and shipped.
-    Shipped = 4,
-    /// An order: rejected with this reason.
-    OutOfStock = 5,
-    /// As above.
-    UnknownSku = 6,
-    /// As above.
-    Halted = 7,
-    /// An order: rejected because a Cancel had come before.
-    RejectedCancelled = 8,
+    Shipped,
+    /// An order: rejected, for the reason of this number.
+    Rejected(u8),
     /// A stock command that was applied.
-    Applied = 9,
+    Applied,
 }
 
-impl Fate {
-    /// The fate of an order that is rejected with `reason`.
-    pub(super) fn rejected(reason: Reason) -> Option<Fate> {
-        match reason {
-            Reason::OutOfStock => Some(Fate::OutOfStock),
-            Reason::UnknownSku => Some(Fate::UnknownSku),
-            Reason::Halted => Some(Fate::Halted),
-            Reason::Cancelled => Some(Fate::RejectedCancelled),
-            _ => None,
-        }
+/// The contract keeps the reasons from 1 to this one for orders that are rejected.
+const LAST_OF_REJECTIONS: i32 = 15;
+
+impl Ending {
+    /// The ending of an order that is rejected with `reason`; none if no order is rejected for it.
+    pub(crate) fn rejected(reason: Reason) -> Option<Ending> {
+        (1..=LAST_OF_REJECTIONS).contains(&(reason as i32)).then_some(Ending::Rejected(reason as u8))
     }
 
     /// The order's state; unspecified for a stock command.
-    pub(super) fn state(self) -> OrderState {
+    pub(crate) fn state(self) -> OrderState {
         match self {
-            Fate::CancelledBeforePlace | Fate::Cancelled => OrderState::Cancelled,
-            Fate::Expired => OrderState::Expired,
-            Fate::Shipped => OrderState::Shipped,
-            Fate::OutOfStock | Fate::UnknownSku | Fate::Halted | Fate::RejectedCancelled => OrderState::Rejected,
-            Fate::Applied => OrderState::Unspecified,
+            Ending::CancelledBeforePlace | Ending::Cancelled => OrderState::Cancelled,
+            Ending::Expired => OrderState::Expired,
+            Ending::Shipped => OrderState::Shipped,
+            Ending::Rejected(_) => OrderState::Rejected,
+            Ending::Applied => OrderState::Unspecified,
         }
     }
 
     /// What the first decision said.
-    pub(super) fn original(self, sequence: u64) -> Original {
+    pub(crate) fn original(self, sequence: u64) -> Original {
         let (outcome, reason) = match self {
-            Fate::CancelledBeforePlace => (Outcome::Cancelled, Reason::BeforePlace),
-            Fate::Cancelled | Fate::Expired | Fate::Shipped => (Outcome::Reserved, Reason::Unspecified),
-            Fate::OutOfStock => (Outcome::Rejected, Reason::OutOfStock),
-            Fate::UnknownSku => (Outcome::Rejected, Reason::UnknownSku),
-            Fate::Halted => (Outcome::Rejected, Reason::Halted),
-            Fate::RejectedCancelled => (Outcome::Rejected, Reason::Cancelled),
-            Fate::Applied => (Outcome::Applied, Reason::Unspecified),
+            Ending::CancelledBeforePlace => (Outcome::Cancelled, Reason::BeforePlace),
+            Ending::Cancelled | Ending::Expired | Ending::Shipped => (Outcome::Reserved, Reason::Unspecified),
+            Ending::Rejected(reason) => {
+                (Outcome::Rejected, Reason::try_from(i32::from(reason)).expect("it was made from a reason"))
+            }
+            Ending::Applied => (Outcome::Applied, Reason::Unspecified),
         };
         Original { sequence, outcome, reason }
     }
@@ -85,12 +73,12 @@ impl Fate {
 
 /// What is remembered of an identity.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Remembered {
+pub(crate) struct Remembered {
     /// Hash of the content that was decided; 0 before there was one.
     pub content: u64,
     /// Sequence of the first decision; 0 before there was one.
     pub sequence: u64,
-    pub fate: Fate,
+    pub ending: Ending,
 }
 
 /// [`Remembered`] and its fingerprint, in words of 4 bytes: 48 bits of sequence last 8 years at a million a second.
@@ -100,7 +88,7 @@ struct Record {
     content: [u32; 2],
     sequence_low: u32,
     sequence_high: u16,
-    fate: Fate,
+    ending: Ending,
 }
 
 const _: () = assert!(size_of::<Record>() == 28);
@@ -121,7 +109,7 @@ struct Generation {
 
 /// The remembered identities.
 #[derive(Debug)]
-pub(super) struct Records {
+pub(crate) struct Records {
     length_ms: i64,
     now: i64,
     chunks: Vec<Chunk>,
@@ -138,7 +126,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn new(window_ms: u64, skew_ms: u64) -> Records {
+    pub(crate) fn new(window_ms: u64, skew_ms: u64) -> Records {
         let length = window_ms.saturating_add(skew_ms).div_ceil(GENERATIONS).max(1);
         Records {
             length_ms: i64::try_from(length).unwrap_or(i64::MAX),
@@ -155,32 +143,32 @@ impl Records {
     }
 
     /// The present generation.
-    pub(super) fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         self.now
     }
 
     /// Whether what was last changed in `generation` is known.
-    pub(super) fn knows(&self, generation: i64) -> bool {
+    pub(crate) fn knows(&self, generation: i64) -> bool {
         self.now - generation <= KNOWN_GENERATIONS
     }
 
     /// Identities known.
-    pub(super) fn known(&self) -> usize {
+    pub(crate) fn known(&self) -> usize {
         self.known
     }
 
     /// Sum over what is known.
-    pub(super) fn digest(&self) -> u128 {
+    pub(crate) fn digest(&self) -> u128 {
         self.digest
     }
 
     /// Bytes set aside.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.chunks.len() * (CHUNK_RECORDS * size_of::<Record>() + size_of::<Chunk>())
     }
 
     /// Moves to the generation of `shard_time_ms`, forgetting what is no longer known then. True if it is a new one.
-    pub(super) fn advance(&mut self, shard_time_ms: i64) -> bool {
+    pub(crate) fn advance(&mut self, shard_time_ms: i64) -> bool {
         let now = shard_time_ms.div_euclid(self.length_ms);
         if now <= self.now {
             return false;
@@ -200,7 +188,7 @@ impl Records {
     }
 
     /// Takes up to `count` forgotten records out of the index.
-    pub(super) fn clear_out(&mut self, index: &mut Index, count: usize) {
+    pub(crate) fn clear_out(&mut self, index: &mut Index, count: usize) {
         for _ in 0..count {
             let Some(&first) = self.leaving.front() else { return };
             let chunk = &mut self.chunks[first as usize];
@@ -212,13 +200,13 @@ impl Records {
                 continue;
             }
             // One that was remembered anew has left the index already.
-            index.remove(chunk.records[self.left].fingerprint, place(first, self.left));
+            index.remove(chunk.records[self.left].fingerprint, position(first, self.left));
             self.left += 1;
         }
     }
 
-    /// Remembers an identity as of now and tells its place. `digest` is what it adds to the sum.
-    pub(super) fn remember(&mut self, fingerprint: Fingerprint, what: Remembered, digest: u128) -> u32 {
+    /// Remembers an identity as of now and tells its position. `digest` is what it adds to the sum.
+    pub(crate) fn remember(&mut self, fingerprint: Fingerprint, what: Remembered, digest: u128) -> u32 {
         if self.generations.back().is_none_or(|newest| newest.number != self.now) {
             let mut fresh = self.spare.pop().unwrap_or_default();
             (fresh.number, fresh.known, fresh.digest) = (self.now, 0, 0);
@@ -245,15 +233,15 @@ impl Records {
             content: [what.content as u32, (what.content >> 32) as u32],
             sequence_low: what.sequence as u32,
             sequence_high: (what.sequence >> 32) as u16,
-            fate: what.fate,
+            ending: what.ending,
         });
-        place(number, records.len() - 1)
+        position(number, records.len() - 1)
     }
 
-    /// The record at `place` is known no longer, because its identity is remembered anew. `digest` is what it had
+    /// The record at `position` is known no longer, because its identity is remembered anew. `digest` is what it had
     /// added to the sum.
-    pub(super) fn supersede(&mut self, place: u32, digest: u128) {
-        let number = self.generation(place);
+    pub(crate) fn supersede(&mut self, position: u32, digest: u128) {
+        let number = self.generation(position);
         let generation = self.generations.iter_mut().find(|generation| generation.number == number);
         let generation = generation.expect("a record that is known stands in a generation that is");
         generation.known -= 1;
@@ -262,34 +250,34 @@ impl Records {
         self.digest = self.digest.wrapping_sub(digest);
     }
 
-    /// The generation in which the record at `place` was last changed.
-    pub(super) fn generation(&self, place: u32) -> i64 {
-        self.chunks[place as usize / CHUNK_RECORDS].generation
+    /// The generation in which the record at `position` was last changed.
+    pub(crate) fn generation(&self, position: u32) -> i64 {
+        self.chunks[position as usize / CHUNK_RECORDS].generation
     }
 
-    /// Whether the record at `place` is known and of this fingerprint.
-    pub(super) fn is(&self, place: u32, fingerprint: Fingerprint) -> bool {
-        self.fingerprint(place) == fingerprint && self.knows(self.generation(place))
+    /// Whether the record at `position` is known and of this fingerprint.
+    pub(crate) fn is(&self, position: u32, fingerprint: Fingerprint) -> bool {
+        self.fingerprint(position) == fingerprint && self.knows(self.generation(position))
     }
 
-    pub(super) fn fingerprint(&self, place: u32) -> Fingerprint {
-        self.record(place).fingerprint
+    pub(crate) fn fingerprint(&self, position: u32) -> Fingerprint {
+        self.record(position).fingerprint
     }
 
-    pub(super) fn get(&self, place: u32) -> Remembered {
-        let record = self.record(place);
+    pub(crate) fn get(&self, position: u32) -> Remembered {
+        let record = self.record(position);
         Remembered {
             content: u64::from(record.content[0]) | u64::from(record.content[1]) << 32,
             sequence: u64::from(record.sequence_low) | u64::from(record.sequence_high) << 32,
-            fate: record.fate,
+            ending: record.ending,
         }
     }
 
-    fn record(&self, place: u32) -> &Record {
-        &self.chunks[place as usize / CHUNK_RECORDS].records[place as usize % CHUNK_RECORDS]
+    fn record(&self, position: u32) -> &Record {
+        &self.chunks[position as usize / CHUNK_RECORDS].records[position as usize % CHUNK_RECORDS]
     }
 }
 
-fn place(chunk: u32, record: usize) -> u32 {
+fn position(chunk: u32, record: usize) -> u32 {
     chunk * CHUNK_RECORDS as u32 + record as u32
 }

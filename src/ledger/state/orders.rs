@@ -1,11 +1,11 @@
 //! Open orders: held or committed, with what they hold, in recycled slots; and the order in which holds fall due.
 
-use super::arena::{Arena, Run};
 use super::digest::Canonical;
-use super::holds::{Due, Holds};
-use super::identity::Fingerprint;
+use super::expiry::{Due, Holds};
 use super::rows::Rows;
-use super::slab::Slab;
+use crate::ledger::store::arena::{Arena, Run};
+use crate::ledger::store::index::Fingerprint;
+use crate::ledger::store::slab::Slab;
 use crate::wire::Text;
 use crate::wire::decision::{HeldLine, HeldLines, SkuNames};
 use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES};
@@ -16,7 +16,7 @@ const SMALLEST_KEPT_BYTES: usize = 8;
 
 /// Where an order's lines stand, and behind them its id: together, so that they share cache lines.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     run: Run,
     lines: u8,
 }
@@ -31,7 +31,7 @@ impl Kept {
 
 /// An open order.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OpenOrder {
+pub(crate) struct OpenOrder {
     pub fingerprint: Fingerprint,
     pub attempt: u32,
     pub pool: u32,
@@ -50,7 +50,7 @@ pub(super) struct OpenOrder {
 
 /// What a new order is made of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NewOrder<'a> {
+pub(crate) struct NewOrder<'a> {
     pub fingerprint: Fingerprint,
     pub pool: u32,
     pub order_id: Text<'a>,
@@ -63,7 +63,7 @@ pub(super) struct NewOrder<'a> {
 
 /// The open orders.
 #[derive(Debug)]
-pub(super) struct Orders {
+pub(crate) struct Orders {
     slots: Slab<OpenOrder>,
     kept: Arena<u8>,
     /// Holds by end. May have entries that no longer count, never at its head.
@@ -75,7 +75,7 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    pub(super) fn new() -> Orders {
+    pub(crate) fn new() -> Orders {
         Orders {
             slots: Slab::new(),
             kept: Arena::new(SMALLEST_KEPT_BYTES, MAX_LINES * HeldLines::LINE_BYTES + MAX_ID_BYTES, 0),
@@ -87,41 +87,41 @@ impl Orders {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let lists = self.due.bytes() + self.dirty.capacity() * size_of::<u32>();
         self.slots.bytes() + self.kept.bytes() + lists
     }
 
     #[inline]
-    pub(super) fn get(&self, slot: u32) -> &OpenOrder {
+    pub(crate) fn get(&self, slot: u32) -> &OpenOrder {
         &self.slots[slot]
     }
 
     /// Reads where an order's lines and id begin and end.
     #[inline]
-    pub(super) fn touch(&self, slot: u32) -> u8 {
+    pub(crate) fn touch(&self, slot: u32) -> u8 {
         let kept = self.kept.get(self.slots[slot].kept.run);
         kept.first().unwrap_or(&0) | kept.last().unwrap_or(&0)
     }
 
     /// An order's id. After [`Orders::close`] it stands until the next [`Orders::open`].
-    pub(super) fn id(&self, kept: Kept) -> Text<'_> {
+    pub(crate) fn id(&self, kept: Kept) -> Text<'_> {
         Text::new(&self.kept.get(kept.run)[kept.lines_end()..]).expect("it was kept from a text")
     }
 
     /// An order's lines. After [`Orders::close`] they stand until the next [`Orders::open`].
     #[inline]
-    pub(super) fn lines(&self, kept: Kept) -> HeldLines<'_> {
+    pub(crate) fn lines(&self, kept: Kept) -> HeldLines<'_> {
         HeldLines::new(&self.kept.get(kept.run)[..kept.lines_end()])
     }
 
     /// Keeps a new order, held, and tells its slot.
     #[inline]
-    pub(super) fn open(&mut self, order: NewOrder<'_>) -> u32 {
+    pub(crate) fn open(&mut self, order: NewOrder<'_>) -> u32 {
         // A slot that is used again keeps its place in the list of dirty ones, and what it is to be settled against.
         let (dirty, digest) = self.slots.next().map_or((false, 0), |last| (last.dirty, last.digest));
         let kept = self.keep(order.order_id, order.lines);
@@ -161,7 +161,7 @@ impl Orders {
     }
 
     /// Held becomes committed.
-    pub(super) fn confirm(&mut self, slot: u32) {
+    pub(crate) fn confirm(&mut self, slot: u32) {
         let order = &mut self.slots[slot];
         order.state = OrderState::Committed;
         order.expires_at_ms = 0;
@@ -171,7 +171,7 @@ impl Orders {
     }
 
     /// Moves the end of a hold.
-    pub(super) fn extend(&mut self, slot: u32, expires_at_ms: i64) {
+    pub(crate) fn extend(&mut self, slot: u32, expires_at_ms: i64) {
         self.slots[slot].expires_at_ms = expires_at_ms;
         self.note(slot);
         self.queue(slot);
@@ -179,7 +179,7 @@ impl Orders {
     }
 
     /// The order is open no longer; its slot is free.
-    pub(super) fn close(&mut self, slot: u32) {
+    pub(crate) fn close(&mut self, slot: u32) {
         let order = &mut self.slots[slot];
         if order.state == OrderState::Held {
             self.held -= 1;
@@ -194,18 +194,18 @@ impl Orders {
 
     /// The earliest end of a hold.
     #[inline]
-    pub(super) fn next_due_ms(&self) -> Option<i64> {
+    pub(crate) fn next_due_ms(&self) -> Option<i64> {
         self.due.first().map(|due| due.expires_at_ms)
     }
 
     /// The hold that ends first, if it ends by `until_ms`.
     #[inline]
-    pub(super) fn due(&self, until_ms: i64) -> Option<u32> {
+    pub(crate) fn due(&self, until_ms: i64) -> Option<u32> {
         self.due.first().filter(|due| due.expires_at_ms <= until_ms).map(|due| due.slot)
     }
 
     /// The sum over all open orders.
-    pub(super) fn digest(&mut self, rows: &Rows) -> u128 {
+    pub(crate) fn digest(&mut self, rows: &Rows) -> u128 {
         while let Some(slot) = self.dirty.pop() {
             let order = &mut self.slots[slot];
             order.dirty = false;

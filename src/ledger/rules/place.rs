@@ -1,0 +1,111 @@
+//! Place: all lines of an order or none.
+
+use super::id_fault;
+use super::verdict::{Bar, LinesAtHand, ShownLines, Verdict};
+use crate::ledger::foresight::Foresight;
+use crate::ledger::state::State;
+use crate::ledger::state::closed::{Ending, Remembered};
+use crate::ledger::state::identity::Identity;
+use crate::ledger::state::known::Found;
+use crate::ledger::state::orders::NewOrder;
+use crate::wire::content;
+use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES, MAX_QUANTITY};
+use crate::wire::proto::{OrderState, Outcome, Reason};
+use crate::wire::{Place, Text};
+
+impl State {
+    pub(crate) fn place(
+        &mut self,
+        (pool, known_pool): (Text<'_>, Option<u32>),
+        it: &Place<'_>,
+        foresight: &Foresight,
+        engine_time_ms: i64,
+        lines: &mut LinesAtHand,
+    ) -> Verdict {
+        if let Some(reason) = self.fault_of(it) {
+            return Verdict::invalid(reason);
+        }
+        if self.is_too_old(it.placed_at_ms) {
+            return Verdict::of(Outcome::TooOld);
+        }
+        let identity = Identity::Order { pool, order_id: it.order_id, attempt: it.attempt };
+        let fingerprint = self.fingerprint(identity, foresight.fingerprint);
+        let found = self.find(fingerprint);
+        let content = content::of_order(pool, it.customer, it.channel, it.placed_at_ms, it.lines);
+        if let Some((original, placed)) = self.original(found) {
+            let outcome = if placed == content { Outcome::Duplicate } else { Outcome::Conflict };
+            return Verdict { original: Some(original), ..Verdict::order(outcome, self.state(found)) };
+        }
+        if it.answer_by_ms != 0 && engine_time_ms > it.answer_by_ms {
+            return Verdict::of(Outcome::Deadline);
+        }
+        if let Some(reason) = self.attempt_fault(pool, it) {
+            return Verdict::invalid(reason);
+        }
+        let barred = match found {
+            Found::Unknown => self.reserve(known_pool, it.lines, foresight, lines),
+            _ => Err(Bar::of_pool(Reason::Cancelled)),
+        };
+        let Err(Bar { reason, lines }) = barred else {
+            let expires_at_ms = self.shard_time_ms.saturating_add_unsigned(match it.hold_ms {
+                0 => self.rules.default_hold_ms,
+                asked => asked,
+            });
+            self.hold(NewOrder {
+                fingerprint,
+                pool: known_pool.expect("stock was reserved in it"),
+                order_id: it.order_id,
+                attempt: it.attempt,
+                content,
+                sequence: self.sequence,
+                expires_at_ms,
+                lines: &lines.held,
+            });
+            let lines = ShownLines::Asked;
+            return Verdict { lines, expires_at_ms, content, ..Verdict::order(Outcome::Reserved, OrderState::Held) };
+        };
+        let ending = Ending::rejected(reason).expect("a reason that an order is rejected for");
+        self.remember(identity, fingerprint, found, Remembered { content, sequence: self.sequence, ending });
+        Verdict { reason, lines, content, ..Verdict::order(Outcome::Rejected, OrderState::Rejected) }
+    }
+
+    /// What is wrong with the command itself.
+    fn fault_of(&self, it: &Place<'_>) -> Option<Reason> {
+        if let Some(reason) = id_fault(it.order_id).or_else(|| id_fault(it.customer)) {
+            return Some(reason);
+        }
+        if it.channel.len() > MAX_ID_BYTES {
+            return Some(Reason::IdTooLong);
+        }
+        if it.lines.is_empty() {
+            return Some(Reason::NoLines);
+        }
+        if it.lines.len() > MAX_LINES {
+            return Some(Reason::TooManyLines);
+        }
+        for line in it.lines {
+            if let Some(reason) = id_fault(line.sku) {
+                return Some(reason);
+            }
+            if !(1..=MAX_QUANTITY).contains(&line.quantity) {
+                return Some(Reason::Quantity);
+            }
+        }
+        if it.hold_ms > self.rules.max_hold_ms {
+            return Some(Reason::HoldTooLong);
+        }
+        self.clock_fault(it.placed_at_ms)
+    }
+
+    /// A raised attempt, though the one before has not been placed and ended.
+    fn attempt_fault(&self, pool: Text<'_>, it: &Place<'_>) -> Option<Reason> {
+        let before = it.attempt.checked_sub(1)?;
+        let found = self.find(self.fingerprints.of(Identity::Order { pool, order_id: it.order_id, attempt: before }));
+        // Cancelled in advance is not ended: were it, two attempts could be open at once, this one and that on which
+        // the one before would have had to wait.
+        self.original(found).map_or(Some(Reason::AttemptUnknown), |_| match self.state(found) {
+            OrderState::Held | OrderState::Committed | OrderState::Shipped => Some(Reason::AttemptOpen),
+            _ => None,
+        })
+    }
+}
