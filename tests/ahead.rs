@@ -74,12 +74,17 @@ fn event(rng: &mut SmallRng, now_ms: i64, skus: u64, number: u64) -> (Vec<u8>, I
                 ..Default::default()
             }));
         }
-        20..22 => return orders(command::Kind::Confirm(proto::Confirm { pool, order_id, attempt: 0 })),
+        20..22 => return orders(command::Kind::Confirm(proto::Confirm { pool, order_id, ..Default::default() })),
         22 => {
             let expires_at_ms = now_ms + rng.random_range(0..600);
-            return orders(command::Kind::Extend(proto::Extend { pool, order_id, attempt: 0, expires_at_ms }));
+            return orders(command::Kind::Extend(proto::Extend {
+                pool,
+                order_id,
+                expires_at_ms,
+                ..Default::default()
+            }));
         }
-        23 => return orders(command::Kind::Cancel(proto::Cancel { pool, order_id, attempt: 0 })),
+        23 => return orders(command::Kind::Cancel(proto::Cancel { pool, order_id, ..Default::default() })),
         24..28 => stock_command::Kind::Ship(proto::Ship { order_id, attempt: 0 }),
         28..31 => stock_command::Kind::Receive(proto::Receive { sku: some_sku, quantity: rng.random_range(1..10) }),
         31..34 => {

@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use prost::Message;
-use sluice::ledger::{Ledger, Moment};
+use sluice::ledger::{Ledger, Moment, Rules};
 use sluice::wire::decision::Source;
 use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::proto::{self, Asked, Input, OrderState, Outcome};
 use sluice::wire::{Decision, encode, view};
 
-use ledger_steps::{Event, MODEL_RULES, RULES, Script, Step, UNKNOWN_ASKED, ledger, steps};
+use ledger_steps::{Event, RULES, Script, Step, UNKNOWN_ASKED, ledger, model_rules, steps};
 use model::Model;
 
 /// Steps between two comparisons of digests.
@@ -26,9 +26,9 @@ const DIGEST_EVERY: usize = 97;
 
 const NOWHERE: Source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
 
-fn check(steps: &[Step]) -> Result<(), TestCaseError> {
-    let (mut live, mut follower) = (ledger(1), ledger(2));
-    let mut model = Model::new(MODEL_RULES);
+fn check(rules: Rules, steps: &[Step]) -> Result<(), TestCaseError> {
+    let (mut live, mut follower) = (ledger(rules, 1), ledger(rules, 2));
+    let mut model = Model::new(model_rules(&rules));
     let mut script = Script::default();
     let mut invariants = Invariants::default();
     let mut log: Vec<Vec<u8>> = Vec::new();
@@ -82,7 +82,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
             prop_assert_eq!(live.digest(), follower.digest(), "step {}: {:?}", n, event);
         }
     }
-    let mut from_genesis = ledger(3);
+    let mut from_genesis = ledger(rules, 3);
     log.iter().try_for_each(|bytes| replay(&mut from_genesis, bytes))?;
     from_genesis.advance(live.shard_time_ms());
     prop_assert_eq!(live.digest(), from_genesis.digest());
@@ -176,7 +176,7 @@ impl Invariants {
     }
 }
 
-fn run(cases: u32, seed: u8, count: std::ops::Range<usize>) {
+fn run(rules: Rules, cases: u32, seed: u8, count: std::ops::Range<usize>) {
     let config = Config {
         cases,
         failure_persistence: None,
@@ -185,16 +185,23 @@ fn run(cases: u32, seed: u8, count: std::ops::Range<usize>) {
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
-    let outcome = TestRunner::new_with_rng(config, rng).run(&steps(count), |steps| check(&steps));
+    let outcome = TestRunner::new_with_rng(config, rng).run(&steps(count), |steps| check(rules, &steps));
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
 fn decides_as_the_model_does_in_short_lives() {
-    run(400, 1, 1..200);
+    run(RULES, 400, 1, 1..200);
 }
 
 #[test]
 fn decides_as_the_model_does_over_tens_of_thousands_of_commands() {
-    run(4, 2, 20_000..30_000);
+    run(RULES, 4, 2, 20_000..30_000);
+}
+
+#[test]
+fn decides_as_the_model_does_while_there_is_no_memory_left() {
+    for max_ids in [10, 40, 100] {
+        run(Rules { max_ids, ..RULES }, 60, 3, 100..400);
+    }
 }

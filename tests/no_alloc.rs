@@ -49,13 +49,24 @@ fn round(n: i64) -> Vec<(Vec<u8>, Input)> {
         records.push((value, input));
         let (order_id, attempt) = (order(i), 0);
         match i % 3 {
-            0 => records.push(orders(command::Kind::Confirm(proto::Confirm { pool: pool(), order_id, attempt }))),
-            1 => records.push(orders(command::Kind::Cancel(proto::Cancel { pool: pool(), order_id, attempt }))),
+            0 => records.push(orders(command::Kind::Confirm(proto::Confirm {
+                pool: pool(),
+                order_id,
+                attempt,
+                placed_at_ms: 0,
+            }))),
+            1 => records.push(orders(command::Kind::Cancel(proto::Cancel {
+                pool: pool(),
+                order_id,
+                attempt,
+                placed_at_ms: 0,
+            }))),
             _ => records.push(orders(command::Kind::Extend(proto::Extend {
                 pool: pool(),
                 order_id,
                 attempt,
                 expires_at_ms: now + 60,
+                placed_at_ms: 0,
             }))),
         }
         if i % 3 == 0 {

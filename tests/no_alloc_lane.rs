@@ -49,7 +49,7 @@ fn values() -> Vec<Vec<u8>> {
             };
             values.push(order(command::Kind::Place(place)));
             if i % 2 == 0 {
-                values.push(order(command::Kind::Cancel(Cancel { pool, order_id, attempt: 0 })));
+                values.push(order(command::Kind::Cancel(Cancel { pool, order_id, ..Default::default() })));
             }
         }
     }

@@ -92,7 +92,7 @@ fn remember(steady: &mut Steady, naive: bool) -> Duration {
     let ids: Vec<_> = (0..ROUND).map(|_| order_id(steady.orders.take_number())).collect();
     let now_ms = steady.now_ms();
     let at = Moment { shard_time_ms: now_ms, engine_time_ms: now_ms };
-    let commands: Vec<_> = ids.iter().map(|order_id| cancel(order_id)).collect();
+    let commands: Vec<_> = ids.iter().map(|order_id| cancel(order_id, now_ms)).collect();
     let began = Instant::now();
     decide(steady.engine.ledger(), &commands, at, |decision| _ = std::hint::black_box(decision.outcome));
     let engine = began.elapsed();
@@ -108,8 +108,8 @@ fn remember(steady: &mut Steady, naive: bool) -> Duration {
     took
 }
 
-fn cancel(order_id: &str) -> Command<'_> {
-    let kind = Kind::Cancel { order_id: order_id.into(), attempt: 0 };
+fn cancel(order_id: &str, placed_at_ms: i64) -> Command<'_> {
+    let kind = Kind::Cancel { order_id: order_id.into(), attempt: 0, placed_at_ms };
     Command { pool: POOL.into(), reply_partition: None, unsupported: None, kind }
 }
 

@@ -106,12 +106,13 @@ impl Traffic {
     }
 
     fn schedule(&mut self, place: &proto::Place) {
-        let (pool, order_id, attempt) = (place.pool.clone(), place.order_id.clone(), place.attempt);
+        let proto::Place { attempt, placed_at_ms, .. } = *place;
+        let (pool, order_id) = (place.pool.clone(), place.order_id.clone());
         let fate: f64 = self.rng.random();
         if fate < CONFIRM_SHARE {
-            self.after(command::Kind::Confirm(proto::Confirm { pool, order_id, attempt }));
+            self.after(command::Kind::Confirm(proto::Confirm { pool, order_id, attempt, placed_at_ms }));
         } else if fate < CONFIRM_SHARE + CANCEL_SHARE {
-            self.after(command::Kind::Cancel(proto::Cancel { pool, order_id, attempt }));
+            self.after(command::Kind::Cancel(proto::Cancel { pool, order_id, attempt, placed_at_ms }));
         }
         if self.rng.random_bool(DUPLICATE_SHARE) {
             self.after(command::Kind::Place(place.clone()));

@@ -151,7 +151,7 @@ impl Verifier {
                 order.committed = true;
                 self.own_held -= order.own_units;
             }
-            Outcome::Cancelled | Outcome::Expired if decision.reason() != Reason::BeforePlace => {
+            Outcome::Cancelled | Outcome::Expired => {
                 let order = self.orders.get(&identity);
                 let committed = order.is_some_and(|order| order.committed);
                 self.own_held -= order.filter(|_| !committed).map_or(0, |order| order.own_units);

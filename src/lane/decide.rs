@@ -62,21 +62,6 @@ impl Decider {
         self.last[place(input)] + 1
     }
 
-    /// Moves time to that of the next record, without deciding it, and ends the holds that ran out by then. The record
-    /// would do the same: this is for a ledger that is full, which forgets as time moves on.
-    pub(super) fn advance(&mut self, time_ms: i64) {
-        let (ledger, outbox) = (&mut self.ledger, &mut self.outbox);
-        let time_ms = time_ms.max(ledger.shard_time_ms());
-        // No link is opened for nothing, or a paused shard would fill its log with empty ones.
-        if ledger.next_due_ms().is_some_and(|due_ms| due_ms <= time_ms) {
-            outbox.make_room(ledger);
-            // What does not fit into this batch ends with the next step.
-            let _all = expire(ledger, outbox, time_ms);
-        } else {
-            ledger.advance(time_ms);
-        }
-    }
-
     /// Decides records `from..to` of a batch of one input, until the batch is full. Returns how many; none if holds
     /// that end before the first of them fill the batch.
     pub(super) fn decide<R: Records>(&mut self, input: Input, records: &R, from: usize, to: usize) -> usize {
@@ -251,7 +236,7 @@ mod tests {
             default_hold_ms: 500,
             max_hold_ms: 1_000,
             expected_ids: 0,
-            max_ids: 100,
+            max_ids: 100_000,
         };
         let ids: Vec<String> = (0..HOLDS).map(|order| order.to_string()).collect();
         let mut ledger = Ledger::new(rules, FingerprintKey([1; 16]));
@@ -310,17 +295,6 @@ mod tests {
             assert!(work.decisions > 0, "the shard stalls");
         }
         assert_eq!(decisions, HOLDS + 1);
-    }
-
-    #[test]
-    fn a_full_ledger_writes_no_link_that_says_nothing() {
-        let mut decider = decider();
-        while decider.next_due_ms().is_some() {
-            decider.advance(LATE_MS);
-            drop(decider.close_batch(1, Box::default()));
-        }
-        decider.advance(LATE_MS);
-        assert!(decider.outbox().is_empty());
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub(super) struct Life<I: Inputs> {
     broken: bool,
     /// The ends that were first answered: once they are reached, the shard has caught up.
     catching_up: CatchUp,
-    paused: bool,
+    /// New orders are answered BUSY, and somebody was told.
+    busy: bool,
     /// Leader epochs of the last records decided, of `orders` and of `stock`; -1 where none is to be compared.
     leader_epochs: [i32; 2],
     /// The last step applied a run and left so much that more of it is there than comes between two commits.
@@ -79,7 +80,7 @@ impl<I: Inputs> Life<I> {
             fetch_from_ms: 0,
             broken: false,
             catching_up: CatchUp::EndsUnknown,
-            paused: false,
+            busy: false,
             backlog: false,
         }
     }
@@ -107,7 +108,7 @@ impl<I: Inputs> Life<I> {
         }
         self.take_ends(common, now);
         let mut progress = self.poll(common, now)?;
-        let applied = self.apply_next(common, now);
+        let applied = self.apply_next(now);
         self.backlog = applied && self.pending.iter().any(Pending::is_half_full);
         progress |= applied;
         self.ask_for_status(now);
@@ -140,7 +141,7 @@ impl<I: Inputs> Life<I> {
     }
 
     fn poll<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> Result<bool, ApplyFault> {
-        if self.decider.outbox().is_full() || self.paused || now.steady_ms < self.fetch_from_ms {
+        if self.decider.outbox().is_full() || now.steady_ms < self.fetch_from_ms {
             return Ok(false);
         }
         if self.broken {
@@ -235,7 +236,7 @@ impl<I: Inputs> Life<I> {
     }
 
     /// Applies one run, if the merge lets one through and there is room for it.
-    fn apply_next<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) -> bool {
+    fn apply_next(&mut self, now: Now) -> bool {
         if self.decider.outbox().is_full() {
             return false;
         }
@@ -250,9 +251,6 @@ impl<I: Inputs> Life<I> {
         };
         if may_ask {
             self.ask_ahead(input, count, now);
-        }
-        if self.pause_if_full(common, input) {
-            return false;
         }
         let pending = &mut self.pending[place(input)];
         let (records, from) = pending.first();
@@ -288,27 +286,6 @@ impl<I: Inputs> Life<I> {
         self.pace.ask_ms(self.pending.iter().all(Pending::is_less_than_a_run))
     }
 
-    /// A ledger that is full forgets as time moves on, so time is moved to the next record before giving up on it.
-    fn pause_if_full<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, input: Input) -> bool {
-        let mut pressure = self.decider.pressure();
-        if pressure.full {
-            let (records, head) = self.pending[place(input)].first();
-            self.decider.advance(records.get(head).timestamp_ms);
-            pressure = self.decider.pressure();
-        }
-        if pressure.full != self.paused {
-            self.paused = pressure.full;
-            common.status.set_pressure(pressure);
-            let (phase, reason) = match (self.paused, self.catching_up) {
-                (true, _) => (Phase::Paused, Some(FULL.to_owned())),
-                (false, CatchUp::Done) => (Phase::Running, None),
-                (false, _) => (Phase::CatchingUp, None),
-            };
-            common.status.set_phase_in(self.number, phase, reason);
-        }
-        self.paused
-    }
-
     /// Asks for the ends when nobody has for a while, and again when an answer is overdue.
     fn ask_for_status(&mut self, now: Now) {
         let since_ms = self.pace.since_asked_ms(now.steady_ms);
@@ -342,10 +319,23 @@ impl<I: Inputs> Life<I> {
         }
         let Some(empty) = common.exchange.take_empty() else { return false };
         let full = self.decider.close_batch(self.number, empty);
-        common.status.set_pressure(self.decider.pressure());
+        self.note_pressure(common);
         common.exchange.hand_over(full);
         self.pace.handed(now.steady_ms);
         true
+    }
+
+    fn note_pressure<B: Broker<Inputs = I>>(&mut self, common: &Common<B>) {
+        let pressure = self.decider.pressure();
+        common.status.set_pressure(pressure);
+        if std::mem::replace(&mut self.busy, pressure.busy) != pressure.busy {
+            let (shard, remembered, open) = (common.shard, pressure.remembered, pressure.open);
+            if pressure.busy {
+                tracing::warn!(shard, remembered, open, "{BUSY}");
+            } else {
+                tracing::info!(shard, remembered, open, "there is room for new orders again");
+            }
+        }
     }
 
     fn note_caught_up<B: Broker<Inputs = I>>(&mut self, common: &Common<B>) {
@@ -380,6 +370,6 @@ fn name(input: Input) -> &'static str {
     if input == Input::Stock { "stock" } else { "orders" }
 }
 
-/// Said of a shard whose ledger is full.
-const FULL: &str = "the ids of the window fill ledger.max_remembered_bytes; the shard takes nothing more, because one \
-                    forgotten early could be sold twice. Raise it and start the node again";
+/// Said when a shard's ledger is full.
+const BUSY: &str = "ledger.max_remembered_bytes is nearly used up: new orders are answered BUSY until ids leave the \
+                    window or orders are closed. Raise it and start the node again";

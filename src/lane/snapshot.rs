@@ -19,8 +19,6 @@ pub enum Phase {
     CatchingUp,
     /// Works, and has caught up since it was taken.
     Running,
-    /// Takes no orders for a while; the reason says why.
-    Paused,
     /// Failed or was fenced, and tries again after a pause; the reason says why.
     BackingOff,
     /// Ended, because it was told to.
@@ -31,12 +29,11 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, each at the place of its number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Taking,
         Self::Recovering,
         Self::CatchingUp,
         Self::Running,
-        Self::Paused,
         Self::BackingOff,
         Self::Stopped,
         Self::Failed,
@@ -49,7 +46,6 @@ impl Phase {
             Self::Recovering => "recovering",
             Self::CatchingUp => "catching_up",
             Self::Running => "running",
-            Self::Paused => "paused",
             Self::BackingOff => "backing_off",
             Self::Stopped => "stopped",
             Self::Failed => "failed",

@@ -3,7 +3,7 @@
 use crate::wire::proto::{Outcome, Reason};
 
 /// Outcomes, in the order in which [`Tally`] keeps them.
-const OUTCOMES: [Outcome; 18] = [
+const OUTCOMES: [Outcome; 20] = [
     Outcome::Unspecified,
     Outcome::Reserved,
     Outcome::Rejected,
@@ -13,6 +13,7 @@ const OUTCOMES: [Outcome; 18] = [
     Outcome::Expired,
     Outcome::Shipped,
     Outcome::Applied,
+    Outcome::Noted,
     Outcome::Duplicate,
     Outcome::Conflict,
     Outcome::Unchanged,
@@ -22,6 +23,7 @@ const OUTCOMES: [Outcome; 18] = [
     Outcome::TooOld,
     Outcome::Deadline,
     Outcome::Unsupported,
+    Outcome::Busy,
 ];
 
 /// Reasons, in the order in which [`Tally`] keeps them.

@@ -47,9 +47,9 @@ impl Ledger {
                 let foresight = self.foresee_order(OrderRef { pool, order_id, attempt });
                 self.foresee_lines(foresight, pool, lines.into_iter().map(|line| line.sku))
             }
-            Kind::Confirm { order_id, attempt }
+            Kind::Confirm { order_id, attempt, .. }
             | Kind::Extend { order_id, attempt, .. }
-            | Kind::Cancel { order_id, attempt }
+            | Kind::Cancel { order_id, attempt, .. }
             | Kind::Ship { order_id, attempt } => self.foresee_order(OrderRef { pool, order_id, attempt }),
             Kind::Stock { .. } | Kind::Tick { .. } | Kind::Unknown | Kind::Malformed => Foresight::default(),
         }

@@ -222,9 +222,9 @@ impl<'a> Echo<'a> {
         };
         match command.kind {
             Kind::Place(Place { order_id, attempt, .. })
-            | Kind::Confirm { order_id, attempt }
+            | Kind::Confirm { order_id, attempt, .. }
             | Kind::Extend { order_id, attempt, .. }
-            | Kind::Cancel { order_id, attempt }
+            | Kind::Cancel { order_id, attempt, .. }
             | Kind::Ship { order_id, attempt } => Echo { order_id: within_limit(order_id), attempt, ..none },
             Kind::Stock { id, .. } => Echo { id: within_limit(id), ..none },
             Kind::Tick { .. } => Echo { pool: Text::EMPTY, ..none },

@@ -18,7 +18,8 @@ pub struct Rules {
     pub max_hold_ms: u64,
     /// Identities for which to make room at the start, so that a busy shard does not grow on the way up.
     pub expected_ids: usize,
-    /// Remembered identities beyond which the shard must pause. Never is the window shortened instead.
+    /// Identities for which there is memory, an open order counting for four: at 95% of it new orders are answered BUSY,
+    /// at 99% stock commands too, at all of it halts. Never is the window shortened instead.
     pub max_ids: usize,
 }
 
@@ -56,10 +57,10 @@ pub struct Pressure {
     pub rows: usize,
     /// Bytes set aside for all of these.
     pub bytes: usize,
-    /// Remembered and open ids are at least 80% of `Rules::max_ids`: somebody should hear of it.
+    /// At least 80% of `Rules::max_ids` are used: somebody should hear of it.
     pub alarm: bool,
-    /// They are as many as `Rules::max_ids`: the shard must pause until time has moved on.
-    pub full: bool,
+    /// New orders are answered BUSY until time has moved on, or orders were closed.
+    pub busy: bool,
 }
 
 /// A stock row as it stands.

@@ -2,8 +2,8 @@
 //! over long lives is held against the model by `tests/ledger.rs`.
 
 use super::*;
-use crate::wire::proto::Reason;
 use crate::wire::command::LinesBuf;
+use crate::wire::proto::Reason;
 use crate::wire::{Original, Place, StockChange};
 
 const RULES: Rules = Rules {
@@ -65,15 +65,19 @@ impl Desk {
     }
 
     fn confirm(&mut self) -> Answer {
-        self.ask(Kind::Confirm { order_id: "order".into(), attempt: 0 }).0
+        self.ask(Kind::Confirm { order_id: "order".into(), attempt: 0, placed_at_ms: 0 }).0
     }
 
     fn extend(&mut self, expires_at_ms: i64) -> Answer {
-        self.ask(Kind::Extend { order_id: "order".into(), attempt: 0, expires_at_ms }).0
+        self.ask(Kind::Extend { order_id: "order".into(), attempt: 0, expires_at_ms, placed_at_ms: 0 }).0
     }
 
     fn cancel(&mut self) -> Answer {
-        self.ask(Kind::Cancel { order_id: "order".into(), attempt: 0 }).0
+        self.cancel_of(START)
+    }
+
+    fn cancel_of(&mut self, placed_at_ms: i64) -> Answer {
+        self.ask(Kind::Cancel { order_id: "order".into(), attempt: 0, placed_at_ms }).0
     }
 
     fn ship(&mut self) -> Answer {
@@ -138,8 +142,8 @@ fn an_extend_has_an_outcome_in_every_state() {
 
 #[test]
 fn a_cancel_has_an_outcome_in_every_state() {
-    use Outcome::{Cancelled, NotAllowed, Unchanged};
-    let row = [Cancelled, Cancelled, Cancelled, NotAllowed, Unchanged, Unchanged, Unchanged];
+    use Outcome::{Cancelled, NotAllowed, Noted, Unchanged};
+    let row = [Noted, Cancelled, Cancelled, NotAllowed, Unchanged, Unchanged, Unchanged];
     check_row(|desk| desk.cancel(), row);
 }
 
@@ -185,7 +189,7 @@ fn a_hold_ends_exactly_at_its_end() {
 #[test]
 fn a_place_that_was_cancelled_in_advance_is_rejected_and_remembered_as_such() {
     let mut desk = Desk::new();
-    assert_eq!(desk.cancel(), (Outcome::Cancelled, Reason::BeforePlace, OrderState::Cancelled));
+    assert_eq!(desk.cancel(), (Outcome::Noted, Reason::BeforePlace, OrderState::Cancelled));
     assert_eq!(desk.cancel().0, Outcome::Unchanged);
     assert_eq!(desk.place_with(1, &[("a", 1)], 0).0.1, Reason::AttemptUnknown);
     assert_eq!(desk.place_with(0, &[("a", 1)], 1).0.0, Outcome::Deadline);
@@ -234,7 +238,7 @@ fn an_id_is_known_for_five_more_generations_of_its_own_and_no_longer() {
     desk.now = end_of_knowledge - 1;
     assert_eq!(desk.cancel().0, Outcome::Unchanged);
     desk.now = end_of_knowledge;
-    assert_eq!(desk.cancel().1, Reason::BeforePlace);
+    assert_eq!(desk.cancel_of(desk.now).1, Reason::BeforePlace);
 }
 
 #[test]
@@ -250,27 +254,42 @@ fn a_row_without_stock_is_dropped_when_it_is_no_longer_known() {
 #[test]
 fn a_full_ledger_says_so_and_forgets_nothing_for_it() {
     let mut desk = Desk::new();
-    let mut filled = Vec::new();
+    let (mut filled, mut outcomes) = (Vec::new(), Vec::new());
     for n in 0..98 {
         filled.push(desk.ledger.pressure());
         let order_id = n.to_string();
-        desk.ask(Kind::Cancel { order_id: (&*order_id).into(), attempt: 0 });
+        let kind = Kind::Cancel { order_id: (&*order_id).into(), attempt: 0, placed_at_ms: START };
+        outcomes.push(desk.ask(kind).0.0);
     }
-    assert!(!filled[0].alarm && filled[78].alarm && !filled[97].full);
-    assert!(desk.ledger.pressure().full);
-    assert_eq!(desk.ask(Kind::Cancel { order_id: "0".into(), attempt: 0 }).0.0, Outcome::Unchanged);
+    // Two identities are those of the stock that the desk begins with.
+    assert!(!filled[77].alarm && filled[78].alarm);
+    assert!(!filled[92].busy && filled[93].busy);
+    assert_eq!((outcomes[92], outcomes[93]), (Outcome::Noted, Outcome::Busy));
+    assert_eq!(desk.place(1).0, Outcome::Busy);
+    let known = Kind::Cancel { order_id: "0".into(), attempt: 0, placed_at_ms: 0 };
+    assert_eq!(desk.ask(known).0.0, Outcome::Unchanged);
+    // What is left is for stock, and the very last for what stops a sale.
+    let found = StockChange::Adjust { sku: "a".into(), change: 1, reason: "".into() };
+    let taken: Vec<_> = (0..5).map(|n| desk.stock(&n.to_string(), found).0).collect();
+    assert_eq!(taken, [[Outcome::Applied; 4].as_slice(), &[Outcome::Busy]].concat());
+    assert_eq!(desk.stock("halt", StockChange::Halt { sku: "a".into() }).0, Outcome::Applied);
+    assert_eq!(desk.stock("again", StockChange::Halt { sku: "a".into() }).0, Outcome::Busy);
+    assert_eq!(desk.stock("0", found).0, Outcome::Duplicate);
+    // Room comes with time.
+    desk.now += 10_000;
+    assert_eq!(desk.stock("later", found).0, Outcome::Applied);
 }
 
 #[test]
 fn a_remembered_id_takes_at_most_forty_bytes() {
     // Growing and presized alike. At 10 million it is 35.7 and 35.0: the figure hardly depends on the count.
     for (ids, expected_ids) in [(1_000_000, 0), (1_000_000, 1_000_000)] {
-        let rules = Rules { window_ms: 1 << 40, expected_ids, ..RULES };
+        let rules = Rules { window_ms: 1 << 40, expected_ids, max_ids: 2 * ids, ..RULES };
         let mut ledger = Ledger::new(rules, FingerprintKey([1; 16]));
         let at = Moment { shard_time_ms: START, engine_time_ms: START };
         for n in 0..ids {
             let order_id = format!("{n}");
-            let kind = Kind::Cancel { order_id: (&*order_id).into(), attempt: 0 };
+            let kind = Kind::Cancel { order_id: (&*order_id).into(), attempt: 0, placed_at_ms: START };
             ledger.apply(&Command { pool: "pool".into(), reply_partition: None, unsupported: None, kind }, at);
         }
         let pressure = ledger.pressure();

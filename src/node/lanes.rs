@@ -47,7 +47,7 @@ impl Lanes {
 
     /// Offsets of the first records that are not decided and committed, for lag tools.
     pub fn positions(&self) -> Vec<(Input, u32, i64)> {
-        let works = |phase| matches!(phase, Phase::CatchingUp | Phase::Running | Phase::Paused);
+        let works = |phase| matches!(phase, Phase::CatchingUp | Phase::Running);
         self.snapshots()
             .into_iter()
             .filter(|(_, snapshot, _)| works(snapshot.phase))

@@ -23,11 +23,11 @@ pub enum Kind<'a> {
     /// Reserve stock for an order.
     Place(Place<'a>),
     /// Reserved becomes committed.
-    Confirm { order_id: Text<'a>, attempt: u32 },
+    Confirm { order_id: Text<'a>, attempt: u32, placed_at_ms: i64 },
     /// The hold ends later.
-    Extend { order_id: Text<'a>, attempt: u32, expires_at_ms: i64 },
+    Extend { order_id: Text<'a>, attempt: u32, expires_at_ms: i64, placed_at_ms: i64 },
     /// Give the stock back.
-    Cancel { order_id: Text<'a>, attempt: u32 },
+    Cancel { order_id: Text<'a>, attempt: u32, placed_at_ms: i64 },
     /// An order left the warehouse.
     Ship { order_id: Text<'a>, attempt: u32 },
     /// A movement of stock or a rule about it, with an identity of its own.

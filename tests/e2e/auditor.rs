@@ -20,6 +20,7 @@ fn rules() -> ModelRules {
         skew_ms: 300_000,
         default_hold_ms: 900_000,
         max_hold_ms: 604_800_000,
+        max_ids: 1_000_000,
     }
 }
 

@@ -101,7 +101,7 @@ fn nothing_expires_past_an_upstream_transaction_that_is_open() {
     order(&deployment, &sender, place("paid", HOLD_MS));
     sender.flush();
     outcomes_until(&mut tail, "paid", Outcome::Reserved);
-    let paid = proto::Confirm { pool: POOL.into(), order_id: "paid".into(), attempt: 0 };
+    let paid = proto::Confirm { pool: POOL.into(), order_id: "paid".into(), ..Default::default() };
     order(&deployment, &upstream, command::Kind::Confirm(paid));
     upstream.flush();
     // The hold runs out, and Ticks come; the payment stands in the log behind an open transaction.

@@ -45,7 +45,7 @@ pub(crate) fn write() -> Vec<Vec<u8>> {
     let last = LinkHash::of(&first);
     let link = LinkDraft::default();
     let mut scribe = Scribe { log: vec![first], link, links: 0, epoch: 0, last, offsets: [-1; 2] };
-    let (mut ledger, mut script, mut now) = (ledger(1), Script::default(), 1_000_000);
+    let (mut ledger, mut script, mut now) = (ledger(RULES, 1), Script::default(), 1_000_000);
     ledger.advance(now);
     scribe.begin(&ledger, now);
     for event in a_whole_life(now) {
@@ -91,8 +91,9 @@ fn a_whole_life(now: i64) -> Vec<Event> {
         };
         order(command::Kind::Place(it))
     };
-    let extend = proto::Extend { pool: pool.clone(), order_id: order_id(), attempt: 0, expires_at_ms: now + 500 };
-    let confirm = proto::Confirm { pool: pool.clone(), order_id: order_id(), attempt: 0 };
+    let extend =
+        proto::Extend { pool: pool.clone(), order_id: order_id(), expires_at_ms: now + 500, ..Default::default() };
+    let confirm = proto::Confirm { pool: pool.clone(), order_id: order_id(), ..Default::default() };
     vec![
         stock(stock_command::Kind::Receive(proto::Receive { sku: "sku-1".into(), quantity: 40 })),
         place(0),

@@ -20,14 +20,25 @@ pub(crate) const RULES: Rules = Rules {
     max_ids: 1_000_000,
 };
 
-pub(crate) const MODEL_RULES: ModelRules =
-    ModelRules { shard: 0, partitions: 2, window_ms: 1_000, skew_ms: 90, default_hold_ms: 200, max_hold_ms: 1_500 };
+/// The same, as the model has it.
+pub(crate) fn model_rules(rules: &Rules) -> ModelRules {
+    let signed = |ms: u64| i64::try_from(ms).expect("short times");
+    ModelRules {
+        shard: rules.shard,
+        partitions: rules.partitions,
+        window_ms: signed(rules.window_ms),
+        skew_ms: signed(rules.skew_ms),
+        default_hold_ms: signed(rules.default_hold_ms),
+        max_hold_ms: signed(rules.max_hold_ms),
+        max_ids: rules.max_ids,
+    }
+}
 
 /// `ceil((window + skew) / 4)`.
 const GENERATION_MS: i64 = 273;
 
-pub(crate) fn ledger(key: u8) -> Ledger {
-    Ledger::new(RULES, FingerprintKey([key; 16]))
+pub(crate) fn ledger(rules: Rules, key: u8) -> Ledger {
+    Ledger::new(rules, FingerprintKey([key; 16]))
 }
 
 /// Numbers that a step is made of; which command, in which pool, at which instant, ... is read off them.
@@ -92,7 +103,8 @@ impl Event {
                 (proto::StockCommands { commands: vec![command.clone()] }.encode_to_vec(), Input::Stock)
             }
             Event::Unknown { pool, order_id, attempt } => {
-                let confirm = proto::Confirm { pool: pool.clone(), order_id: order_id.clone(), attempt: *attempt };
+                let (pool, order_id, attempt) = (pool.clone(), order_id.clone(), *attempt);
+                let confirm = proto::Confirm { pool, order_id, attempt, placed_at_ms: 0 };
                 let command = proto::Command { kind: Some(command::Kind::Confirm(confirm)), reply_partition: None };
                 let mut command = command.encode_to_vec();
                 command.extend([0x90, 0x03, 0x01]);
@@ -255,14 +267,15 @@ fn later(step: &Step, now: i64, next_due: Option<i64>) -> i64 {
 fn order_command(step: &Step, now: i64) -> Event {
     use command::Kind;
     let (pool, order_id, attempt) = (pool(step), order_id(step), attempt(step));
+    let placed_at_ms = if step.units[0].is_multiple_of(3) { 0 } else { client_time(step, now) };
     let kind = match step.twist {
-        0..=99 => Kind::Confirm(proto::Confirm { pool, order_id, attempt }),
+        0..=99 => Kind::Confirm(proto::Confirm { pool, order_id, attempt, placed_at_ms }),
         100..=159 => {
             let ends = [now, now + 1, now + 150, now + 400, now + 1_500, now + 1_501, -1, i64::MAX];
             let expires_at_ms = ends[usize::from(step.time % 8)];
-            Kind::Extend(proto::Extend { pool, order_id, attempt, expires_at_ms })
+            Kind::Extend(proto::Extend { pool, order_id, attempt, expires_at_ms, placed_at_ms })
         }
-        _ => Kind::Cancel(proto::Cancel { pool, order_id, attempt }),
+        _ => Kind::Cancel(proto::Cancel { pool, order_id, attempt, placed_at_ms }),
     };
     Event::Orders(proto::Command { kind: Some(kind), reply_partition: None })
 }

@@ -120,6 +120,7 @@ def main():
     retried = check(checkout.send(d.ASKED_PLACE, place=place), d.ASKED_PLACE, d.OUTCOME_DUPLICATE, d.ORDER_STATE_HELD)
     assert retried.original.sequence == placed.sequence, retried
     assert retried.original.outcome == d.OUTCOME_RESERVED, retried
+    assert retried.expires_at_ms == placed.expires_at_ms and retried.lines == placed.lines, retried
 
     changed = commands.Place.FromString(place.SerializeToString())
     changed.lines[0].quantity = 8
@@ -133,6 +134,25 @@ def main():
         d.REASON_OUT_OF_STOCK,
     )
     assert short.lines[0].available == 3 and short.lines[0].allocated == 0, short
+
+    # One that never came, or that left long ago: without the instant of its Place nobody can tell which.
+    key = {"pool": POOL, "order_id": ORDER + "-early", "attempt": 0}
+    cancel = commands.Cancel(**key)
+    check(
+        checkout.send(d.ASKED_CANCEL, cancel=cancel),
+        d.ASKED_CANCEL,
+        d.OUTCOME_NOT_ALLOWED,
+        d.ORDER_STATE_UNSPECIFIED,
+        d.REASON_UNKNOWN_ORDER,
+    )
+    # A Cancel that overtakes its Place says when the order was placed.
+    cancel.placed_at_ms = place.placed_at_ms
+    noted = checkout.send(d.ASKED_CANCEL, cancel=cancel)
+    check(noted, d.ASKED_CANCEL, d.OUTCOME_NOTED, d.ORDER_STATE_CANCELLED, d.REASON_BEFORE_PLACE)
+    early = order(ORDER + "-early", 1)
+    early.placed_at_ms = place.placed_at_ms
+    overtaken = checkout.send(d.ASKED_PLACE, place=early)
+    check(overtaken, d.ASKED_PLACE, d.OUTCOME_REJECTED, d.ORDER_STATE_REJECTED, d.REASON_CANCELLED)
 
     key = {"pool": POOL, "order_id": ORDER, "attempt": 0}
     confirm = commands.Confirm(**key)

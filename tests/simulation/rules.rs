@@ -41,5 +41,6 @@ pub fn model(shard: u32, shards: u32) -> ModelRules {
         skew_ms: SKEW_MS,
         default_hold_ms: DEFAULT_HOLD_MS,
         max_hold_ms: MAX_HOLD_MS,
+        max_ids: 1_000_000,
     }
 }

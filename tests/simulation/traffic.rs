@@ -146,14 +146,15 @@ fn sku(rng: &mut StdRng) -> String {
 fn order_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> Command {
     let (pool, number) = (pool.to_owned(), rng.random_range(0..ORDERS));
     let (order_id, attempt) = (format!("order-{number}"), if rng.random_bool(0.9) { 0 } else { 1 });
+    let placed_at_ms = if rng.random_bool(0.3) { 0 } else { client_time(now_ms, rng) };
     let kind = match rng.random_range(0..10) {
         0..5 => command::Kind::Place(place(pool, order_id, attempt, now_ms, rng)),
-        5..7 => command::Kind::Confirm(Confirm { pool, order_id, attempt }),
+        5..7 => command::Kind::Confirm(Confirm { pool, order_id, attempt, placed_at_ms }),
         7 => {
             let expires_at_ms = now_ms + rng.random_range(-100..2 * MAX_HOLD_MS);
-            command::Kind::Extend(Extend { pool, order_id, attempt, expires_at_ms })
+            command::Kind::Extend(Extend { pool, order_id, attempt, expires_at_ms, placed_at_ms })
         }
-        _ => command::Kind::Cancel(Cancel { pool, order_id, attempt }),
+        _ => command::Kind::Cancel(Cancel { pool, order_id, attempt, placed_at_ms }),
     };
     // One partition more than there is: a reply that nobody can read.
     let reply_partition = rng.random_bool(0.5).then(|| rng.random_range(0..=REPLY_PARTITIONS));
@@ -163,16 +164,20 @@ fn order_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> Command {
 fn place(pool: String, order_id: String, attempt: u32, now_ms: i64, rng: &mut StdRng) -> Place {
     let lines =
         (0..rng.random_range(0..4)).map(|_| OrderLine { sku: sku(rng), quantity: rng.random_range(1..4) }).collect();
-    let placed_at_ms = match rng.random_range(0..20) {
-        0 => now_ms - WINDOW_MS - rng.random_range(0..1_000),
-        1 => now_ms + SKEW_MS + rng.random_range(0..1_000),
-        // The whole second: copies made afresh have the same content, if they have the same lines.
-        _ => now_ms / 1_000 * 1_000,
-    };
+    let placed_at_ms = client_time(now_ms, rng);
     let hold_ms = if rng.random_bool(0.5) { 0 } else { rng.random_range(1..MAX_HOLD_MS as u64 + 100) };
     let answer_by_ms = if rng.random_bool(0.9) { 0 } else { now_ms + rng.random_range(-50..200) };
     let customer = format!("customer-{}", rng.random_range(0..2));
     Place { pool, order_id, attempt, customer, channel: "web".into(), placed_at_ms, lines, hold_ms, answer_by_ms }
+}
+
+fn client_time(now_ms: i64, rng: &mut StdRng) -> i64 {
+    match rng.random_range(0..20) {
+        0 => now_ms - WINDOW_MS - rng.random_range(0..1_000),
+        1 => now_ms + SKEW_MS + rng.random_range(0..1_000),
+        // The whole second: copies made afresh have the same content, if they have the same lines.
+        _ => now_ms / 1_000 * 1_000,
+    }
 }
 
 fn stock_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> StockCommand {

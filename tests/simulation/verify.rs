@@ -302,7 +302,6 @@ fn never_oversold(decisions: &[Decision]) -> Result<()> {
                 false
             }
             Outcome::Expired | Outcome::Shipped => held.remove(&order).context("what is not held has ended")?,
-            Outcome::Cancelled if decision.lines.is_empty() => continue,
             Outcome::Cancelled => held.remove(&order).context("what is not held was cancelled")?,
             _ => continue,
         };

@@ -62,9 +62,7 @@ impl Book {
                 self.moves(decision, &[OrderState::Held], OrderState::Committed, report);
             }
             (Asked::Extend, Outcome::Extended) => self.extend(decision, report),
-            (Asked::Cancel, Outcome::Cancelled) if decision.reason() == Reason::BeforePlace => {
-                self.cancel_before_place(decision, report);
-            }
+            (Asked::Cancel, Outcome::Noted) => self.cancel_before_place(decision, report),
             (Asked::Cancel, Outcome::Cancelled) => {
                 self.moves(decision, &[OrderState::Held, OrderState::Committed], OrderState::Cancelled, report);
             }
@@ -99,7 +97,7 @@ impl Book {
     fn place(&mut self, decision: &Decision, report: &mut Report) {
         let attempts = self.orders.entry(key(decision)).or_default();
         let earlier = attempts.get(&decision.attempt).map(|a| (a.state, a.outcome));
-        let after_cancel = earlier == Some((OrderState::Cancelled, Outcome::Cancelled));
+        let after_cancel = earlier == Some((OrderState::Cancelled, Outcome::Noted));
         report.expect(earlier.is_none() || after_cancel && decision.reason() == Reason::Cancelled, Breach::I2, || {
             format!("decided twice, first {earlier:?}: {decision:?}")
         });
@@ -140,6 +138,13 @@ impl Book {
         report.expect(told.is_some() && told == known, Breach::I2, || {
             format!("a copy of {known:?} was told {told:?}: {decision:?}")
         });
+        let open = |a: &&Attempt| matches!(a.state, OrderState::Held | OrderState::Committed);
+        let held = self.attempt(decision).filter(open).filter(|_| decision.outcome() == Outcome::Duplicate);
+        let held = held.map_or(&[][..], |attempt| &attempt.lines);
+        let lines = decision.lines.iter().map(|line| (line.sku.as_str(), u64::from(line.quantity)));
+        report.expect(lines.eq(held.iter().map(|(sku, n)| (sku.as_str(), *n))), Breach::I2, || {
+            format!("a copy of what holds {held:?} was told other lines: {decision:?}")
+        });
     }
 
     fn extend(&mut self, decision: &Decision, report: &mut Report) {
@@ -157,7 +162,7 @@ impl Book {
         let attempt = Attempt {
             state: OrderState::Cancelled,
             sequence: 0,
-            outcome: Outcome::Cancelled,
+            outcome: Outcome::Noted,
             reason: Reason::BeforePlace,
             expires_at_ms: 0,
             lines: Vec::new(),

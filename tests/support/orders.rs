@@ -245,6 +245,7 @@ impl Orders {
             pool: place.pool.clone(),
             order_id: place.order_id.clone(),
             attempt: place.attempt,
+            placed_at_ms: place.placed_at_ms,
         })
     }
 
@@ -255,13 +256,15 @@ impl Orders {
             order_id: place.order_id,
             attempt: place.attempt,
             expires_at_ms,
+            placed_at_ms: 0,
         })
     }
 
     fn cancel_early(&mut self, pool: usize) -> command::Kind {
         let order_id = self.fresh_id();
         self.pools[pool].cancelled_early.push(order_id.clone());
-        command::Kind::Cancel(proto::Cancel { pool: self.pools[pool].name.clone(), order_id, attempt: 0 })
+        let pool = self.pools[pool].name.clone();
+        command::Kind::Cancel(proto::Cancel { pool, order_id, attempt: 0, placed_at_ms: now_ms() })
     }
 
     /// A Place that must be refused without being remembered.
@@ -348,7 +351,8 @@ pub(crate) fn append(value: &mut Vec<u8>, command: &[u8]) {
 }
 
 fn cancel(place: proto::Place) -> command::Kind {
-    command::Kind::Cancel(proto::Cancel { pool: place.pool, order_id: place.order_id, attempt: place.attempt })
+    let proto::Place { pool, order_id, attempt, placed_at_ms, .. } = place;
+    command::Kind::Cancel(proto::Cancel { pool, order_id, attempt, placed_at_ms })
 }
 
 fn sku_name(sku: u32) -> String {

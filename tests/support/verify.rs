@@ -73,6 +73,7 @@ fn rules(topics: &ShardTopics, partitions: u32) -> Option<ModelRules> {
         skew_ms: i64::try_from(genesis.skew_ms).ok()?,
         default_hold_ms: 900_000,
         max_hold_ms: 604_800_000,
+        max_ids: 2_147_483_648 / 40,
     })
 }
 

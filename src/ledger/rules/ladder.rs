@@ -71,7 +71,7 @@ impl State {
     /// Every guard of the lines, one after the other over all lines: a SKU that is unknown outweighs one that is halted,
     /// and that one that is short. Takes the units if none holds.
     fn climb(&mut self, pool: Option<u32>, lines: OrderLines<'_>, at_hand: &mut LinesAtHand) -> Result<(), Bar> {
-        let LinesAtHand { held, results } = at_hand;
+        let LinesAtHand { held, results, .. } = at_hand;
         for line in lines {
             let row = pool.and_then(|pool| self.rows.row(pool, line.sku));
             held.extend(row.map(|row| HeldLine { row, quantity: line.quantity }));
@@ -128,9 +128,9 @@ impl State {
     }
 
     /// Whether the ladder lets an order through that was reserved in one go. Leaves everything as it is.
-    fn climbs_too(&mut self, pool: Option<u32>, lines: OrderLines<'_>, at_hand: &LinesAtHand) -> bool {
-        let mut again = LinesAtHand { held: at_hand.held.clone(), results: Vec::new() };
-        self.put_back(&mut again);
-        self.climb(pool, lines, &mut again).is_ok() && again.held == at_hand.held
+    fn climbs_too(&mut self, pool: Option<u32>, lines: OrderLines<'_>, at_hand: &mut LinesAtHand) -> bool {
+        at_hand.in_one_go.clone_from(&at_hand.held);
+        self.put_back(at_hand);
+        self.climb(pool, lines, at_hand).is_ok() && at_hand.held == at_hand.in_one_go
     }
 }

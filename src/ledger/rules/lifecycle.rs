@@ -4,16 +4,16 @@
 use super::id_fault;
 use super::verdict::{LinesAtHand, ShownLines, Verdict};
 use crate::ledger::foresight::Foresight;
-use crate::ledger::state::State;
 use crate::ledger::state::closed::Ending;
 use crate::ledger::state::identity::OrderRef;
 use crate::ledger::state::known::Found;
 use crate::ledger::state::orders::Kept;
+use crate::ledger::state::{Reserve, State};
 use crate::wire::decision::LineResult;
 use crate::wire::proto::{OrderState, Outcome, Reason};
 
 impl State {
-    pub(crate) fn confirm(&mut self, order: OrderRef<'_>, foresight: &Foresight) -> Verdict {
+    pub(crate) fn confirm(&mut self, order: OrderRef<'_>, placed_at_ms: i64, foresight: &Foresight) -> Verdict {
         let (found, state) = match self.look_up(order, foresight) {
             Ok(found) => found,
             Err(refusal) => return refusal,
@@ -23,12 +23,19 @@ impl State {
                 let lines = ShownLines::Held(self.commit(slot));
                 Verdict { lines, ..Verdict::order(Outcome::Confirmed, OrderState::Committed) }
             }
+            (Found::Unknown, _) => self.of_no_order(placed_at_ms),
             (_, OrderState::Committed | OrderState::Shipped) => Verdict::order(Outcome::Unchanged, state),
             _ => not_allowed(state),
         }
     }
 
-    pub(crate) fn extend(&mut self, order: OrderRef<'_>, foresight: &Foresight, expires_at_ms: i64) -> Verdict {
+    pub(crate) fn extend(
+        &mut self,
+        order: OrderRef<'_>,
+        placed_at_ms: i64,
+        foresight: &Foresight,
+        expires_at_ms: i64,
+    ) -> Verdict {
         let (found, state) = match self.look_up(order, foresight) {
             Ok(found) => found,
             Err(refusal) => return refusal,
@@ -44,22 +51,27 @@ impl State {
                 self.orders.extend(slot, expires_at_ms);
                 Verdict { expires_at_ms, ..Verdict::order(Outcome::Extended, state) }
             }
+            (Found::Unknown, _) => self.of_no_order(placed_at_ms),
             (_, OrderState::Committed | OrderState::Shipped) => Verdict::order(Outcome::Unchanged, state),
             _ => not_allowed(state),
         }
     }
 
-    pub(crate) fn cancel(&mut self, order: OrderRef<'_>, foresight: &Foresight) -> Verdict {
+    pub(crate) fn cancel(&mut self, order: OrderRef<'_>, placed_at_ms: i64, foresight: &Foresight) -> Verdict {
         let (found, state) = match self.look_up(order, foresight) {
             Ok(found) => found,
             Err(refusal) => return refusal,
         };
         match (found, state) {
+            (Found::Unknown, _) if placed_at_ms == 0 || self.placed_at_fault(placed_at_ms).is_some() => {
+                self.of_no_order(placed_at_ms)
+            }
+            (Found::Unknown, _) if self.is_busy(Reserve::Orders) => Verdict::of(Outcome::Busy),
             (Found::Unknown, _) => {
                 let identity = order.identity();
                 self.cancel_in_advance(identity, self.fingerprint(identity, foresight.fingerprint));
                 let reason = Reason::BeforePlace;
-                Verdict { reason, ..Verdict::order(Outcome::Cancelled, OrderState::Cancelled) }
+                Verdict { reason, ..Verdict::order(Outcome::Noted, OrderState::Cancelled) }
             }
             (Found::Open(slot), _) => {
                 let lines = ShownLines::Held(self.release(slot, Ending::Cancelled));
@@ -93,6 +105,14 @@ impl State {
         }
         let found = self.find(self.fingerprint(order.identity(), foresight.fingerprint));
         Ok((found, self.state(found)))
+    }
+
+    /// The answer about an order that is not known, to a command that may say when it was placed.
+    fn of_no_order(&self, placed_at_ms: i64) -> Verdict {
+        if placed_at_ms == 0 {
+            return not_allowed(OrderState::Unspecified);
+        }
+        self.placed_at_fault(placed_at_ms).unwrap_or_else(|| not_allowed(OrderState::Unspecified))
     }
 
     /// The shortfall that each line's SKU is left with.

@@ -51,14 +51,26 @@ impl State {
         }
         match command.kind {
             Kind::Place(ref it) => self.place((pool, known), it, foresight, engine_time_ms, lines),
-            Kind::Confirm { order_id, attempt } => self.confirm(OrderRef { pool, order_id, attempt }, foresight),
-            Kind::Extend { order_id, attempt, expires_at_ms } => {
-                self.extend(OrderRef { pool, order_id, attempt }, foresight, expires_at_ms)
+            Kind::Confirm { order_id, attempt, placed_at_ms } => {
+                self.confirm(OrderRef { pool, order_id, attempt }, placed_at_ms, foresight)
             }
-            Kind::Cancel { order_id, attempt } => self.cancel(OrderRef { pool, order_id, attempt }, foresight),
+            Kind::Extend { order_id, attempt, expires_at_ms, placed_at_ms } => {
+                self.extend(OrderRef { pool, order_id, attempt }, placed_at_ms, foresight, expires_at_ms)
+            }
+            Kind::Cancel { order_id, attempt, placed_at_ms } => {
+                self.cancel(OrderRef { pool, order_id, attempt }, placed_at_ms, foresight)
+            }
             Kind::Ship { order_id, attempt } => self.ship(OrderRef { pool, order_id, attempt }, foresight, lines),
             Kind::Stock { id, issued_at_ms, change } => self.stock_command(pool, id, issued_at_ms, &change),
             Kind::Tick { .. } | Kind::Unknown | Kind::Malformed => unreachable!("answered above"),
+        }
+    }
+
+    /// Why a client's `placed_at` or `issued_at` can't be that of something to be decided now.
+    fn placed_at_fault(&self, at_ms: i64) -> Option<Verdict> {
+        match self.clock_fault(at_ms) {
+            Some(reason) => Some(Verdict::invalid(reason)),
+            None => self.is_too_old(at_ms).then(|| Verdict::of(Outcome::TooOld)),
         }
     }
 

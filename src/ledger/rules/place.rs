@@ -3,11 +3,11 @@
 use super::id_fault;
 use super::verdict::{Bar, LinesAtHand, ShownLines, Verdict};
 use crate::ledger::foresight::Foresight;
-use crate::ledger::state::State;
 use crate::ledger::state::closed::{Ending, Remembered};
 use crate::ledger::state::identity::Identity;
 use crate::ledger::state::known::Found;
-use crate::ledger::state::orders::NewOrder;
+use crate::ledger::state::orders::{NewOrder, OpenOrder};
+use crate::ledger::state::{Reserve, State};
 use crate::wire::content;
 use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES, MAX_QUANTITY};
 use crate::wire::proto::{OrderState, Outcome, Reason};
@@ -34,7 +34,18 @@ impl State {
         let content = content::of_order(pool, it.customer, it.channel, it.placed_at_ms, it.lines);
         if let Some((original, placed)) = self.original(found) {
             let outcome = if placed == content { Outcome::Duplicate } else { Outcome::Conflict };
-            return Verdict { original: Some(original), ..Verdict::order(outcome, self.state(found)) };
+            let copy = Verdict { original: Some(original), ..Verdict::order(outcome, self.state(found)) };
+            return match found {
+                // A retry learns what it needs: what the order holds, and until when.
+                Found::Open(slot) if outcome == Outcome::Duplicate => {
+                    let OpenOrder { kept, expires_at_ms, .. } = *self.orders.get(slot);
+                    Verdict { lines: ShownLines::Held(kept), expires_at_ms, ..copy }
+                }
+                _ => copy,
+            };
+        }
+        if self.is_busy(Reserve::Orders) {
+            return Verdict::of(Outcome::Busy);
         }
         if it.answer_by_ms != 0 && engine_time_ms > it.answer_by_ms {
             return Verdict::of(Outcome::Deadline);

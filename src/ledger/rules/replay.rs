@@ -94,19 +94,17 @@ impl State {
                 self.orders.extend(slot, decision.expires_at_ms);
                 Ok(())
             }
+            // As NOTED was said in logs of before.
+            (Asked::Cancel, Outcome::Cancelled) if decision.reason == Reason::BeforePlace => {
+                self.follow_noted(order, foresight)
+            }
+            (Asked::Cancel, Outcome::Noted) => self.follow_noted(order, foresight),
             (Asked::Cancel, Outcome::Cancelled) => {
-                let identity = identity_of(order)?;
-                let fingerprint = self.fingerprint(identity, foresight.fingerprint);
-                match self.find(fingerprint) {
-                    Found::Open(slot) if decision.reason != Reason::BeforePlace => {
-                        self.agree_lines(slot, decision)?;
-                        self.release(slot, Ending::Cancelled);
-                    }
-                    Found::Unknown if decision.reason == Reason::BeforePlace => {
-                        self.cancel_in_advance(identity, fingerprint)
-                    }
-                    _ => return Err("the order is not in a state to be cancelled so"),
-                }
+                let Found::Open(slot) = self.find(self.fingerprint(identity_of(order)?, foresight.fingerprint)) else {
+                    return Err("the order is not in a state to be cancelled");
+                };
+                self.agree_lines(slot, decision)?;
+                self.release(slot, Ending::Cancelled);
                 Ok(())
             }
             (Asked::Expire, Outcome::Expired) => {
@@ -130,6 +128,16 @@ impl State {
             (_, outcome) if outcome >= Outcome::Duplicate => Ok(()),
             _ => Err("what was asked has no such outcome"),
         }
+    }
+
+    fn follow_noted(&mut self, order: OrderRef<'_>, foresight: &Foresight) -> Result<(), &'static str> {
+        let identity = identity_of(order)?;
+        let fingerprint = self.fingerprint(identity, foresight.fingerprint);
+        if self.find(fingerprint) != Found::Unknown {
+            return Err("what is known was noted as cancelled in advance");
+        }
+        self.cancel_in_advance(identity, fingerprint);
+        Ok(())
     }
 
     fn follow_reserved(

@@ -3,10 +3,10 @@
 use super::effects::StockEffect;
 use super::id_fault;
 use super::verdict::{ShownStock, Verdict};
-use crate::ledger::state::State;
 use crate::ledger::state::closed::{Ending, Remembered};
 use crate::ledger::state::identity::Identity;
 use crate::ledger::state::known::Found;
+use crate::ledger::state::{Reserve, State};
 use crate::wire::content;
 use crate::wire::limits::{MAX_ID_BYTES, MAX_STOCK_FIGURE, MAX_STOCK_QUANTITY};
 use crate::wire::proto::{Outcome, Reason};
@@ -33,6 +33,9 @@ impl State {
             let outcome = if applied == content { Outcome::Duplicate } else { Outcome::Conflict };
             return Verdict { original: Some(original), ..Verdict::of(outcome) };
         }
+        if self.is_busy_for_stock(it) {
+            return Verdict::of(Outcome::Busy);
+        }
         let (sku, effect) = effect_of(it);
         let row = self.rows.pool(pool).and_then(|pool| self.rows.row(pool, sku));
         if let (StockEffect::Halted(_), None) = (effect, row) {
@@ -49,6 +52,13 @@ impl State {
         let what = Remembered { content, sequence: self.sequence, ending: Ending::Applied };
         self.remember(identity, fingerprint, Found::Unknown, what);
         Verdict { stock, content, ..Verdict::of(Outcome::Applied) }
+    }
+}
+
+impl State {
+    /// Whether there is no memory left to remember this command. What stops a sale is taken for longest.
+    fn is_busy_for_stock(&self, it: &StockChange<'_>) -> bool {
+        self.is_busy(if matches!(it, StockChange::Halt { .. }) { Reserve::Halts } else { Reserve::Stock })
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct LinesAtHand {
     pub(crate) held: Vec<HeldLine>,
     /// One for each line, or none where all of each was allocated.
     pub(crate) results: Vec<LineResult>,
+    /// What was reserved in one go, while an assertion asks the ladder too.
+    pub(crate) in_one_go: Vec<HeldLine>,
 }
 
 impl LinesAtHand {

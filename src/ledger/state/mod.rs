@@ -20,8 +20,32 @@ use super::store::index::Index;
 
 /// Share of `Rules::max_ids`, in percent, from which somebody should hear of it.
 const ALARM_PERCENT: usize = 80;
+/// Remembered ids that an open order counts for: with two lines it takes some 140 bytes.
+const IDS_OF_AN_OPEN_ORDER: usize = 4;
 /// Forgotten records taken out of the index whenever time moves: an idle shard gives its memory back by its Ticks.
 const CLEARED_PER_ADVANCE: usize = 8;
+
+/// For whom the last of the memory is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reserve {
+    /// Orders leave 5% of it to the others.
+    Orders,
+    /// Stock commands leave 1% to what stops a sale.
+    Stock,
+    /// A Halt takes what is left.
+    Halts,
+}
+
+impl Reserve {
+    /// Share of the memory, in percent, from which it is answered BUSY.
+    fn percent(self) -> usize {
+        match self {
+            Reserve::Orders => 95,
+            Reserve::Stock => 99,
+            Reserve::Halts => 100,
+        }
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -75,18 +99,28 @@ impl State {
         sum.wrapping_add(self.records.digest())
     }
 
-    /// How full it is.
-    pub(crate) fn pressure(&self) -> Pressure {
-        let (remembered, open) = (self.records.known(), self.orders.len());
+    /// Whether so much of the memory is used that what would have to be remembered anew is refused.
+    #[inline]
+    pub(crate) fn is_busy(&self, whose: Reserve) -> bool {
+        self.has_used(whose.percent())
+    }
+
+    fn has_used(&self, percent: usize) -> bool {
+        let ids = self.records.known() + IDS_OF_AN_OPEN_ORDER * self.orders.len();
         // Half of the records' positions: the other half covers forgotten ones that are still to be cleared out.
         let max_ids = self.rules.max_ids.min(MAX_RECORDS / 2);
+        ids * 100 >= max_ids * percent
+    }
+
+    /// How full it is.
+    pub(crate) fn pressure(&self) -> Pressure {
         Pressure {
-            remembered,
-            open,
+            remembered: self.records.known(),
+            open: self.orders.len(),
             rows: self.rows.len(),
             bytes: self.index.bytes() + self.records.bytes() + self.orders.bytes() + self.rows.bytes(),
-            alarm: remembered + open >= max_ids * ALARM_PERCENT / 100,
-            full: remembered + open >= max_ids,
+            alarm: self.has_used(ALARM_PERCENT),
+            busy: self.is_busy(Reserve::Orders),
         }
     }
 }

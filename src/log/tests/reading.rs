@@ -43,7 +43,7 @@ fn link(ledger: &mut Ledger, first: i64, previous: LinkHash, digest: impl FnOnce
         let id = format!("received-{offset}");
         let change = StockChange::Receive { sku: "sku".into(), quantity: 7 };
         let kind = match offset % 3 {
-            0 => Kind::Cancel { order_id: (&*id).into(), attempt: 0 },
+            0 => Kind::Cancel { order_id: (&*id).into(), attempt: 0, placed_at_ms: TIME_MS },
             _ => Kind::Stock { id: (&*id).into(), issued_at_ms: TIME_MS, change },
         };
         let command = Command { pool: "pool".into(), reply_partition: None, unsupported: None, kind };

@@ -59,6 +59,7 @@ fn order_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
                 made.kind = Kind::Confirm {
                     order_id: flat.text(confirm::ORDER_ID_STRING),
                     attempt: flat.varint(confirm::ATTEMPT_UINT32) as u32,
+                    placed_at_ms: flat.varint(confirm::PLACED_AT_MS_INT64) as i64,
                 };
             }
             command::EXTEND_MESSAGE => {
@@ -68,6 +69,7 @@ fn order_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
                     order_id: flat.text(extend::ORDER_ID_STRING),
                     attempt: flat.varint(extend::ATTEMPT_UINT32) as u32,
                     expires_at_ms: flat.varint(extend::EXPIRES_AT_MS_INT64) as i64,
+                    placed_at_ms: flat.varint(extend::PLACED_AT_MS_INT64) as i64,
                 };
             }
             command::CANCEL_MESSAGE => {
@@ -76,6 +78,7 @@ fn order_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
                 made.kind = Kind::Cancel {
                     order_id: flat.text(cancel::ORDER_ID_STRING),
                     attempt: flat.varint(cancel::ATTEMPT_UINT32) as u32,
+                    placed_at_ms: flat.varint(cancel::PLACED_AT_MS_INT64) as i64,
                 };
             }
             command::REPLY_PARTITION_UINT32 => made.reply_partition = Some(fields.varint()? as u32),

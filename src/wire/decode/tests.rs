@@ -1,8 +1,8 @@
 //! The engine's decoder against `prost`, on valid values, on values put together from right and wrong fields, and on
 //! damaged ones.
 
-mod oracle;
-mod values;
+mod oracle; // what prost makes of the same bytes
+mod values; // values put together at random
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

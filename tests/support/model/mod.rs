@@ -28,6 +28,7 @@ pub(crate) struct ModelRules {
     pub(crate) skew_ms: i64,
     pub(crate) default_hold_ms: i64,
     pub(crate) max_hold_ms: i64,
+    pub(crate) max_ids: usize,
 }
 
 /// A stock row: pool, SKU and figures.
@@ -53,6 +54,12 @@ struct Order {
     content: u64,
     expires_at: i64,
     lines: Vec<(String, u32)>,
+}
+
+impl Order {
+    fn is_open(&self) -> bool {
+        matches!(self.state, OrderState::Held | OrderState::Committed)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -144,9 +151,13 @@ impl Model {
         let key = (pool.clone(), order_id.clone(), attempt);
         match command.kind.as_ref().expect("matched above") {
             Kind::Place(place) => self.place(place, key, echo, engine_time_ms),
-            Kind::Confirm(_) => self.confirm(key),
-            Kind::Extend(it) => self.extend(key, it.expires_at_ms, echo),
-            Kind::Cancel(_) => self.cancel(key),
+            Kind::Confirm(it) => self.unknown(it.placed_at_ms, &key, &echo).unwrap_or_else(|| self.confirm(key)),
+            Kind::Extend(it) => {
+                self.unknown(it.placed_at_ms, &key, &echo).unwrap_or_else(|| self.extend(key, it.expires_at_ms, echo))
+            }
+            Kind::Cancel(it) => {
+                self.unknown(it.placed_at_ms, &key, &echo).unwrap_or_else(|| self.cancel(key, it.placed_at_ms, echo))
+            }
         }
     }
 
@@ -204,14 +215,34 @@ impl Model {
     fn forget(&mut self) {
         let (now, length_ms) = (self.generation(self.now), self.generation_ms());
         let knows = |at: i64| now - at.div_euclid(length_ms) <= 5;
-        let open = |state| matches!(state, OrderState::Held | OrderState::Committed);
-        self.orders.retain(|_, order| open(order.state) || knows(order.changed_at));
+        self.orders.retain(|_, order| order.is_open() || knows(order.changed_at));
         self.stock_ids.retain(|_, (_, _, at)| knows(*at));
         self.rows.retain(|_, row| !row.empty() || knows(row.changed_at));
     }
 
     fn clock_fault(&self, at: i64) -> Option<Reason> {
         (at <= 0 || at > self.now + self.rules.skew_ms).then_some(Reason::PlacedAt)
+    }
+
+    /// A command about an order that is not known, which tells a time at which nothing can have been placed.
+    fn unknown(&mut self, placed_at_ms: i64, key: &OrderKey, echo: &Decision) -> Option<Decision> {
+        if placed_at_ms == 0 || self.orders.contains_key(key) {
+            return None;
+        }
+        if let Some(reason) = self.clock_fault(placed_at_ms) {
+            return Some(self.invalid(echo.clone(), reason));
+        }
+        let too_old = placed_at_ms < self.now - self.rules.window_ms;
+        too_old.then(|| self.finish(echo.clone(), Outcome::TooOld, Reason::Unspecified))
+    }
+
+    /// Whether so much is known that what would have to be remembered anew is refused from `percent` of the memory on. An
+    /// open order counts for four.
+    fn busy(&self, percent: usize) -> bool {
+        let full = |ids: usize| (ids + self.stock_ids.len()) * 100 >= self.rules.max_ids * percent;
+        let ids = |order: &Order| if order.is_open() { 4 } else { 1 };
+        // Not counted as long as it can't matter.
+        full(4 * self.orders.len()) && full(self.orders.values().map(ids).sum())
     }
 
     fn pool_refusal(&mut self, echo: &Decision, pool: &str) -> Option<Decision> {

@@ -56,8 +56,12 @@ impl Model {
         }
     }
 
-    pub(super) fn cancel(&mut self, key: OrderKey) -> Decision {
+    pub(super) fn cancel(&mut self, key: OrderKey, placed_at_ms: i64, echo: Decision) -> Decision {
         match self.state(&key) {
+            OrderState::Unspecified if placed_at_ms == 0 => {
+                self.not_allowed(Asked::Cancel, &key, OrderState::Unspecified)
+            }
+            OrderState::Unspecified if self.busy(95) => self.finish(echo, Outcome::Busy, Reason::Unspecified),
             OrderState::Unspecified => {
                 let order = Order {
                     state: OrderState::Cancelled,
@@ -68,7 +72,7 @@ impl Model {
                     lines: Vec::new(),
                 };
                 self.orders.insert(key.clone(), order);
-                let mut decision = self.about(Asked::Cancel, &key, Outcome::Cancelled, OrderState::Cancelled);
+                let mut decision = self.about(Asked::Cancel, &key, Outcome::Noted, OrderState::Cancelled);
                 decision.reason = Reason::BeforePlace.into();
                 decision
             }
@@ -127,7 +131,7 @@ impl Model {
     }
 }
 
-fn as_held(lines: &[(String, u32)]) -> Vec<LineDecision> {
+pub(super) fn as_held(lines: &[(String, u32)]) -> Vec<LineDecision> {
     let line = |(sku, units): &(String, u32)| LineDecision {
         sku: sku.clone(),
         quantity: *units,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sluice::wire::proto::{Asked, Decision, LineDecision, OrderState, Original, Outcome, Place, Reason};
 
 use super::hash::content_of_place;
+use super::order::as_held;
 use super::{LONGEST_ID, MOST_LINES, MOST_UNITS, Model, Order, OrderKey, id_fault};
 
 impl Model {
@@ -20,8 +21,16 @@ impl Model {
             self.orders.get(&key).and_then(|order| Some((order.original?, order.content, order.state)))
         {
             let outcome = if placed == content { Outcome::Duplicate } else { Outcome::Conflict };
-            let decision = Decision { original: Some(first), state: state.into(), ..echo };
+            let mut decision = Decision { original: Some(first), state: state.into(), ..echo };
+            let order = &self.orders[&key];
+            if outcome == Outcome::Duplicate && order.is_open() {
+                decision.lines = as_held(&order.lines);
+                decision.expires_at_ms = if state == OrderState::Held { order.expires_at } else { 0 };
+            }
             return self.finish(decision, outcome, Reason::Unspecified);
+        }
+        if self.busy(95) {
+            return self.finish(echo, Outcome::Busy, Reason::Unspecified);
         }
         if it.answer_by_ms != 0 && engine_time_ms > it.answer_by_ms {
             return self.finish(echo, Outcome::Deadline, Reason::Unspecified);

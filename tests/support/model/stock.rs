@@ -68,6 +68,9 @@ impl Model {
             let decision = Decision { original: Some(*first), ..echo };
             return self.finish(decision, outcome, Reason::Unspecified);
         }
+        if self.busy(if asked == Asked::Halt { 100 } else { 99 }) {
+            return self.finish(echo, Outcome::Busy, Reason::Unspecified);
+        }
         let level = if whole_pool {
             if asked == Asked::Halt {
                 self.halted_pools.insert(command.pool.clone());

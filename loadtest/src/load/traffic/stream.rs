@@ -233,9 +233,12 @@ impl Stream {
                 continue;
             }
             commands += 1;
+            let id = self.id(entry, number);
             match kind {
-                Kind::Confirm => self.confirms[pool as usize].append(out, self.id(entry, number)),
-                Kind::Cancel | Kind::CancelEarly => self.cancels[pool as usize].append(out, self.id(entry, number)),
+                Kind::Confirm => self.confirms[pool as usize].append(out, id, self.placed_at_ms(id.due_us)),
+                Kind::Cancel | Kind::CancelEarly => {
+                    self.cancels[pool as usize].append(out, id, self.placed_at_ms(id.due_us));
+                }
                 Kind::Place | Kind::Poison | Kind::Duplicate | Kind::Changed | Kind::Again => {
                     self.place(out, pool, entry, number, Copy::of(kind, &order));
                 }
@@ -265,7 +268,7 @@ impl Stream {
         let id = self.id(entry, number);
         // The next attempt is placed when it is due, copies when their order was.
         let placed_us = if copy.attempt > 0 { id.due_us + self.plan.delay_ns(Kind::Again) / 1_000 } else { id.due_us };
-        let placed_at_ms = self.origin.start_unix_ms + (placed_us / 1_000) as i64;
+        let placed_at_ms = self.placed_at_ms(placed_us);
         let own = Own {
             id,
             customer: self.plan.customer_of(content),
@@ -274,6 +277,11 @@ impl Stream {
             more: copy.more,
         };
         template.append(out, &own, self.plan.lines(number, id.due_us));
+    }
+
+    #[inline]
+    fn placed_at_ms(&self, placed_us: u64) -> i64 {
+        self.origin.start_unix_ms + (placed_us / 1_000) as i64
     }
 
     #[inline]

@@ -137,6 +137,7 @@ impl PlaceTemplate {
 pub(super) struct ShortTemplate {
     bytes: Box<[u8]>,
     id: usize,
+    placed_at: usize,
 }
 
 impl ShortTemplate {
@@ -152,16 +153,19 @@ impl ShortTemplate {
         let mut body = Vec::new();
         text(&mut body, 1, pool.as_bytes());
         let id = text(&mut body, 2, &blank_id(run));
+        let placed_at = instant(&mut body, 4);
         let (bytes, inner) = command(field, &body);
-        Self { bytes, id: inner + id }
+        Self { bytes, id: inner + id, placed_at: inner + placed_at }
     }
 
     /// Appends a command.
     #[inline]
-    pub(super) fn append(&self, out: &mut Vec<u8>, id: OrderId) {
+    pub(super) fn append(&self, out: &mut Vec<u8>, id: OrderId, placed_at_ms: i64) {
         let start = out.len();
         out.extend_from_slice(&self.bytes);
-        id.stamp(part(&mut out[start..], self.id));
+        let command = &mut out[start..];
+        id.stamp(part(command, self.id));
+        stamp_instant(part(command, self.placed_at), placed_at_ms);
     }
 }
 

@@ -147,9 +147,11 @@ fn every_record_is_what_the_plan_says() {
                 match (record.kind, kind) {
                     (Kind::Confirm, command::Kind::Confirm(confirm)) => {
                         assert_eq!((confirm.pool, confirm.attempt), (pool.name.clone(), 0));
+                        assert_eq!(confirm.placed_at_ms, START_MS + (id.due_us / 1_000) as i64);
                     }
                     (Kind::Cancel | Kind::CancelEarly, command::Kind::Cancel(cancel)) => {
                         assert_eq!((cancel.pool, cancel.attempt), (pool.name.clone(), 0));
+                        assert_eq!(cancel.placed_at_ms, START_MS + (id.due_us / 1_000) as i64);
                     }
                     (kind, command::Kind::Place(place)) => {
                         assert_eq!(place, expected(&scenario, &plan, id, kind));

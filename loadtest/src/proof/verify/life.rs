@@ -173,7 +173,7 @@ impl Life {
             (Asked::Confirm, Phase::Committed) => &[(O::Unchanged, NONE)],
             (Asked::Confirm, Phase::Unknown) => &[(O::NotAllowed, R::UnknownOrder)],
             (Asked::Confirm, _) => &[(O::NotAllowed, NONE)],
-            (Asked::Cancel, Phase::Unknown) => &[(O::Cancelled, R::BeforePlace)],
+            (Asked::Cancel, Phase::Unknown) => &[(O::Noted, R::BeforePlace)],
             (Asked::Cancel, Phase::Held | Phase::Committed) => &[(O::Cancelled, NONE)],
             (Asked::Cancel, _) => &[(O::Unchanged, NONE)],
             (Asked::Expire, Phase::Held) => &[(O::Expired, NONE)],
@@ -214,7 +214,7 @@ impl Life {
             (Outcome::Reserved, _) => Phase::Held,
             (Outcome::Rejected, _) => Phase::Rejected,
             (Outcome::Confirmed, _) => Phase::Committed,
-            (Outcome::Cancelled, Reason::BeforePlace) => Phase::CancelledEarly,
+            (Outcome::Noted, _) => Phase::CancelledEarly,
             (Outcome::Cancelled, _) => Phase::Cancelled,
             (Outcome::Expired, _) => Phase::Expired,
             _ => *phase,
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_cancel_that_came_first_rejects_its_order() {
-        let early = (Asked::Cancel, Outcome::Cancelled, Reason::BeforePlace);
+        let early = (Asked::Cancel, Outcome::Noted, Reason::BeforePlace);
         check(&[early, (Asked::Place, Outcome::Rejected, Reason::Cancelled)], &[true, true]);
         check(&[early, RESERVED], &[true, false]);
         check(&[RESERVED, early], &[true, false]);

@@ -65,14 +65,17 @@ pub(super) fn order_command(made: Command<'_>) -> proto::Command {
                 answer_by_ms,
             }))
         }
-        Kind::Confirm { order_id, attempt } => {
-            Some(command::Kind::Confirm(proto::Confirm { pool, order_id: order_id.to_string(), attempt }))
+        Kind::Confirm { order_id, attempt, placed_at_ms } => {
+            let order_id = order_id.to_string();
+            Some(command::Kind::Confirm(proto::Confirm { pool, order_id, attempt, placed_at_ms }))
         }
-        Kind::Extend { order_id, attempt, expires_at_ms } => {
-            Some(command::Kind::Extend(proto::Extend { pool, order_id: order_id.to_string(), attempt, expires_at_ms }))
+        Kind::Extend { order_id, attempt, expires_at_ms, placed_at_ms } => {
+            let order_id = order_id.to_string();
+            Some(command::Kind::Extend(proto::Extend { pool, order_id, attempt, expires_at_ms, placed_at_ms }))
         }
-        Kind::Cancel { order_id, attempt } => {
-            Some(command::Kind::Cancel(proto::Cancel { pool, order_id: order_id.to_string(), attempt }))
+        Kind::Cancel { order_id, attempt, placed_at_ms } => {
+            let order_id = order_id.to_string();
+            Some(command::Kind::Cancel(proto::Cancel { pool, order_id, attempt, placed_at_ms }))
         }
         Kind::Unknown => None,
         other => panic!("{other:?} in orders"),

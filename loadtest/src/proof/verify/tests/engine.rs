@@ -80,7 +80,7 @@ impl Engine {
         let told = match state {
             Some(OrderState::Held | OrderState::Committed) => (Outcome::Cancelled, Reason::Unspecified),
             Some(_) => (Outcome::Unchanged, Reason::Unspecified),
-            None => (Outcome::Cancelled, Reason::BeforePlace),
+            None => (Outcome::Noted, Reason::BeforePlace),
         };
         let lines = self.held(&id, told == (Outcome::Cancelled, Reason::Unspecified));
         for line in &lines {
