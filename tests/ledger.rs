@@ -2,11 +2,16 @@
 
 #[path = "golden/mod.rs"]
 mod golden;
+#[path = "support/input.rs"]
+mod input;
 #[path = "ledger_steps/mod.rs"]
 mod ledger_steps;
 #[path = "support/model/mod.rs"]
 mod model;
+#[path = "support/reasons.rs"]
+mod reasons;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -18,15 +23,16 @@ use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::proto::{self, Asked, Input, OrderState, Outcome};
 use sluice::wire::{Decision, encode, view};
 
-use ledger_steps::{Event, RULES, Script, Step, UNKNOWN_ASKED, ledger, model_rules, steps};
+use ledger_steps::{Event, RULES, Script, Step, ledger, model_rules, steps};
 use model::Model;
+use reasons::Met;
 
 /// Steps between two comparisons of digests.
 const DIGEST_EVERY: usize = 97;
 
 const NOWHERE: Source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
 
-fn check(rules: Rules, steps: &[Step]) -> Result<(), TestCaseError> {
+fn check(rules: Rules, steps: &[Step], met: &mut Met) -> Result<(), TestCaseError> {
     let (mut live, mut follower) = (ledger(rules, 1), ledger(rules, 2));
     let mut model = Model::new(model_rules(&rules));
     let mut script = Script::default();
@@ -49,19 +55,9 @@ fn check(rules: Rules, steps: &[Step]) -> Result<(), TestCaseError> {
             }
             expected = model.advance(to);
         } else {
-            match &event {
-                Event::Orders(command) => expected.push(model.apply(command, engine_time_ms(now))),
-                Event::Stock(command) => expected.push(model.apply_stock(command)),
-                Event::Unknown { pool, order_id, attempt } => {
-                    expected.push(model.unsupported(UNKNOWN_ASKED, pool, order_id, *attempt, "", 50));
-                }
-                Event::Malformed { sound, .. } => {
-                    expected.push(model.malformed());
-                    expected.push(model.apply(sound, engine_time_ms(now)));
-                }
-                Event::Advance(_) => unreachable!("handled above"),
-            }
             let (value, input) = event.record();
+            let questions = input::questions(input, Some(&value)).expect("a well-formed record");
+            expected.extend(questions.iter().map(|question| question.put_to(&mut model, engine_time_ms(now))));
             let mut scratch = Scratch::default();
             let record = validate(Some(&value), input, &mut scratch).expect("a well-formed record");
             let at = Moment { shard_time_ms: now, engine_time_ms: engine_time_ms(now) };
@@ -73,6 +69,7 @@ fn check(rules: Rules, steps: &[Step]) -> Result<(), TestCaseError> {
         let made: Vec<proto::Decision> =
             log[begins..].iter().map(|bytes| proto::Decision::decode(&bytes[..]).expect("it was encoded")).collect();
         prop_assert_eq!(&made, &expected, "step {}: {:?}", n, event);
+        made.iter().for_each(|decision| met.take(decision));
         for bytes in &log[begins..] {
             replay(&mut follower, bytes)?;
         }
@@ -80,12 +77,14 @@ fn check(rules: Rules, steps: &[Step]) -> Result<(), TestCaseError> {
         if n % DIGEST_EVERY == 0 {
             follower.advance(live.shard_time_ms());
             prop_assert_eq!(live.digest(), follower.digest(), "step {}: {:?}", n, event);
+            prop_assert_eq!(live.digest(), model.digest(), "the model's, step {}: {:?}", n, event);
         }
     }
     let mut from_genesis = ledger(rules, 3);
     log.iter().try_for_each(|bytes| replay(&mut from_genesis, bytes))?;
     from_genesis.advance(live.shard_time_ms());
     prop_assert_eq!(live.digest(), from_genesis.digest());
+    prop_assert_eq!(live.digest(), model.digest(), "the model's");
     prop_assert_eq!(live.sequence(), from_genesis.sequence());
     prop_assert_eq!(rows(&live), rows_of(&model));
     prop_assert_eq!(rows(&from_genesis), rows_of(&model));
@@ -176,7 +175,7 @@ impl Invariants {
     }
 }
 
-fn run(rules: Rules, cases: u32, seed: u8, count: std::ops::Range<usize>) {
+fn run(rules: Rules, cases: u32, seed: u8, count: std::ops::Range<usize>) -> Met {
     let config = Config {
         cases,
         failure_persistence: None,
@@ -185,8 +184,16 @@ fn run(rules: Rules, cases: u32, seed: u8, count: std::ops::Range<usize>) {
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
-    let outcome = TestRunner::new_with_rng(config, rng).run(&steps(count), |steps| check(rules, &steps));
+    let all = RefCell::new(Met::default());
+    let check = |steps: Vec<Step>| {
+        let mut met = Met::default();
+        check(rules, &steps, &mut met)?;
+        all.borrow_mut().add(&met);
+        Ok(())
+    };
+    let outcome = TestRunner::new_with_rng(config, rng).run(&steps(count), check);
     outcome.unwrap_or_else(|error| panic!("{error}"));
+    all.into_inner()
 }
 
 #[test]
@@ -196,12 +203,14 @@ fn decides_as_the_model_does_in_short_lives() {
 
 #[test]
 fn decides_as_the_model_does_over_tens_of_thousands_of_commands() {
-    run(RULES, 4, 2, 20_000..30_000);
+    run(RULES, 4, 2, 20_000..30_000).expect_every_case(|case| case.outcome != Outcome::Busy);
 }
 
 #[test]
 fn decides_as_the_model_does_while_there_is_no_memory_left() {
+    let mut met = Met::default();
     for max_ids in [10, 40, 100] {
-        run(Rules { max_ids, ..RULES }, 60, 3, 100..400);
+        met.add(&run(Rules { max_ids, ..RULES }, 60, 3, 100..400));
     }
+    met.expect_every_case(|case| case.outcome == Outcome::Busy);
 }

@@ -6,7 +6,7 @@ use prost::Message;
 use sluice::wire::proto::{self, Asked, Decision, Input, LogRecord, Outcome, Reason, log_record};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::support::audit::{ShardTopics, Stored, ask, audit};
+use crate::support::audit::{ShardTopics, Stored, audit};
 use crate::support::input;
 use crate::support::model::{Model, ModelRules};
 use crate::support::orders::{Orders, Plan};
@@ -23,6 +23,9 @@ fn rules() -> ModelRules {
         max_ids: 1_000_000,
     }
 }
+
+/// Every so many records, a multiple of those of a link, a link states the digest.
+const STATES_DIGEST: i64 = 210;
 
 /// Inputs of a small day, and the log that the model makes of them: a link for every few records.
 fn truth() -> ShardTopics {
@@ -43,6 +46,9 @@ fn truth() -> ShardTopics {
         records.push(Stored { offset, timestamp_ms, key, value: record.value.clone(), headers: Vec::new() });
         log.take(&mut model, record.input, records.last().expect("just pushed"), &mut topics.dead_letters);
         if step % 7 == 6 {
+            if step % STATES_DIGEST == STATES_DIGEST - 1 {
+                log.header.digest = model.digest().to_vec();
+            }
             log.close();
         }
     }
@@ -95,13 +101,7 @@ impl Log {
             return;
         };
         for (index, question) in (0..).zip(&questions) {
-            let decision = Decision {
-                input: input as i32,
-                offset: record.offset,
-                index,
-                reply_partition: question.command.reply_partition(),
-                ..ask(model, question, 0)
-            };
+            let decision = Decision { input: input as i32, offset: record.offset, index, ..question.put_to(model, 0) };
             self.link.decisions.push(decision);
         }
     }
@@ -114,6 +114,7 @@ impl Log {
         let value = self.records.last().and_then(|record| record.value.as_deref()).expect("just written");
         self.header.previous_hash = xxh3_128(value).to_be_bytes().to_vec();
         self.header.first_sequence += u64::from(count);
+        self.header.digest.clear();
         self.header.segments.clear();
         self.header.dead_letters.clear();
     }
@@ -258,6 +259,17 @@ fn a_decision_that_only_the_model_can_tell_from_the_true_one_is_caught() {
         let held = decision.outcome() == Outcome::Reserved;
         decision.expires_at_ms += i64::from(held);
         held
+    });
+    audit(&topics, None).report.assert_clean();
+    let report = audit(&topics, Some(Model::new(rules()))).report;
+    assert!(report.breaches.contains_key(&Breach::Model), "{report}");
+}
+
+#[test]
+fn a_digest_of_another_ledger_is_caught() {
+    let mut topics = truth();
+    doctor(&mut topics, |link| {
+        link.header.iter_mut().flat_map(|header| &mut header.digest).for_each(|byte| *byte ^= 1);
     });
     audit(&topics, None).report.assert_clean();
     let report = audit(&topics, Some(Model::new(rules()))).report;

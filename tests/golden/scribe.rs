@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use sluice::ledger::{Ledger, Moment};
+use sluice::ledger::{Ledger, Moment, Rules};
 use sluice::wire::decision::Source;
 use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::link::{LinkDraft, LinkHash, fence_value, genesis, genesis_value};
@@ -14,6 +14,8 @@ use crate::ledger_steps::{Event, RULES, Script, ledger, pools, steps};
 
 /// Steps of a log: enough for every outcome and reason, few enough to be kept.
 const STEPS: usize = 2_400;
+/// So little memory that some are told BUSY, and so much that few are.
+const MAX_IDS: usize = 32;
 /// Steps of a link, links between two digests, and links of one owner.
 const LINK_STEPS: usize = 25;
 const DIGEST_LINKS: usize = 5;
@@ -45,7 +47,8 @@ pub(crate) fn write() -> Vec<Vec<u8>> {
     let last = LinkHash::of(&first);
     let link = LinkDraft::default();
     let mut scribe = Scribe { log: vec![first], link, links: 0, epoch: 0, last, offsets: [-1; 2] };
-    let (mut ledger, mut script, mut now) = (ledger(RULES, 1), Script::default(), 1_000_000);
+    let rules = Rules { max_ids: MAX_IDS, ..RULES };
+    let (mut ledger, mut script, mut now) = (ledger(rules, 1), Script::default(), 1_000_000);
     ledger.advance(now);
     scribe.begin(&ledger, now);
     for event in a_whole_life(now) {

@@ -1,11 +1,12 @@
 //! Random steps for a ledger: small spaces of ids, SKUs and times, so that copies, changed copies, raised attempts,
-//! cancels in advance and edges of time meet often. What a step means is settled when it is taken, by the shard time
-//! and the commands before it.
+//! cancels in advance and edges of time meet often. Most Places are sound and most of what follows is about one of the
+//! latest, or hardly an order would live to be shipped; the others are wrong in every way. What a step means is settled
+//! when it is taken, by the shard time and the commands before it.
 
 use proptest::prelude::*;
 use prost::Message;
 use sluice::ledger::{FingerprintKey, Ledger, Rules};
-use sluice::wire::proto::{self, Asked, Input, command, stock_command};
+use sluice::wire::proto::{self, Input, command, stock_command};
 
 use crate::model::ModelRules;
 
@@ -33,6 +34,13 @@ pub(crate) fn model_rules(rules: &Rules) -> ModelRules {
         max_ids: rules.max_ids,
     }
 }
+
+/// A SKU that no pool has, and one that few have.
+const NEVER: &str = "never";
+const SELDOM: &str = "seldom";
+
+/// No on_hand is further from 0.
+const MOST: i64 = 1_000_000_000_000_000;
 
 /// `ceil((window + skew) / 4)`.
 const GENERATION_MS: i64 = 273;
@@ -74,22 +82,23 @@ pub(crate) enum Event {
     Advance(i64),
     Orders(proto::Command),
     Stock(proto::StockCommand),
-    /// A Confirm with a field that nobody knows yet, 50.
-    Unknown {
-        pool: String,
-        order_id: String,
-        attempt: u32,
-    },
     /// A command that cannot be read, and one that can behind it.
     Malformed {
         broken: &'static [u8],
         sound: proto::Command,
     },
+    /// A command of `orders` with a field that nobody knows yet, 50.
+    UnknownOrders(proto::Command),
+    /// The same of `stock`.
+    UnknownStock(proto::StockCommand),
 }
 
 /// Commands of which something within is broken: a Place whose pool is not UTF-8, a kind that is a number, a kind that
 /// is cut short, and one that ends a group.
 const BROKEN: [&[u8]; 4] = [b"\x0a\x03\x0a\x01\xff", b"\x10\x01", b"\x0a\x05\x0a", b"\x0a\x00\x0c"];
+
+/// Field 50 with the value 1.
+const UNKNOWN_FIELD: [u8; 3] = [0x90, 0x03, 0x01];
 
 impl Event {
     /// The record value that brings it, and from which input.
@@ -102,15 +111,9 @@ impl Event {
             Event::Stock(command) => {
                 (proto::StockCommands { commands: vec![command.clone()] }.encode_to_vec(), Input::Stock)
             }
-            Event::Unknown { pool, order_id, attempt } => {
-                let (pool, order_id, attempt) = (pool.clone(), order_id.clone(), *attempt);
-                let confirm = proto::Confirm { pool, order_id, attempt, placed_at_ms: 0 };
-                let command = proto::Command { kind: Some(command::Kind::Confirm(confirm)), reply_partition: None };
-                let mut command = command.encode_to_vec();
-                command.extend([0x90, 0x03, 0x01]);
-                (record_of(&[&command]), Input::Orders)
-            }
             Event::Malformed { broken, sound } => (record_of(&[broken, &sound.encode_to_vec()]), Input::Orders),
+            Event::UnknownOrders(command) => (with_unknown_field(command.encode_to_vec()), Input::Orders),
+            Event::UnknownStock(command) => (with_unknown_field(command.encode_to_vec()), Input::Stock),
         }
     }
 }
@@ -126,6 +129,12 @@ fn record_of(commands: &[&[u8]]) -> Vec<u8> {
     value
 }
 
+/// The value of a record that holds this command, and in it the field that nobody knows.
+fn with_unknown_field(mut command: Vec<u8>) -> Vec<u8> {
+    command.extend(UNKNOWN_FIELD);
+    record_of(&[&command])
+}
+
 /// Makes events of steps; remembers what may be repeated.
 #[derive(Default)]
 pub(crate) struct Script {
@@ -139,8 +148,8 @@ impl Script {
             0..=59 => Event::Advance(later(step, now, next_due)),
             60..=129 => self.place(step, now),
             130..=149 => self.copy_of_place(step),
-            150..=189 => order_command(step, now),
-            190..=209 => Event::Stock(ship(step)),
+            150..=189 => self.order_command(step, now),
+            190..=209 => Event::Stock(self.ship(step)),
             210..=244 => self.stock(step, now),
             245..=250 => self.copy_of_stock(step),
             251 => self.beside_malformed(step, now),
@@ -150,7 +159,17 @@ impl Script {
             }),
             253 => Event::Orders(proto::Command::default()),
             254 => Event::Stock(proto::StockCommand::default()),
-            255 => Event::Unknown { pool: pool(step), order_id: order_id(step), attempt: attempt(step) },
+            255 => self.of_tomorrow(step, now),
+        }
+    }
+
+    /// Any command, by a rule that is not known yet.
+    fn of_tomorrow(&mut self, step: &Step, now: i64) -> Event {
+        let what = [60, 150, 150, 190, 210, 210, 210, 210, 252, 253][usize::from(step.units[1] % 10)];
+        match self.next(&Step { what, ..*step }, now, None) {
+            Event::Orders(command) => Event::UnknownOrders(command),
+            Event::Stock(command) => Event::UnknownStock(command),
+            other => other,
         }
     }
 
@@ -162,17 +181,21 @@ impl Script {
             121..=220 => 2,
             _ => 3,
         };
-        let line = |n: usize| proto::OrderLine { sku: sku(step, n), quantity: units(step.units[n % 2]) as u32 };
+        let careless = step.what < 80;
+        let quantity = |n: u8| if careless { units(n) as u32 } else { 1 + u32::from(n % 3) };
+        let line = |n: usize| proto::OrderLine { sku: sku(step, n), quantity: quantity(step.units[n % 2]) };
+        let any_hold = [0, 1, 100, 300, 1_500, 1_501][usize::from(step.skus[1] % 6)];
+        let any_deadline = [0, now, now - 1, now + 1][usize::from(step.skus[0] % 4)];
         let place = proto::Place {
             pool: pool(step),
             order_id: order_id(step),
-            attempt: attempt(step),
-            customer: pick(step.units[1], &["ann", "ann", "ann", "bob", ""]),
+            attempt: if careless { attempt(step) } else { [0, 0, 0, 0, 0, 0, 1][usize::from(step.attempt % 7)] },
+            customer: pick(step.units[1], if careless { &["ann", "bob", ""] } else { &["ann", "ann", "bob"] }),
             channel: if step.units[0] == 77 { "c".repeat(129) } else { "web".into() },
             placed_at_ms: client_time(step, now),
             lines: (0..lines).map(line).collect(),
-            hold_ms: [0, 0, 0, 1, 100, 300, 1_500, 1_501][usize::from(step.skus[1] % 8)],
-            answer_by_ms: [0, 0, 0, now, now - 1, now + 1][usize::from(step.skus[0] % 6)],
+            hold_ms: if careless { any_hold } else { [0, 300, 1_000, 1_500][usize::from(step.skus[1] % 4)] },
+            answer_by_ms: if careless { any_deadline } else { 0 },
         };
         let command = proto::Command { kind: Some(command::Kind::Place(place)), reply_partition: None };
         self.placed.push(command.clone());
@@ -187,7 +210,7 @@ impl Script {
         }
     }
 
-    /// A copy of one of the latest Places, one in four with its lines turned round, one in four changed.
+    /// A copy of one of the latest Places, one in four with its lines turned round, some changed or raised.
     fn copy_of_place(&mut self, step: &Step) -> Event {
         let Some(mut copy) = repeat(&self.placed, step) else { return Event::Advance(0) };
         if let Some(command::Kind::Place(place)) = &mut copy.kind {
@@ -196,6 +219,7 @@ impl Script {
                 2 => place.customer.push('x'),
                 3 => place.placed_at_ms -= 1,
                 4 => place.answer_by_ms = 1,
+                5 => place.attempt = place.attempt.saturating_add(1),
                 _ => {}
             }
         }
@@ -204,7 +228,12 @@ impl Script {
 
     fn stock(&mut self, step: &Step, now: i64) -> Event {
         use stock_command::Kind;
-        let (sku, units) = (sku(step, 0), units(step.units[0]));
+        let halts = step.attempt >= 200;
+        // One SKU is never received.
+        let sku = Some(sku(step, 0)).filter(|sku| halts || sku != NEVER).unwrap_or_else(|| SELDOM.into());
+        let units = units(step.units[0]);
+        // Figures at the ends of what there can be leave a SKU without anything to sell, so one has them all.
+        let extreme = step.twist < 64;
         let kind = match step.attempt {
             0..=99 => Kind::Receive(proto::Receive { sku, quantity: units as u64 }),
             100..=139 => Kind::Adjust(proto::Adjust {
@@ -212,15 +241,22 @@ impl Script {
                 change: if step.twist.is_multiple_of(3) { units } else { -units },
                 reason: if step.twist == 9 { "r".repeat(129) } else { "found".into() },
             }),
-            140..=179 => Kind::Count(proto::Count {
-                sku,
-                counted: units as u64,
-                on_hand_seen: [0, 1, 5, -3, i64::MIN, 1_000_000_000_000_000][usize::from(step.units[1] % 6)],
-            }),
-            180..=199 => Kind::SetSafetyStock(proto::SetSafetyStock { sku, quantity: units as u64 % 1_000_001 }),
-            200..=209 => Kind::Halt(proto::Halt { sku }),
-            210..=233 => Kind::Resume(proto::Resume { sku }),
-            234..=236 => Kind::Halt(proto::Halt::default()),
+            140..=179 if extreme => {
+                let on_hand_seen = [i64::MIN, MOST, -MOST, MOST + 1][usize::from(step.units[1] % 4)];
+                Kind::Count(proto::Count { sku: SELDOM.into(), counted: units as u64, on_hand_seen })
+            }
+            140..=179 => {
+                let on_hand_seen = [0, 1, 5, -3][usize::from(step.units[1] % 4)];
+                Kind::Count(proto::Count { sku, counted: units as u64, on_hand_seen })
+            }
+            180..=199 if extreme => {
+                let quantity = if step.units[1] < 128 { u64::MAX } else { units as u64 };
+                Kind::SetSafetyStock(proto::SetSafetyStock { sku: SELDOM.into(), quantity })
+            }
+            180..=199 => Kind::SetSafetyStock(proto::SetSafetyStock { sku, quantity: units as u64 % 5 }),
+            200..=208 => Kind::Halt(proto::Halt { sku }),
+            209..=233 => Kind::Resume(proto::Resume { sku }),
+            234..=235 => Kind::Halt(proto::Halt::default()),
             _ => Kind::Resume(proto::Resume::default()),
         };
         let command = proto::StockCommand {
@@ -232,6 +268,37 @@ impl Script {
         };
         self.moved.push(command.clone());
         Event::Stock(command)
+    }
+
+    fn order_command(&self, step: &Step, now: i64) -> Event {
+        use command::Kind;
+        let (pool, order_id, attempt) = self.aim(step);
+        let placed_at_ms = if step.units[0].is_multiple_of(3) { 0 } else { client_time(step, now) };
+        let kind = match step.twist {
+            0..=99 => Kind::Confirm(proto::Confirm { pool, order_id, attempt, placed_at_ms }),
+            100..=189 => {
+                let ends = [now, now + 1, now + 150, now + 400, now + 1_500, now + 1_501, -1, i64::MAX];
+                let expires_at_ms = ends[usize::from(step.time % 8)];
+                Kind::Extend(proto::Extend { pool, order_id, attempt, expires_at_ms, placed_at_ms })
+            }
+            _ => Kind::Cancel(proto::Cancel { pool, order_id, attempt, placed_at_ms }),
+        };
+        Event::Orders(proto::Command { kind: Some(kind), reply_partition: None })
+    }
+
+    fn ship(&self, step: &Step) -> proto::StockCommand {
+        let (pool, order_id, attempt) = self.aim(step);
+        let kind = Some(stock_command::Kind::Ship(proto::Ship { order_id, attempt }));
+        proto::StockCommand { pool, kind, ..Default::default() }
+    }
+
+    /// The order that a command is about: one of those placed last, or any.
+    fn aim(&self, step: &Step) -> (String, String, u32) {
+        let latest = self.placed.len().checked_sub(1 + usize::from(step.units[0] % 16));
+        match latest.and_then(|at| self.placed[at].kind.as_ref()) {
+            Some(command::Kind::Place(it)) if step.units[1] < 180 => (it.pool.clone(), it.order_id.clone(), it.attempt),
+            _ => (pool(step), order_id(step), attempt(step)),
+        }
     }
 
     fn copy_of_stock(&mut self, step: &Step) -> Event {
@@ -264,37 +331,16 @@ fn later(step: &Step, now: i64, next_due: Option<i64>) -> i64 {
     }
 }
 
-fn order_command(step: &Step, now: i64) -> Event {
-    use command::Kind;
-    let (pool, order_id, attempt) = (pool(step), order_id(step), attempt(step));
-    let placed_at_ms = if step.units[0].is_multiple_of(3) { 0 } else { client_time(step, now) };
-    let kind = match step.twist {
-        0..=99 => Kind::Confirm(proto::Confirm { pool, order_id, attempt, placed_at_ms }),
-        100..=159 => {
-            let ends = [now, now + 1, now + 150, now + 400, now + 1_500, now + 1_501, -1, i64::MAX];
-            let expires_at_ms = ends[usize::from(step.time % 8)];
-            Kind::Extend(proto::Extend { pool, order_id, attempt, expires_at_ms, placed_at_ms })
-        }
-        _ => Kind::Cancel(proto::Cancel { pool, order_id, attempt, placed_at_ms }),
-    };
-    Event::Orders(proto::Command { kind: Some(kind), reply_partition: None })
-}
-
-fn ship(step: &Step) -> proto::StockCommand {
-    let ship = proto::Ship { order_id: order_id(step), attempt: attempt(step) };
-    proto::StockCommand { pool: pool(step), kind: Some(stock_command::Kind::Ship(ship)), ..Default::default() }
-}
-
 fn pick(n: u8, from: &[&str]) -> String {
     from[usize::from(n) % from.len()].into()
 }
 
 fn pick_id(n: u8, prefix: &str) -> String {
     match n {
-        0 => String::new(),
-        1 => "i".repeat(129),
-        2 => "i".repeat(128),
-        n => format!("{prefix}{}", n % 12),
+        0 | 1 => String::new(),
+        2 | 3 => "i".repeat(129),
+        4 => "i".repeat(128),
+        n => format!("{prefix}{}", n % 25),
     }
 }
 
@@ -326,7 +372,8 @@ fn sku(step: &Step, n: usize) -> String {
     match step.skus[n % 2] {
         0 => String::new(),
         1 => "k".repeat(129),
-        2..=4 => "never".into(),
+        2..=5 => NEVER.into(),
+        6..=7 => SELDOM.into(),
         n => format!("sku-{}", n % 4),
     }
 }
@@ -354,6 +401,3 @@ fn client_time(step: &Step, now: i64) -> i64 {
         _ => now,
     }
 }
-
-/// What a command that could not be read whole asked.
-pub(crate) const UNKNOWN_ASKED: Asked = Asked::Confirm;

@@ -6,9 +6,14 @@
 
 #![allow(unreachable_pub, reason = "the modules of a test have no outside")]
 
+#[path = "../support/input.rs"]
+mod input;
 #[path = "../support/model/mod.rs"]
 mod model;
+mod odd;
 mod planted;
+#[path = "../support/reasons.rs"]
+mod reasons;
 mod rules;
 mod traffic;
 mod verify;
@@ -19,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use anyhow::Result;
 use prost::Message as _;
 use sluice::broker::memory::Stored;
-use sluice::wire::proto::{Asked, LogRecord, Outcome, log_record};
+use sluice::wire::proto::{LogRecord, Outcome, log_record};
 
 use planted::Bug;
 use verify::{Evidence, Summary, verify};
@@ -31,8 +36,8 @@ const RUNS: u64 = 300;
 /// Runs with slow commits.
 const SLOW_RUNS: u64 = 30;
 
-/// Runs in which a planted bug must show.
-const PLANTED_RUNS: u64 = 20;
+/// Runs in which a planted bug must show. The one that shows least does in one of ten.
+const PLANTED_RUNS: u64 = 100;
 
 fn evidence(seed: u64, bug: Bug) -> Result<Evidence> {
     evidence_of(World::new(seed, bug))
@@ -82,29 +87,8 @@ fn whatever_goes_wrong_every_command_is_decided_once_as_the_model_says() {
 /// A simulation that never took a path says nothing about it.
 fn met_what_it_is_for(all: &Summary) {
     assert!(all.digests > 0 && all.dead_letters > 0 && all.epochs > 0 && all.links > 0);
-    for (asked, outcome) in [
-        (Asked::Place, Outcome::Reserved),
-        (Asked::Place, Outcome::Rejected),
-        (Asked::Place, Outcome::Duplicate),
-        (Asked::Place, Outcome::Conflict),
-        (Asked::Place, Outcome::Misrouted),
-        (Asked::Place, Outcome::Invalid),
-        (Asked::Place, Outcome::TooOld),
-        (Asked::Place, Outcome::Deadline),
-        (Asked::Unspecified, Outcome::Unsupported),
-        (Asked::Unspecified, Outcome::Invalid),
-        (Asked::Confirm, Outcome::Confirmed),
-        (Asked::Confirm, Outcome::NotAllowed),
-        (Asked::Extend, Outcome::Extended),
-        (Asked::Cancel, Outcome::Cancelled),
-        (Asked::Expire, Outcome::Expired),
-        (Asked::Ship, Outcome::Shipped),
-        (Asked::Receive, Outcome::Applied),
-        (Asked::Count, Outcome::Applied),
-        (Asked::Tick, Outcome::Applied),
-    ] {
-        assert!(all.count(asked, outcome) > 0, "no {asked:?} was ever {outcome:?}");
-    }
+    // Its shards have memory enough: tests/ledger.rs has ledgers that are full.
+    all.met.expect_every_case(|case| case.outcome != Outcome::Busy);
 }
 
 #[test]
@@ -124,7 +108,7 @@ fn one_seed_is_one_run() {
     assert!(logs() == logs(), "something in the engine or in the simulation does not come from the seed");
 }
 
-/// Planted bugs are found, each within a few runs.
+/// A planted bug is found, the sooner the more often it does harm.
 fn finds(bug: Bug) {
     let found = (0..PLANTED_RUNS).any(|seed| run(seed, bug).is_err());
     assert!(found, "{bug:?} was not noticed in {PLANTED_RUNS} runs");

@@ -12,30 +12,20 @@ use sluice::wire::proto::{
 };
 use sluice::wire::route::partition_of;
 
+use crate::odd::{self, MALFORMED, MALFORMED_STOCK, UNKNOWN_FIELD};
 use crate::rules::{MAX_HOLD_MS, REPLY_PARTITIONS, SKEW_MS, WINDOW_MS};
-
-/// A command that holds nothing but field 50, which no engine of today knows.
-pub const UNKNOWN_FIELD: &[u8] = &[0x0a, 0x03, 0x90, 0x03, 0x01];
-
-/// Commands that cannot be read, and who waits for the answer to each: a Place whose pool is not UTF-8; one of which the
-/// partition is cut off; a kind that is a number.
-pub const MALFORMED: [(&[u8], Option<u32>); 3] =
-    [(b"\x0a\x03\x0a\x01\xff\x28\x01", Some(1)), (b"\x0a\x00\x28", None), (b"\x28\x01\x10\x01", None)];
-
-/// As [`MALFORMED`], of `stock`: a Receive whose SKU is not UTF-8, and a pool that is not.
-pub const MALFORMED_STOCK: [(&[u8], Option<u32>); 2] =
-    [(b"\x22\x03\x0a\x01\xff\x60\x01", Some(1)), (b"\x0a\x01\xff\x60\x01", None)];
-
-/// One command in this many is one that cannot be read.
-const MALFORMED_ONE_IN: u32 = 40;
 
 /// Values whose commands cannot be told apart.
 const POISON: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"\xff\xff\xff"), Some(b"\x0a\x7f\x01")];
 
 /// Ids in use at once: few, so that copies, cancels and confirms meet their orders.
 const ORDERS: u32 = 60;
+const BUSY_ORDERS: u32 = 4;
 const SKUS: u32 = 5;
 const POOLS: u32 = 6;
+
+/// The share of commands that are wrong in a way of their own.
+const ODD: f64 = 0.04;
 
 pub struct Traffic {
     shards: u32,
@@ -90,23 +80,24 @@ impl Traffic {
     fn orders(&self, now_ms: i64, rng: &mut StdRng) -> (Topic, u32, Message) {
         let (pool, partition) = self.route(rng);
         let count = if rng.random_bool(0.7) { 1 } else { rng.random_range(2..6) };
-        let command = |rng: &mut StdRng| order_command(&pool, now_ms, rng).encode_to_vec();
-        let value = record(count, &MALFORMED, rng, command);
+        let commands = (0..count).map(|_| order_command(&pool, now_ms, rng).encode_to_vec()).collect();
+        let value = value(commands, &MALFORMED, rng);
         (Topic::Orders, partition, Message::keyed(pool, value))
     }
 
     fn stock(&self, now_ms: i64, rng: &mut StdRng) -> (Topic, u32, Message) {
         let (pool, partition) = self.route(rng);
         let count = if rng.random_bool(0.8) { 1 } else { 3 };
-        let command = |rng: &mut StdRng| stock_command(&pool, now_ms, rng).encode_to_vec();
-        let value = record(count, &MALFORMED_STOCK, rng, command);
+        let commands = (0..count).map(|_| stock_command(&pool, now_ms, rng).encode_to_vec()).collect();
+        let value = value(commands, &MALFORMED_STOCK, rng);
         (Topic::Stock, partition, Message::keyed(pool, value))
     }
 
     fn unreadable(&self, rng: &mut StdRng) -> (Topic, u32, Message) {
         let partition = rng.random_range(0..self.shards);
         if rng.random_bool(0.3) {
-            return (Topic::Orders, partition, Message::value(UNKNOWN_FIELD));
+            // A command that holds nothing else.
+            return (Topic::Orders, partition, Message::value([&[0x0a, 3][..], &UNKNOWN_FIELD].concat()));
         }
         let topic = if rng.random_bool(0.7) { Topic::Orders } else { Topic::Stock };
         let value = POISON.choose(rng).expect("there are some").map(bytes::Bytes::from_static);
@@ -115,37 +106,18 @@ impl Traffic {
     }
 }
 
-/// A value of so many commands, a few of them malformed.
-fn record(
-    count: u32,
-    malformed: &[(&[u8], Option<u32>)],
-    rng: &mut StdRng,
-    command: impl Fn(&mut StdRng) -> Vec<u8>,
-) -> Vec<u8> {
-    let commands = (0..count).map(|_| {
-        if rng.random_ratio(1, MALFORMED_ONE_IN) {
-            malformed.choose(rng).expect("there are some").0.to_vec()
-        } else {
-            command(rng)
-        }
-    });
-    Framed { commands: commands.collect() }.encode_to_vec()
-}
-
-/// A record of commands as they are: those of both inputs are framed alike.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Framed {
-    #[prost(bytes = "vec", repeated, tag = "1")]
-    pub commands: Vec<Vec<u8>>,
-}
-
 fn sku(rng: &mut StdRng) -> String {
     format!("sku-{}", rng.random_range(0..SKUS))
 }
 
+/// Some of them are asked about often enough to be paid, shipped and asked about again.
+fn order_id(rng: &mut StdRng) -> String {
+    let ids = if rng.random_bool(0.3) { BUSY_ORDERS } else { ORDERS };
+    format!("order-{}", rng.random_range(0..ids))
+}
+
 fn order_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> Command {
-    let (pool, number) = (pool.to_owned(), rng.random_range(0..ORDERS));
-    let (order_id, attempt) = (format!("order-{number}"), if rng.random_bool(0.9) { 0 } else { 1 });
+    let (pool, order_id, attempt) = (pool.to_owned(), order_id(rng), if rng.random_bool(0.9) { 0 } else { 1 });
     let placed_at_ms = if rng.random_bool(0.3) { 0 } else { client_time(now_ms, rng) };
     let kind = match rng.random_range(0..10) {
         0..5 => command::Kind::Place(place(pool, order_id, attempt, now_ms, rng)),
@@ -158,12 +130,16 @@ fn order_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> Command {
     };
     // One partition more than there is: a reply that nobody can read.
     let reply_partition = rng.random_bool(0.5).then(|| rng.random_range(0..=REPLY_PARTITIONS));
-    Command { kind: Some(kind), reply_partition }
+    let mut command = Command { kind: Some(kind), reply_partition };
+    if rng.random_bool(ODD) {
+        odd::order(&mut command, rng);
+    }
+    command
 }
 
 fn place(pool: String, order_id: String, attempt: u32, now_ms: i64, rng: &mut StdRng) -> Place {
-    let lines =
-        (0..rng.random_range(0..4)).map(|_| OrderLine { sku: sku(rng), quantity: rng.random_range(1..4) }).collect();
+    let count = if rng.random_bool(0.05) { 0 } else { rng.random_range(1..4) };
+    let lines = (0..count).map(|_| OrderLine { sku: sku(rng), quantity: rng.random_range(1..4) }).collect();
     let placed_at_ms = client_time(now_ms, rng);
     let hold_ms = if rng.random_bool(0.5) { 0 } else { rng.random_range(1..MAX_HOLD_MS as u64 + 100) };
     let answer_by_ms = if rng.random_bool(0.9) { 0 } else { now_ms + rng.random_range(-50..200) };
@@ -192,12 +168,31 @@ fn stock_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> StockCommand {
         13 => stock_command::Kind::SetSafetyStock(SetSafetyStock { sku, quantity: rng.random_range(0..4) }),
         14 => stock_command::Kind::Halt(Halt { sku: if rng.random_bool(0.2) { String::new() } else { sku } }),
         15 | 16 => stock_command::Kind::Resume(Resume { sku: if rng.random_bool(0.5) { String::new() } else { sku } }),
-        _ => {
-            let order_id = format!("order-{}", rng.random_range(0..ORDERS));
-            stock_command::Kind::Ship(Ship { order_id, attempt: 0 })
-        }
+        _ => stock_command::Kind::Ship(Ship { order_id: order_id(rng), attempt: 0 }),
     };
     let reply_partition = rng.random_bool(0.2).then(|| rng.random_range(0..REPLY_PARTITIONS));
     let id = format!("stock-{}", rng.random_range(0..1_000));
-    StockCommand { pool: pool.to_owned(), id, issued_at_ms: now_ms / 1_000 * 1_000, kind: Some(kind), reply_partition }
+    let (pool, issued_at_ms) = (pool.to_owned(), now_ms / 1_000 * 1_000);
+    let mut command = StockCommand { pool, id, issued_at_ms, kind: Some(kind), reply_partition };
+    if rng.random_bool(ODD) {
+        odd::stock(&mut command, now_ms, rng);
+    }
+    command
+}
+
+/// The value of a record with these commands; now and then one of them has a field of tomorrow, or one that cannot be
+/// read stands in its place.
+fn value(commands: Vec<Vec<u8>>, malformed: &[&[u8]], rng: &mut StdRng) -> Vec<u8> {
+    let mut value = Vec::new();
+    for mut command in commands {
+        if rng.random_bool(ODD / 2.0) {
+            command.extend(UNKNOWN_FIELD);
+        } else if rng.random_bool(ODD / 2.0) {
+            command = malformed.choose(rng).expect("there are some").to_vec();
+        }
+        value.push(0x0a);
+        prost::encoding::encode_varint(command.len() as u64, &mut value);
+        value.extend(command);
+    }
+    value
 }

@@ -1,7 +1,7 @@
 //! What must be true of the topics once everything has come to rest, proved from the topics alone: by the generated
 //! types, a hash function and the model, and by replaying the log into a ledger.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail, ensure};
 use prost::Message as _;
@@ -11,13 +11,12 @@ use sluice::lane::recover::Recovering;
 use sluice::ledger::{FingerprintKey, Ledger};
 use sluice::log::replay::Replay;
 use sluice::wire::entry::LogEntry;
-use sluice::wire::proto::{
-    Asked, Command, Decision, Input, Link, LogRecord, Outcome, Replies, StockCommand, log_record,
-};
+use sluice::wire::proto::{Asked, Decision, Input, Link, LogRecord, Outcome, Replies, log_record};
 
+use crate::input::questions;
 use crate::model::Model;
+use crate::reasons::Met;
 use crate::rules;
-use crate::traffic::{Framed, MALFORMED, MALFORMED_STOCK, UNKNOWN_FIELD};
 
 /// All that the topics hold, as a read_committed reader finds it.
 #[derive(Clone, Default)]
@@ -61,7 +60,7 @@ pub struct Summary {
     pub digests: usize,
     pub dead_letters: usize,
     pub epochs: u64,
-    pub outcomes: BTreeMap<(Asked, Outcome), usize>,
+    pub met: Met,
 }
 
 impl Summary {
@@ -70,13 +69,7 @@ impl Summary {
         self.digests += other.digests;
         self.dead_letters += other.dead_letters;
         self.epochs += other.epochs;
-        for (&key, count) in &other.outcomes {
-            *self.outcomes.entry(key).or_default() += count;
-        }
-    }
-
-    pub fn count(&self, asked: Asked, outcome: Outcome) -> usize {
-        self.outcomes.get(&(asked, outcome)).copied().unwrap_or(0)
+        self.met.add(&other.met);
     }
 }
 
@@ -96,9 +89,7 @@ pub fn verify(evidence: &Evidence) -> Result<Summary> {
         decisions.extend(decided.into_iter().map(|decision| (number, decision)));
     }
     answered(evidence, &decisions)?;
-    for (_, decision) in &decisions {
-        *summary.outcomes.entry((decision.asked(), decision.outcome())).or_default() += 1;
-    }
+    decisions.iter().for_each(|(_, decision)| summary.met.take(decision));
     Ok(summary)
 }
 
@@ -153,77 +144,70 @@ fn covered(shard: &Shard, links: &[Link]) -> Result<()> {
     Ok(())
 }
 
-/// I1, I2, I3: fed the input in the order that the links state, the model decides the same, to the last field. I5: so
-/// does a ledger that replays the log, digests included. Returns the decisions.
+/// I1, I2, I3: fed the input in the order that the links state, the model decides the same, to the last field, and knows
+/// the same at the end of each link that states a digest. I5: so does a ledger that replays the log. Returns the
+/// decisions.
 fn decided(number: u32, shards: u32, shard: &Shard, links: &[Link]) -> Result<Vec<Decision>> {
     let mut model = Model::new(rules::model(number, shards));
-    let mut log = links.iter().enumerate().flat_map(|(i, link)| link.decisions.iter().map(move |d| (i, d))).peekable();
     let mut shard_time_ms = 0;
+    // When the next record must be of, if holds that it ends stand in a link before its own.
+    let mut promised_ms = None;
     for (i, link) in links.iter().enumerate() {
         let header = header(link);
+        let mut log = link.decisions.iter();
+        let mut next = |expected: Decision| {
+            let found = log.next().with_context(|| format!("link {i} lacks {expected:?}"))?;
+            ensure!(*found == expected, "logged:\n{found:?}\nbut the model says\n{expected:?}");
+            Ok(())
+        };
         for segment in &header.segments {
             let records = if segment.input() == Input::Stock { &shard.stock } else { &shard.orders };
             for record in records.iter().filter(|r| r.offset > segment.from_offset && r.offset <= segment.to_offset) {
                 shard_time_ms = shard_time_ms.max(record.timestamp_ms);
-                for expiry in model.advance(shard_time_ms) {
-                    let (at, found) = log.next().context("an expiry is missing at the end")?;
-                    ensure!(at <= i && *found == expiry, "expiry:\n{found:?}\nbut the model says\n{expiry:?}");
-                }
-                for expected in asked(&mut model, segment.input(), record, header.engine_time_ms) {
-                    let (at, found) = log.next().context("a decision is missing at the end")?;
-                    ensure!(at == i && *found == expected, "logged:\n{found:?}\nbut the model says\n{expected:?}");
-                }
+                let promised_ms = promised_ms.take().unwrap_or(shard_time_ms);
+                ensure!(
+                    promised_ms == shard_time_ms,
+                    "holds ended at {promised_ms}, before a record at {shard_time_ms}"
+                );
+                model.advance(shard_time_ms).into_iter().try_for_each(&mut next)?;
+                asked(&mut model, segment.input(), record, header.engine_time_ms)
+                    .into_iter()
+                    .try_for_each(&mut next)?;
             }
         }
         // What is left of this link are expiries that belong to the next record, in another link.
-        let rest = log.clone().take_while(|(at, _)| *at <= i);
-        ensure!(rest.into_iter().all(|(_, d)| d.asked() == Asked::Expire), "link {i} decides what it does not cover");
+        for found in log {
+            ensure!(found.asked() == Asked::Expire, "link {i} decides what it does not cover: {found:?}");
+            promised_ms = Some(found.decided_at_ms);
+            model.advance_time(found.decided_at_ms);
+            let expected = model.expire_one();
+            ensure!(expected.as_ref() == Some(found), "expiry:\n{found:?}\nbut the model says\n{expected:?}");
+        }
+        let ends_ms = promised_ms.unwrap_or(shard_time_ms);
+        ensure!(header.shard_time_ms == ends_ms, "link {i} ends at {}, not {ends_ms}", header.shard_time_ms);
+        let stated = &header.digest;
+        ensure!(stated.is_empty() || model.digest() == stated[..], "the digest of link {i} is not that of the model");
     }
-    ensure!(log.next().is_none(), "decisions without input at the end");
-    let ledger = replayed(shard)?;
+    ensure!(promised_ms.is_none(), "decisions without input at the end");
+    let mut ledger = replayed(shard)?;
     let mut rows: Vec<_> = ledger.stock_rows().map(|row| (row.pool, row.sku, row.on_hand, row.reserved)).collect();
     rows.sort_unstable();
     let model_rows = model.stock();
     let expected: Vec<_> = model_rows.iter().map(|r| (&*r.pool, &*r.sku, r.on_hand, r.reserved)).collect();
     ensure!(rows == expected, "stock after the replay:\n{rows:?}\nbut the model says\n{expected:?}");
+    ensure!(ledger.digest() == model.digest(), "the replay knows something else than the model");
     Ok(links.iter().flat_map(|link| link.decisions.clone()).collect())
 }
 
 /// What the model answers to a record; nothing if it is poison.
 fn asked(model: &mut Model, input: Input, record: &Stored, engine_time_ms: i64) -> Vec<Decision> {
-    let value = record.message.value.as_deref().unwrap_or_default();
+    let questions = questions(input, record.message.value.as_deref()).unwrap_or_default();
     let mut decisions = Vec::new();
-    let mut answer = |index: usize, reply_partition: Option<u32>, decision: Decision| {
-        let (input, offset, index) = (input.into(), record.offset, index as u32);
-        decisions.push(Decision { input, offset, index, reply_partition, ..decision });
-    };
-    if value == UNKNOWN_FIELD {
-        answer(0, None, model.unsupported(Asked::Unspecified, "", "", 0, "", 50));
-        return decisions;
-    }
-    for (i, bytes) in commands(value).iter().enumerate() {
-        // What cannot be read must be what the traffic broke.
-        let asker = |broken: &[(&[u8], Option<u32>)]| {
-            broken.iter().find(|(command, _)| *command == bytes).expect("one that was broken on purpose").1
-        };
-        if input == Input::Stock {
-            match StockCommand::decode(&bytes[..]) {
-                Ok(command) => answer(i, command.reply_partition, model.apply_stock(&command)),
-                Err(_) => answer(i, asker(&MALFORMED_STOCK), model.malformed()),
-            }
-        } else {
-            match Command::decode(&bytes[..]) {
-                Ok(command) => answer(i, command.reply_partition, model.apply(&command, engine_time_ms)),
-                Err(_) => answer(i, asker(&MALFORMED), model.malformed()),
-            }
-        }
+    for (index, question) in (0..).zip(&questions) {
+        let decision = question.put_to(model, engine_time_ms);
+        decisions.push(Decision { input: input.into(), offset: record.offset, index, ..decision });
     }
     decisions
-}
-
-/// The commands of a record, each as it stands there; none if it cannot be told where they are.
-fn commands(value: &[u8]) -> Vec<Vec<u8>> {
-    Framed::decode(value).unwrap_or_default().commands
 }
 
 /// Replays the log from its genesis; the digests that it states are compared on the way.
@@ -261,11 +245,10 @@ fn buried(shard: &Shard, links: &[Link]) -> Result<()> {
     }
     for (input, records) in [(Input::Orders, &shard.orders), (Input::Stock, &shard.stock)] {
         for record in records {
-            let value = record.message.value.as_deref().unwrap_or_default();
-            let commands = commands(value).len();
+            let poison = questions(input, record.message.value.as_deref()).is_none();
             let times = named.iter().filter(|&&at| at == (input, record.offset)).count();
-            ensure!(times == usize::from(commands == 0), "{input:?} {} is named {times} times", record.offset);
-            if commands == 0 {
+            ensure!(times == usize::from(poison), "{input:?} {} is named {times} times", record.offset);
+            if poison {
                 let letter = found.get(&(input, record.offset)).context("a dead letter is missing")?;
                 let (key, value) = (&letter.message.key, &letter.message.value);
                 ensure!((key, value) == (&record.message.key, &record.message.value), "a dead letter was changed");

@@ -1,7 +1,9 @@
 //! What an input record asks, worked out apart from the engine: generated types, and a scan for unknown fields.
 
 use prost::Message;
-use sluice::wire::proto::{self, Asked, Input, command, stock_command};
+use sluice::wire::proto::{self, Asked, Decision, Input, command, stock_command};
+
+use super::model::Model;
 
 /// One command of a record.
 #[derive(Clone, Debug)]
@@ -78,6 +80,22 @@ fn reply_partition(input: Input, bytes: &[u8]) -> Option<u32> {
     found
 }
 
+impl Question {
+    /// What the model says to it; which record it came from stays unset.
+    pub(crate) fn put_to(&self, model: &mut Model, engine_time_ms: i64) -> Decision {
+        let decision = match (&self.command, self.unknown_field) {
+            (command, Some(field)) => {
+                let (asked, pool, order_id, attempt, id) = command.subject();
+                model.unsupported(asked, pool, order_id, attempt, id, field)
+            }
+            (Command::Order(command), None) => model.apply(command, engine_time_ms),
+            (Command::Stock(command), None) => model.apply_stock(command),
+            (Command::Malformed { .. }, None) => model.malformed(),
+        };
+        Decision { reply_partition: self.command.reply_partition(), ..decision }
+    }
+}
+
 impl Command {
     pub(crate) fn reply_partition(&self) -> Option<u32> {
         match self {
@@ -87,8 +105,8 @@ impl Command {
         }
     }
 
-    /// What is asked, of which pool, order and attempt, under which id. Unspecified and empty if it has no known kind,
-    /// or cannot be read.
+    /// What is asked, of which pool, order and attempt, under which id. Unspecified if it has no known kind, and
+    /// then of a pool at the most; of nothing if it cannot be read.
     pub(crate) fn subject(&self) -> (Asked, &str, &str, u32, &str) {
         match self {
             Command::Order(command) => match &command.kind {
@@ -110,7 +128,7 @@ impl Command {
                         return (Asked::Ship, &command.pool, &ship.order_id, ship.attempt, "");
                     }
                     Some(stock_command::Kind::Tick(_)) => return (Asked::Tick, "", "", 0, ""),
-                    None => return (Asked::Unspecified, "", "", 0, ""),
+                    None => return (Asked::Unspecified, &command.pool, "", 0, ""),
                 };
                 (asked, &command.pool, "", 0, &command.id)
             }
@@ -138,10 +156,10 @@ type Schema = &'static [(u32, Option<&'static Fields>)];
 struct Fields(Schema);
 
 const COMMAND: Schema =
-    &[(1, Some(&Fields(PLACE))), (2, ORDER_KEY), (3, Some(&Fields(EXTEND))), (4, ORDER_KEY), (5, None)];
+    &[(1, Some(&Fields(PLACE))), (2, OF_AN_ORDER), (3, Some(&Fields(EXTEND))), (4, OF_AN_ORDER), (5, None)];
 const PLACE: Schema =
     &[(1, None), (2, None), (3, None), (4, None), (5, None), (6, None), (7, PAIR), (8, None), (9, None)];
-const EXTEND: Schema = &[(1, None), (2, None), (3, None), (4, None)];
+const EXTEND: Schema = &[(1, None), (2, None), (3, None), (4, None), (5, None)];
 const STOCK_COMMAND: Schema = &[
     (1, None),
     (2, None),
@@ -157,7 +175,7 @@ const STOCK_COMMAND: Schema = &[
     (12, None),
 ];
 /// Confirm and Cancel.
-const ORDER_KEY: Option<&Fields> = TRIPLE;
+const OF_AN_ORDER: Option<&Fields> = Some(&Fields(&[(1, None), (2, None), (3, None), (4, None)]));
 /// Messages with the fields 1; 1 and 2; 1, 2 and 3.
 const SINGLE: Option<&Fields> = Some(&Fields(&[(1, None)]));
 const PAIR: Option<&Fields> = Some(&Fields(&[(1, None), (2, None)]));

@@ -1,18 +1,5 @@
-//! The running digest "xxh3-128-sum": the wrapping sum of `xxh3_128` over the canonical bytes of everything that the
-//! ledger knows. It depends neither on the fingerprint key, nor on the order in which things became known, nor on the
-//! numbers that pools and rows have within one process.
-//!
-//! Canonical bytes, all integers little-endian, `str` a u32 length and the bytes:
-//!
-//! ```text
-//! stock row    u8 1, str pool, str sku, i64 on_hand, i64 reserved, i64 committed, i64 safety_stock, u8 halted,
-//!              i64 generation of the last change
-//! halted pool  u8 2, str pool
-//! open order   u8 3, str pool, str order id, u32 attempt, u64 content, u64 sequence of the Place, u8 state,
-//!              i64 expires_at (0 once committed), then for each line: str sku, u32 quantity
-//! remembered   u8 4, identity (u8 1 order or 2 stock command, u32 attempt, u16 length of the pool, pool, id),
-//!              u64 content, u64 sequence, u8 outcome, u8 reason, u8 state, i64 generation of the last change
-//! ```
+//! The canonical bytes that the running digest "xxh3-128-sum" sums the hashes of: RULES.md, "Hashes", has them field by
+//! field. Nothing of the fingerprint key is in them, nor of the numbers that pools and rows have within one process.
 
 use xxhash_rust::xxh3::xxh3_128;
 

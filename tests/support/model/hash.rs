@@ -3,7 +3,7 @@
 use sluice::wire::proto::{Asked, Place, StockCommand};
 use xxhash_rust::xxh3::xxh3_64;
 
-fn push_str(bytes: &mut Vec<u8>, text: &str) {
+pub(super) fn push_str(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend((text.len() as u32).to_le_bytes());
     bytes.extend(text.as_bytes());
 }

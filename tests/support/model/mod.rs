@@ -2,6 +2,7 @@
 //! one-line formula. Written from `src/ledger/RULES.md` and the comments of `proto/`; it shares nothing with the
 //! engine but the generated types.
 
+mod digest;
 pub(crate) mod hash;
 mod order;
 mod place;
@@ -116,19 +117,26 @@ impl Model {
     /// Moves shard time on and ends the holds that are due, one decision each. To be called before the commands of a
     /// record, with the record's shard time. Sources (input, offset, index, reply_partition) stay unset everywhere.
     pub(crate) fn advance(&mut self, shard_time_ms: i64) -> Vec<Decision> {
+        self.advance_time(shard_time_ms);
+        std::iter::from_fn(|| self.expire_one()).collect()
+    }
+
+    /// As [`Model::advance`], without ending any hold.
+    pub(crate) fn advance_time(&mut self, shard_time_ms: i64) {
         let before = self.generation(self.now);
         self.now = self.now.max(shard_time_ms);
         if self.generation(self.now) != before {
             self.forget();
         }
-        let mut decisions = Vec::new();
-        while let Some((_, _, key)) = self.holds.first().filter(|(at, _, _)| *at <= self.now).cloned() {
-            let lines = self.close(&key, OrderState::Expired);
-            let mut decision = self.about(Asked::Expire, &key, Outcome::Expired, OrderState::Expired);
-            decision.lines = lines;
-            decisions.push(decision);
-        }
-        decisions
+    }
+
+    /// Ends the next hold that is due.
+    pub(crate) fn expire_one(&mut self) -> Option<Decision> {
+        let (_, _, key) = self.holds.first().filter(|(at, _, _)| *at <= self.now).cloned()?;
+        let lines = self.close(&key, OrderState::Expired);
+        let mut decision = self.about(Asked::Expire, &key, Outcome::Expired, OrderState::Expired);
+        decision.lines = lines;
+        Some(decision)
     }
 
     /// Decides a command of `orders`.
