@@ -16,6 +16,7 @@ const RULES: Rules = Rules {
     partitions: 1,
     window_ms: 1_000,
     skew_ms: 90,
+    rules_level: 0,
     default_hold_ms: 200,
     max_hold_ms: 1_500,
     expected_ids: 0,

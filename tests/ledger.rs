@@ -86,6 +86,7 @@ fn check(rules: Rules, steps: &[Step], met: &mut Met) -> Result<(), TestCaseErro
     prop_assert_eq!(live.digest(), from_genesis.digest());
     prop_assert_eq!(live.digest(), model.digest(), "the model's");
     prop_assert_eq!(live.sequence(), from_genesis.sequence());
+    prop_assert_eq!(live.rules_level(), from_genesis.rules_level());
     prop_assert_eq!(rows(&live), rows_of(&model));
     prop_assert_eq!(rows(&from_genesis), rows_of(&model));
     prop_assert_eq!(live.pressure().remembered, from_genesis.pressure().remembered);

@@ -14,6 +14,7 @@ const RULES: Rules = Rules {
     partitions: 1,
     window_ms: 800,
     skew_ms: 0,
+    rules_level: 0,
     default_hold_ms: 50,
     max_hold_ms: 1_000,
     expected_ids: 60_000,

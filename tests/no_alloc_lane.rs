@@ -19,7 +19,7 @@ use sluice::lane::exchange::Exchange;
 use sluice::lane::{BatchLimits, LaneSettings, LaneStatus, LedgerSettings, Step};
 use sluice::ledger::FingerprintKey;
 use sluice::log::step::Now;
-use sluice::wire::link::{genesis, genesis_value};
+use sluice::wire::link::{RULES_LEVEL, genesis, genesis_value};
 use sluice::wire::proto::{
     Cancel, Command, Commands, OrderLine, Place, Receive, StockCommand, StockCommands, command, stock_command,
 };
@@ -170,7 +170,7 @@ fn broker() -> ReadyBroker {
     let cluster = Cluster::new(Topics::new(1), START_MS);
     let inner = cluster.node();
     let ids = inner.topics(Duration::ZERO).expect("the topics were just made").ids;
-    let genesis = Message::value(genesis_value(genesis(0, 1, ids, 800, 0)));
+    let genesis = Message::value(genesis_value(genesis(0, 1, ids, 800, 0, RULES_LEVEL)));
     cluster.publish(Topic::Decisions, 0, genesis).expect("nothing is in its way");
     let receive = |sku| StockCommand {
         pool: "pool".into(),

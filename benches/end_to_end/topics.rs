@@ -10,6 +10,7 @@ use sluice::admin;
 use sluice::config::Config;
 use sluice::kafka::admin::Admin;
 use sluice::kafka::{Delivery, KafkaBroker, Settings};
+use sluice::wire::link::RULES_LEVEL;
 
 /// How long the administrator's client waits for an answer.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,6 +51,7 @@ pub(crate) fn create(bootstrap: &str, topics: &str, shards: u32) -> Result<()> {
         min_insync: 1,
         window: WINDOW,
         skew: WINDOW,
+        rules_level: RULES_LEVEL,
     };
     let client = Admin::new(&settings, ADMIN_TIMEOUT)?;
     Ok(admin::create(&client, &KafkaBroker::new(settings)?, &config, &plan, &mut |_| {})?)

@@ -34,6 +34,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
         content: 0x0123_4567_89ab_cdef,
         original: None,
         field: 0,
+        rules_level: 0,
     };
     let mut group = criterion.benchmark_group("encode");
     group.throughput(Throughput::Elements(u64::from(DECISIONS)));

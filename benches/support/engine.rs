@@ -5,7 +5,7 @@ use sluice::ledger::{FingerprintKey, Foresight, Ledger, Moment, READ_AHEAD, Rule
 use sluice::wire::decision::Source;
 use sluice::wire::decode::{Scratch, Validated, validate};
 use sluice::wire::limits::TARGET_LINK_BYTES;
-use sluice::wire::link::{LinkDraft, LinkHash};
+use sluice::wire::link::{LinkDraft, LinkHash, RULES_LEVEL};
 use sluice::wire::proto::{self, Input};
 
 use super::orders::{HOLD_MS, stock};
@@ -20,6 +20,7 @@ pub(crate) fn rules(window_ms: u64) -> Rules {
         partitions: 1,
         window_ms,
         skew_ms: 0,
+        rules_level: RULES_LEVEL,
         default_hold_ms: HOLD_MS,
         max_hold_ms: HOLD_MS,
         expected_ids: 0,

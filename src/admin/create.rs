@@ -38,6 +38,8 @@ pub struct Plan {
     pub window: Duration,
     /// By how much a client's clock may be ahead of the broker's.
     pub skew: Duration,
+    /// The rules level at which logs begin that have not begun yet.
+    pub rules_level: u32,
 }
 
 impl Plan {
@@ -218,7 +220,7 @@ fn write_genesis<B: Broker>(
 ) -> Result<(), CreateError> {
     let (mut now, mut before) = (0, 0);
     for shard in 0..topics.partitions {
-        let wanted = topics.genesis(shard, plan.window, plan.skew);
+        let wanted = topics.genesis(shard, plan.window, plan.skew, plan.rules_level);
         let other = |what: String| CreateError::OtherLog { topic: decisions.to_owned(), shard, what };
         // A shard at work must not be fenced for a look.
         let written = match genesis::read(broker, shard, admin.watermarks(decisions, shard)?)? {
@@ -260,6 +262,7 @@ mod tests {
         min_insync: 2,
         window: Duration::from_secs(3_600),
         skew: Duration::from_secs(300),
+        rules_level: 1,
     };
 
     #[test]

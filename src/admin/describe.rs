@@ -52,11 +52,12 @@ fn logs(facts: &Facts, config: &Config) -> String {
     if let Some(first) = begun.first() {
         let _ = write!(
             text,
-            "\n{}: {} of {} logs begun; version {}, window {} ms, skew {} ms, hashes {}, {}, {}\n",
+            "\n{}: {} of {} logs begun; version {}, rules level {} at first, window {} ms, skew {} ms, hashes {}, {}, {}\n",
             config.topics.decisions,
             begun.len(),
             facts.genesis.len(),
             first.version,
+            first.rules_level,
             first.window_ms,
             first.skew_ms,
             first.link_hash,

@@ -8,7 +8,7 @@ use super::facts::Begun;
 use crate::broker::{Broker, Fault, LogReader, LogWriter, Outgoing, Output};
 use crate::kafka::admin::TopicDescription;
 use crate::wire::hex::hex;
-use crate::wire::link::{self, CONTENT_HASH, DIGEST_HASH, LINK_HASH, LOG_VERSION};
+use crate::wire::link::{self, CONTENT_HASH, DIGEST_HASH, LINK_HASH, LOG_VERSION, RULES_LEVEL};
 use crate::wire::proto::log_record::Kind;
 use crate::wire::proto::{Genesis, LogRecord};
 
@@ -37,10 +37,10 @@ impl Topics {
     }
 
     /// The genesis of one shard of these topics.
-    pub(super) fn genesis(&self, shard: u32, window: Duration, skew: Duration) -> Genesis {
+    pub(super) fn genesis(&self, shard: u32, window: Duration, skew: Duration, rules_level: u32) -> Genesis {
         let ms =
             |d: Duration| u64::try_from(d.as_millis()).expect("the flags give durations in 64 bits of milliseconds");
-        link::genesis(shard, self.partitions, self.ids, ms(window), ms(skew))
+        link::genesis(shard, self.partitions, self.ids, ms(window), ms(skew), rules_level)
     }
 }
 
@@ -63,6 +63,13 @@ pub(super) fn differences(genesis: &Genesis, shard: u32, now: &Topics) -> Vec<Di
     if genesis.version != LOG_VERSION {
         add(
             format!("follows version {} of the log's rules, this engine version {LOG_VERSION}", genesis.version),
+            "run the engine that made it, or a newer one",
+            false,
+        );
+    }
+    if genesis.rules_level > RULES_LEVEL {
+        add(
+            format!("begins at rules level {}, this engine knows levels up to {RULES_LEVEL}", genesis.rules_level),
             "run the engine that made it, or a newer one",
             false,
         );
@@ -212,7 +219,7 @@ mod tests {
 
         let topics = node.topics(READ_TIMEOUT).expect("they are there");
         let topics = Topics { partitions: 1, ids: topics.ids };
-        let genesis = topics.genesis(0, Duration::from_secs(60), Duration::from_secs(1));
+        let genesis = topics.genesis(0, Duration::from_secs(60), Duration::from_secs(1), RULES_LEVEL);
         let bounds = || cluster.end(Topic::Decisions, 0).map(|end| (0, end.high));
         let written = write(&node, &genesis, &bounds).expect("the broker is well");
         assert_eq!(written, Written::Now);

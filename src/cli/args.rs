@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::parse_duration;
 use crate::demo::DemoArgs;
 
+use crate::wire::link::RULES_LEVEL;
+
 /// `sluice`
 #[derive(Debug, Parser)]
 #[command(
@@ -141,6 +143,9 @@ pub struct CreateArgs {
     /// By how much a client's clock may be ahead of the broker's.
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     pub skew: Duration,
+    /// Rules level at which logs begin: an older one than the newest for a fleet in which older engines still run.
+    #[arg(long, value_name = "N", default_value_t = RULES_LEVEL, value_parser = clap::value_parser!(u32).range(0..=i64::from(RULES_LEVEL)))]
+    pub rules_level: u32,
     /// For development on one broker: one copy of everything.
     #[arg(long)]
     pub dev: bool,

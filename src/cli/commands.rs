@@ -139,6 +139,7 @@ fn create(args: &CreateArgs) -> Result<Exit, Failure> {
         min_insync: if args.dev { 1 } else { args.min_insync },
         window: args.window,
         skew: args.skew,
+        rules_level: args.rules_level,
     };
     let cluster = Cluster::of(&loaded)?;
     cluster.admin.cluster().map_err(|fault| cluster.failed(fault))?;

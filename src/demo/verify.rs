@@ -280,6 +280,10 @@ mod tests {
     #[test]
     fn what_was_answered_once_and_fits_is_passed() {
         check(&[received(5), reserved("a", 0, 2), reserved("b", 1, 3)], &[]);
+        // An operator who raises the rules is one of the others.
+        let (asked, outcome) = (Asked::RaiseRulesLevel.into(), Outcome::Applied.into());
+        let raised = Decision { asked, outcome, input: Input::Stock.into(), offset: 9, ..Decision::default() };
+        check(&[received(5), raised, reserved("a", 0, 2), reserved("b", 1, 3)], &[]);
     }
 
     #[test]

@@ -233,6 +233,7 @@ mod tests {
             partitions: 1,
             window_ms: 1_000,
             skew_ms: 100,
+            rules_level: 0,
             default_hold_ms: 500,
             max_hold_ms: 1_000,
             expected_ids: 0,

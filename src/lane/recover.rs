@@ -34,6 +34,7 @@ fn rules(genesis: &Genesis, settings: &LedgerSettings) -> Rules {
         partitions: genesis.partitions,
         window_ms: genesis.window_ms,
         skew_ms: genesis.skew_ms,
+        rules_level: genesis.rules_level,
         default_hold_ms: settings.default_hold_ms,
         max_hold_ms: settings.max_hold_ms,
         expected_ids: settings.expected_ids,

@@ -27,7 +27,7 @@ const OUTCOMES: [Outcome; 20] = [
 ];
 
 /// Reasons, in the order in which [`Tally`] keeps them.
-const REASONS: [Reason; 20] = [
+const REASONS: [Reason; 21] = [
     Reason::Unspecified,
     Reason::OutOfStock,
     Reason::UnknownSku,
@@ -48,6 +48,7 @@ const REASONS: [Reason; 20] = [
     Reason::WrongShard,
     Reason::NoKind,
     Reason::Malformed,
+    Reason::UnknownLevel,
 ];
 
 /// Pairs of an outcome and a reason.

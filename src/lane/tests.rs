@@ -20,7 +20,7 @@ use crate::broker::{Broker, Position, TimestampKind};
 use crate::ledger::FingerprintKey;
 use crate::log::step::Now;
 use crate::wire::limits::TARGET_LINK_BYTES;
-use crate::wire::link::{genesis, genesis_value};
+use crate::wire::link::{RULES_LEVEL, genesis, genesis_value};
 use crate::wire::proto::{
     Command, Commands, Link, LogRecord, OrderLine, Outcome, Place, Receive, Replies, StockCommand, StockCommands,
     command, log_record, stock_command,
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn cluster() -> Cluster {
     let cluster = Cluster::new(Layout::new(1), clock::now().unix_ms);
     let ids = cluster.node().topics(Duration::ZERO).unwrap().ids;
-    let genesis = genesis(0, 1, ids, 3_600_000, 60_000);
+    let genesis = genesis(0, 1, ids, 3_600_000, 60_000, RULES_LEVEL);
     cluster.publish(Topic::Decisions, 0, Message::value(genesis_value(genesis))).unwrap();
     cluster
 }

@@ -51,7 +51,9 @@ impl Ledger {
             | Kind::Extend { order_id, attempt, .. }
             | Kind::Cancel { order_id, attempt, .. }
             | Kind::Ship { order_id, attempt } => self.foresee_order(OrderRef { pool, order_id, attempt }),
-            Kind::Stock { .. } | Kind::Tick { .. } | Kind::Unknown | Kind::Malformed => Foresight::default(),
+            Kind::Stock { .. } | Kind::Tick { .. } | Kind::RaiseRulesLevel { .. } | Kind::Unknown | Kind::Malformed => {
+                Foresight::default()
+            }
         }
     }
 

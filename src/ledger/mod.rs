@@ -133,6 +133,11 @@ impl Ledger {
         self.state.shard_time_ms
     }
 
+    /// The rules level of the log: that of its genesis, or to which it was raised since.
+    pub fn rules_level(&self) -> u32 {
+        self.state.rules_level
+    }
+
     /// How full the ledger is.
     pub fn pressure(&self) -> Pressure {
         self.state.pressure()
@@ -178,6 +183,7 @@ impl Ledger {
             content: verdict.content,
             original: verdict.original,
             field: verdict.field,
+            rules_level: verdict.rules_level,
         }
     }
 
@@ -227,7 +233,7 @@ impl<'a> Echo<'a> {
             | Kind::Cancel { order_id, attempt, .. }
             | Kind::Ship { order_id, attempt } => Echo { order_id: within_limit(order_id), attempt, ..none },
             Kind::Stock { id, .. } => Echo { id: within_limit(id), ..none },
-            Kind::Tick { .. } => Echo { pool: Text::EMPTY, ..none },
+            Kind::Tick { .. } | Kind::RaiseRulesLevel { .. } => Echo { pool: Text::EMPTY, ..none },
             Kind::Unknown | Kind::Malformed => none,
         }
     }

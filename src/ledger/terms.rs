@@ -12,6 +12,9 @@ pub struct Rules {
     pub window_ms: u64,
     /// By how much `placed_at` and `issued_at` may be ahead of shard time, in ms.
     pub skew_ms: u64,
+    /// The rules level at which the log begins; [`Ledger::rules_level`](super::Ledger::rules_level) tells the present
+    /// one.
+    pub rules_level: u32,
     /// The hold of a Place that asks for none, in ms.
     pub default_hold_ms: u64,
     /// The longest hold that may be asked for, in ms.

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::wire::command::LinesBuf;
+use crate::wire::link::RULES_LEVEL;
 use crate::wire::proto::Reason;
 use crate::wire::{Original, Place, StockChange};
 
@@ -11,6 +12,7 @@ const RULES: Rules = Rules {
     partitions: 1,
     window_ms: 1_000,
     skew_ms: 100,
+    rules_level: 0,
     default_hold_ms: 500,
     max_hold_ms: 1_000,
     expected_ids: 0,
@@ -298,4 +300,23 @@ fn a_remembered_id_takes_at_most_forty_bytes() {
         println!("{each:.1} bytes for each of {ids} ids, {expected_ids} expected");
         assert!(each <= 40.0, "{each} bytes for each of {ids} ids");
     }
+}
+
+#[test]
+fn the_rules_level_rises_and_never_falls() {
+    let mut desk = Desk::new();
+    let before = u128::from_be_bytes(desk.ledger.digest());
+    let mut raise = |shard, level| {
+        let answer = desk.ask(Kind::RaiseRulesLevel { shard, level }).0;
+        (answer.0, answer.1, desk.ledger.rules_level(), u128::from_be_bytes(desk.ledger.digest()))
+    };
+    assert_eq!(raise(1, RULES_LEVEL), (Outcome::Invalid, Reason::WrongShard, 0, before));
+    assert_eq!(raise(1, RULES_LEVEL + 1), (Outcome::Invalid, Reason::WrongShard, 0, before));
+    assert_eq!(raise(0, RULES_LEVEL + 1), (Outcome::Invalid, Reason::UnknownLevel, 0, before));
+    assert_eq!(raise(0, 0), (Outcome::Unchanged, Reason::Unspecified, 0, before));
+    let canonical = [5, 1, 0, 0, 0];
+    let raised = before.wrapping_add(xxhash_rust::xxh3::xxh3_128(&canonical));
+    assert_eq!(raise(0, 1), (Outcome::Applied, Reason::Unspecified, 1, raised));
+    assert_eq!(raise(0, 1), (Outcome::Unchanged, Reason::Unspecified, 1, raised));
+    assert_eq!(raise(0, 0), (Outcome::Unchanged, Reason::Unspecified, 1, raised));
 }

@@ -13,6 +13,7 @@ mod genesis; // whether a log is the log of the topics found
 pub mod take; // recovering a shard that is being taken
 pub mod replay; // what becomes of the links that a recovery reads
 pub mod batch; // one batch of decided input, as apply hands it over
+mod writer; // with which version the last owner wrote
 pub mod commit; // one batch after the other into the log, and what to do after a fault
 mod look; // whether the log holds the batch of an owner that met a fault
 pub mod lost; // a shard that was lost, and what showed it
@@ -25,3 +26,4 @@ pub mod settings; // what the protocol is told at its start, and its bounds
 mod tests;
 
 pub use owner::Counts;
+pub use writer::Writer;

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
     use crate::broker::{Committed, Fault, TopicFacts};
     use crate::wire::entry::LinkView;
-    use crate::wire::link::{genesis, genesis_value};
+    use crate::wire::link::{RULES_LEVEL, genesis, genesis_value};
     use crate::wire::proto::Genesis;
 
     struct Nothing;
@@ -236,7 +236,7 @@ mod tests {
                 }
                 Next::Do(Action::Topics) => Event::Topics(FACTS),
                 Next::Do(Action::Read) => {
-                    owner.record(0, &genesis_value(genesis(0, 1, FACTS.ids, 1, 1)));
+                    owner.record(0, &genesis_value(genesis(0, 1, FACTS.ids, 1, 1, RULES_LEVEL)));
                     Event::Done
                 }
                 Next::Do(_) => Event::Done,

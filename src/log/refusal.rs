@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::read::ReadError;
 use super::replay::ReplayFault;
+use super::writer::Writer;
 use crate::broker::Fault;
 use crate::wire::chain::ChainError;
 use crate::wire::entry::EntryError;
@@ -44,10 +45,7 @@ pub enum Refusal {
         end: i64,
     },
     /// A record is not what a log may hold.
-    #[error(
-        "decisions-{shard}: the record at offset {offset} cannot be read: {source}. It was not written by this \
-         version of sluice: find out by whom (`sluice topics describe`, the topic's ACLs), or start a newer version"
-    )]
+    #[error("decisions-{shard}: the record at offset {offset} cannot be read: {source}. {writer}")]
     Unreadable {
         /// The partition.
         shard: u32,
@@ -55,6 +53,8 @@ pub enum Refusal {
         offset: i64,
         /// What is wrong with it.
         source: EntryError,
+        /// Who wrote there.
+        writer: Writer,
     },
     /// The records do not follow from each other.
     #[error(
@@ -70,10 +70,7 @@ pub enum Refusal {
         source: ChainError,
     },
     /// The decisions do not follow from each other.
-    #[error(
-        "decisions-{shard}: the link at offset {offset} cannot be replayed: {source}. Keep the topic as it is, go back \
-         to the version that wrote it, and report this"
-    )]
+    #[error("decisions-{shard}: the link at offset {offset} cannot be replayed: {source}. {writer}")]
     Replay {
         /// The partition.
         shard: u32,
@@ -81,6 +78,8 @@ pub enum Refusal {
         offset: i64,
         /// What is wrong with it.
         source: ReplayFault,
+        /// Who wrote it.
+        writer: Writer,
     },
     /// The log begins with something else.
     #[error(
@@ -200,13 +199,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What a record that doesn't belong where it stands means for a shard that is being taken.
-    pub(super) fn of_record(shard: u32, error: ReadError) -> Self {
+    /// What a record that doesn't belong where it stands means for a shard that is being taken; `writer` wrote there.
+    pub(super) fn of_record(shard: u32, error: ReadError, writer: Writer) -> Self {
         match error {
             ReadError::Unreadable { offset: 0, .. } | ReadError::Broken { source: ChainError::NoGenesis, .. } => {
                 Refusal::NoGenesis { shard }
             }
-            ReadError::Unreadable { offset, source } => Refusal::Unreadable { shard, offset, source },
+            ReadError::Unreadable { offset, source } => Refusal::Unreadable { shard, offset, source, writer },
             ReadError::Broken { source: source @ ChainError::UnknownRules { .. }, .. } => {
                 Refusal::Rules { shard, source }
             }

@@ -6,6 +6,7 @@ use super::refusal::Refusal;
 use super::replay::Replay;
 use super::settings::Settings;
 use super::taking::Taking;
+use super::writer::Writer;
 use crate::broker::TopicFacts;
 use crate::wire::entry::LogEntry;
 use crate::wire::link::LinkHash;
@@ -100,7 +101,9 @@ impl<R: Replay> Recovery<R> {
 
     fn absorb(&mut self, taking: &mut Taking, offset: i64, value: &[u8]) -> Result<(), Refusal> {
         let shard = self.shard;
-        let entry = self.check.next(offset, value).map_err(|error| Refusal::of_record(shard, error))?;
+        let read = self.check.next(offset, value);
+        let writer = || Writer::of(self.check.chain().last_fence());
+        let entry = read.map_err(|error| Refusal::of_record(shard, error, writer()))?;
         let mut fence = None;
         match &entry {
             LogEntry::Genesis(found) => {
@@ -110,7 +113,9 @@ impl<R: Replay> Recovery<R> {
             }
             LogEntry::Fence(found) => fence = Some(found.nonce.as_slice()),
             LogEntry::Link(link) => {
-                let decisions = self.sink.link(link).map_err(|source| Refusal::Replay { shard, offset, source })?;
+                let decisions = self.sink.link(link);
+                let refused = |source| Refusal::Replay { shard, offset, source, writer: writer() };
+                let decisions = decisions.map_err(refused)?;
                 self.progress.links += 1;
                 self.progress.decisions += u64::from(decisions);
             }

@@ -5,8 +5,8 @@ use thiserror::Error;
 
 use super::entry::{LinkView, LogEntry};
 use super::hex::hex;
-use super::link::{CONTENT_HASH, DIGEST_HASH, LINK_HASH, LOG_VERSION, LinkHash};
-use super::proto::{Genesis, Input, Segment};
+use super::link::{CONTENT_HASH, DIGEST_HASH, LINK_HASH, LOG_VERSION, LinkHash, RULES_LEVEL};
+use super::proto::{Fence, Genesis, Input, Segment};
 
 /// How a log breaks its own rules. Nothing after such a record may be believed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -107,6 +107,7 @@ pub struct ChainCheck {
     leader_epochs: [i32; 2],
     epoch: u64,
     fences: u64,
+    last_fence: Option<Box<Fence>>,
     shard_time_ms: i64,
 }
 
@@ -128,6 +129,7 @@ impl ChainCheck {
             leader_epochs: [-1; 2],
             epoch: 0,
             fences: 0,
+            last_fence: None,
             shard_time_ms: 0,
         }
     }
@@ -143,7 +145,10 @@ impl ChainCheck {
             }
             (_, None) => return Err(ChainError::NoGenesis),
             (LogEntry::Genesis(_), Some(_)) => return Err(ChainError::SecondGenesis),
-            (LogEntry::Fence(_), Some(_)) => self.fences += 1,
+            (LogEntry::Fence(fence), Some(_)) => {
+                self.fences += 1;
+                self.last_fence = Some(Box::new(fence.clone()));
+            }
             (LogEntry::Link(link), Some(genesis)) => {
                 let shard = genesis.shard;
                 self.take_link(shard, LinkHash::of(value), link)?;
@@ -246,6 +251,11 @@ impl ChainCheck {
         self.fences
     }
 
+    /// The last fence: who writes from here on, with which version.
+    pub fn last_fence(&self) -> Option<&Fence> {
+        self.last_fence.as_deref()
+    }
+
     /// The shard's time after the last link, milliseconds since the Unix epoch; 0 before the first.
     pub fn shard_time_ms(&self) -> i64 {
         self.shard_time_ms
@@ -255,6 +265,9 @@ impl ChainCheck {
 fn check_genesis(genesis: &Genesis) -> Result<(), ChainError> {
     if genesis.version != LOG_VERSION {
         return Err(ChainError::UnknownRules { what: format!("version {}", genesis.version) });
+    }
+    if genesis.rules_level > RULES_LEVEL {
+        return Err(ChainError::UnknownRules { what: format!("rules level {}", genesis.rules_level) });
     }
     for (name, found, known) in [
         ("link_hash", &genesis.link_hash, LINK_HASH),

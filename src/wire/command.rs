@@ -6,7 +6,7 @@ use super::text::Text;
 /// ids, ranges): that is the ledger's business, and its answer a refusal.
 #[derive(Clone, Copy, Debug)]
 pub struct Command<'a> {
-    /// The routing key; empty for a tick, and where the kind was not understood or could not be read.
+    /// The routing key; empty for what speaks to a shard, and where the kind was not understood or could not be read.
     pub pool: Text<'a>,
     /// The partition of `replies` to which the decision is also written.
     pub reply_partition: Option<u32>,
@@ -34,6 +34,8 @@ pub enum Kind<'a> {
     Stock { id: Text<'a>, issued_at_ms: i64, change: StockChange<'a> },
     /// The broker's time, for this shard.
     Tick { shard: u32 },
+    /// Newer rules may be used, by this shard.
+    RaiseRulesLevel { shard: u32, level: u32 },
     /// No kind that this engine knows.
     Unknown,
     /// Nothing that can be read: something within the command is broken. Then pool and `unsupported` are empty, and

@@ -27,6 +27,7 @@ pub struct Decision<'a> {
     pub content: u64,
     pub original: Option<Original>,
     pub field: u32,
+    pub rules_level: u32,
 }
 
 /// Which command a decision answers, and who waits for it.

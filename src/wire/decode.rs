@@ -20,16 +20,13 @@ use thiserror::Error;
 
 use self::walk::{Note, Walk};
 use super::command::{Command, LineAt};
-use super::fields::Fields;
+use super::fields::{Fields, LAST_BINDING_FIELD};
 use super::framing::{self, FramingError};
 use super::keys;
 use super::limits::{MAX_COMMANDS, MAX_RECORD_BYTES};
 use super::proto::{self, Input};
 
-pub use super::fields::Malformed;
-
-/// Field numbers up to this one must be understood; larger ones may be ignored.
-const LAST_BINDING_FIELD: u32 = 99;
+pub use super::fields::{Malformed, Within};
 
 // The values of both inputs are walked by the same code.
 const _: () = assert!(keys::commands::COMMANDS_MESSAGE == keys::stock_commands::COMMANDS_MESSAGE);

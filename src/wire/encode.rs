@@ -113,6 +113,7 @@ fn write(to: &mut [u8], decision: &Decision<'_>, source: &Source) -> usize {
     if let Some(partition) = source.reply_partition {
         pen.any_number(decision::REPLY_PARTITION_UINT32, u64::from(partition));
     }
+    pen.number(decision::RULES_LEVEL_UINT32, u64::from(decision.rules_level));
     room - pen.left()
 }
 
@@ -153,6 +154,7 @@ pub fn asked_of(kind: &Kind<'_>) -> Asked {
         Kind::Ship { .. } => Asked::Ship,
         Kind::Stock { change, .. } => change.asked(),
         Kind::Tick { .. } => Asked::Tick,
+        Kind::RaiseRulesLevel { .. } => Asked::RaiseRulesLevel,
         Kind::Unknown | Kind::Malformed => Asked::Unspecified,
     }
 }

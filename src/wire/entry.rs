@@ -7,8 +7,8 @@ use prost::Message;
 use thiserror::Error;
 
 use super::decision::{Decision, Source};
-use super::fields::{Fields, Malformed};
-use super::keys::{link, log_record};
+use super::fields::{Fields, Malformed, Within};
+use super::keys::{dead_letter_ref, link, link_header, log_record, segment};
 use super::proto;
 use super::view;
 
@@ -92,7 +92,7 @@ impl<'a> LogEntry<'a> {
             if is_kind(more) {
                 return Err(Malformed::Repeated.into());
             }
-            fields.skip_unknown(more, log_record::LAST, 0)?;
+            fields.skip_ignorable(more, log_record::LAST, 0, Within::LogRecord)?;
         }
         match key {
             log_record::GENESIS_MESSAGE => Ok(LogEntry::Genesis(proto::Genesis::decode(body)?)),
@@ -122,12 +122,12 @@ impl<'a> LinkView<'a> {
                         return Err(Malformed::Repeated.into());
                     }
                 }
-                _ => {
-                    fields.skip_unknown(key, link::LAST, 1)?;
-                }
+                _ => fields.skip_ignorable(key, link::LAST, 1, Within::Link)?,
             }
         }
-        let header = proto::LinkHeader::decode(header.ok_or(EntryError::NoHeader)?)?;
+        let header = header.ok_or(EntryError::NoHeader)?;
+        check_header(header)?;
+        let header = proto::LinkHeader::decode(header)?;
         if header.count != found {
             return Err(EntryError::Count { stated: header.count, found });
         }
@@ -139,6 +139,35 @@ impl<'a> LinkView<'a> {
     pub fn decisions(&self) -> Decisions<'a> {
         Decisions { fields: Fields::new(self.body), due: self.header.first_sequence }
     }
+}
+
+/// Finds what must be understood in a header and is not: `prost` passes over it.
+fn check_header(header: &[u8]) -> Result<(), Malformed> {
+    let mut fields = Fields::new(header);
+    while let Some(key) = fields.next_key()? {
+        match key {
+            link_header::SEGMENTS_MESSAGE => check_known(fields.bytes()?, segment::LAST, Within::Segment)?,
+            link_header::DEAD_LETTERS_MESSAGE => {
+                check_known(fields.bytes()?, dead_letter_ref::LAST, Within::DeadLetterRef)?
+            }
+            _ if key >> 3 <= link_header::LAST => fields.pass(key)?,
+            _ => fields.skip_ignorable(key, link_header::LAST, 2, Within::LinkHeader)?,
+        }
+    }
+    Ok(())
+}
+
+/// The same in a message within a header.
+fn check_known(message: &[u8], last_known: u32, within: Within) -> Result<(), Malformed> {
+    let mut fields = Fields::new(message);
+    while let Some(key) = fields.next_key()? {
+        if key >> 3 <= last_known {
+            fields.pass(key)?;
+        } else {
+            fields.skip_ignorable(key, last_known, 3, within)?;
+        }
+    }
+    Ok(())
 }
 
 /// Iterator of [`LinkView::decisions`].

@@ -45,6 +45,48 @@ pub enum Malformed {
     /// An enum has a value that this version does not know.
     #[error("an enum has an unknown value")]
     Enum,
+    /// A field of the log that must be understood, and that this version does not know.
+    #[error("{within} field {number} is not known")]
+    UnknownField {
+        /// The message that it stands in.
+        within: Within,
+        /// Its number, 1 to 99.
+        number: u8,
+    },
+}
+
+/// Field numbers up to this one must be understood; larger ones may be ignored.
+pub(crate) const LAST_BINDING_FIELD: u32 = 99;
+
+/// A message of the log of which every field numbered up to 99 must be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in the .proto file")]
+pub enum Within {
+    LogRecord,
+    Link,
+    LinkHeader,
+    Segment,
+    DeadLetterRef,
+    Decision,
+    LineDecision,
+    StockLevel,
+    Original,
+}
+
+impl std::fmt::Display for Within {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Within::LogRecord => "record",
+            Within::Link => "link",
+            Within::LinkHeader => "link header",
+            Within::Segment => "segment",
+            Within::DeadLetterRef => "dead letter",
+            Within::Decision => "decision",
+            Within::LineDecision => "decision line",
+            Within::StockLevel => "stock level",
+            Within::Original => "original decision",
+        })
+    }
 }
 
 /// What is left of a message, field by field.
@@ -196,6 +238,19 @@ impl<'a> Fields<'a> {
         }
         self.skip(key, MAX_DEPTH - depth)?;
         Ok(number)
+    }
+
+    /// As [`Fields::skip_unknown`], in a message of the log: an error unless the field may be ignored.
+    #[cold]
+    pub(crate) fn skip_ignorable(
+        &mut self,
+        key: u32,
+        last_known: u32,
+        depth: u32,
+        within: Within,
+    ) -> Result<(), Malformed> {
+        let number = self.skip_unknown(key, last_known, depth)?;
+        if number > LAST_BINDING_FIELD { Ok(()) } else { Err(Malformed::UnknownField { within, number: number as u8 }) }
     }
 
     /// Skips a field, known or not, of a message that was checked before.

@@ -40,7 +40,7 @@ pub const TARGET_LINK_BYTES: usize = (2 << 20) - RECORD_OVERHEAD_BYTES;
 /// Longest `Decision` message: a SHIPPED order of [`MAX_LINES`] lines whose every string has [`MAX_ID_BYTES`].
 pub const MAX_DECISION_BYTES: usize = 4 * TEXT_FIELD_BYTES // pool, order_id, id, and the SKU of the stock level
     + MAX_LINES * MAX_LINE_BYTES
-    + 24 * (2 + MAX_VARINT_BYTES); // every number, and the tags and lengths of the nested messages
+    + 25 * (2 + MAX_VARINT_BYTES); // every number, and the tags and lengths of the nested messages
 
 /// Longest header of a link, without its segments and dead letters: its numbers, two hashes, tags and lengths.
 pub const LINK_HEADER_BYTES: usize = 256;

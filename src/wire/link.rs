@@ -16,6 +16,10 @@ use super::put;
 
 /// Version of the log's rules that this engine writes and reads.
 pub const LOG_VERSION: u32 = 1;
+/// The newest rules level that this engine knows: 0 is a log without selling rules, 1 one with them.
+pub const RULES_LEVEL: u32 = 1;
+/// This version of sluice, as fences name it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The hash that chains the links: XXH3 with 128 bits and seed 0.
 pub const LINK_HASH: &str = "xxh3-128";
 /// The hash of the running digest: the sum of XXH3-128 hashes of the ledger's rows.
@@ -213,8 +217,15 @@ impl LinkDraft {
 }
 
 /// The first record of partition `shard`'s log: what it is a log of. `topic_ids` are those of `orders`, `stock` and
-/// `decisions`; `partitions` is the count of each.
-pub fn genesis(shard: u32, partitions: u32, topic_ids: [[u8; 16]; 3], window_ms: u64, skew_ms: u64) -> proto::Genesis {
+/// `decisions`; `partitions` is the count of each; `rules_level` is the level at which the log begins.
+pub fn genesis(
+    shard: u32,
+    partitions: u32,
+    topic_ids: [[u8; 16]; 3],
+    window_ms: u64,
+    skew_ms: u64,
+    rules_level: u32,
+) -> proto::Genesis {
     let [orders, stock, decisions] = topic_ids.map(Vec::from);
     proto::Genesis {
         version: LOG_VERSION,
@@ -228,6 +239,7 @@ pub fn genesis(shard: u32, partitions: u32, topic_ids: [[u8; 16]; 3], window_ms:
         link_hash: LINK_HASH.to_owned(),
         digest_hash: DIGEST_HASH.to_owned(),
         content_hash: CONTENT_HASH.to_owned(),
+        rules_level,
     }
 }
 
@@ -236,9 +248,16 @@ pub fn genesis_value(genesis: proto::Genesis) -> Vec<u8> {
     proto::LogRecord { kind: Some(log_record::Kind::Genesis(genesis)) }.encode_to_vec()
 }
 
-/// The value of a fence record. `owner` and `taken_at_ms` are for people.
+/// The value of a fence record of this version. All but the nonce is for people.
 pub fn fence_value(nonce: [u8; 16], owner: &str, taken_at_ms: i64) -> Vec<u8> {
-    let fence = proto::Fence { nonce: nonce.to_vec(), owner: owner.to_owned(), taken_at_ms };
+    let fence = proto::Fence {
+        nonce: nonce.to_vec(),
+        owner: owner.to_owned(),
+        taken_at_ms,
+        version: VERSION.to_owned(),
+        rules_level: RULES_LEVEL,
+        time_zones: String::new(),
+    };
     proto::LogRecord { kind: Some(log_record::Kind::Fence(fence)) }.encode_to_vec()
 }
 

@@ -1,10 +1,10 @@
 //! Decisions read from the log or from `replies`, borrowed from the record's bytes.
 //!
-//! Unknown fields are passed over, as the contract's additive changes need. An enum value that is not known is an error:
-//! whoever replays the log must not guess.
+//! A field numbered up to 99 and an enum value that are not known are errors: whoever replays the log must not guess.
+//! Later fields are passed over.
 
 use super::decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};
-use super::fields::{Fields, Malformed, signed};
+use super::fields::{Fields, Malformed, Within, signed};
 use super::keys::{self, decision, line_decision, original, replies, stock_level};
 use super::proto::{Asked, Input, OrderState, Outcome, Reason};
 use super::text::Text;
@@ -37,6 +37,7 @@ pub fn decision(message: &[u8]) -> Result<(Decision<'_>, Source), Malformed> {
         content: 0,
         original: None,
         field: 0,
+        rules_level: 0,
     };
     let mut source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
     let mut fields = Fields::new(message);
@@ -69,7 +70,8 @@ pub fn decision(message: &[u8]) -> Result<(Decision<'_>, Source), Malformed> {
             decision::OFFSET_INT64 => source.offset = number as i64,
             decision::INDEX_UINT32 => source.index = number as u32,
             decision::REPLY_PARTITION_UINT32 => source.reply_partition = Some(number as u32),
-            _ => fields = pass_unknown(field, decision::LAST, 1)?,
+            decision::RULES_LEVEL_UINT32 => decision.rules_level = number as u32,
+            _ => fields = pass_unknown(field, decision::LAST, 1, Within::Decision)?,
         }
     }
     Ok((decision, source))
@@ -77,9 +79,9 @@ pub fn decision(message: &[u8]) -> Result<(Decision<'_>, Source), Malformed> {
 
 /// Passes over the field that comes next in `fields`, which is none of those numbered from 1 to `last_known`.
 #[cold]
-fn pass_unknown(mut fields: Fields<'_>, last_known: u32, depth: u32) -> Result<Fields<'_>, Malformed> {
+fn pass_unknown(mut fields: Fields<'_>, last_known: u32, depth: u32, within: Within) -> Result<Fields<'_>, Malformed> {
     let key = fields.next_key()?.ok_or(Malformed::Truncated)?;
-    fields.skip_unknown(key, last_known, depth)?;
+    fields.skip_ignorable(key, last_known, depth, within)?;
     Ok(fields)
 }
 
@@ -165,7 +167,7 @@ fn line(message: &[u8]) -> Result<DecisionLine<'_>, Malformed> {
             line_decision::AVAILABLE_SINT64 => line.available = Some(signed(number)),
             line_decision::REASON_ENUM => line.reason = enumeration(number)?,
             line_decision::SHORTFALL_UINT64 => line.shortfall = number,
-            _ => fields = pass_unknown(field, line_decision::LAST, 2)?,
+            _ => fields = pass_unknown(field, line_decision::LAST, 2, Within::LineDecision)?,
         }
     }
     Ok(line)
@@ -193,9 +195,7 @@ fn stock_level(message: &[u8]) -> Result<StockLevel<'_>, Malformed> {
             stock_level::SAFETY_STOCK_UINT64 => level.safety_stock = fields.varint()?,
             stock_level::HALTED_BOOL => level.halted = fields.varint()? != 0,
             stock_level::SHORTFALL_UINT64 => level.shortfall = fields.varint()?,
-            _ => {
-                fields.skip_unknown(key, stock_level::LAST, 2)?;
-            }
+            _ => fields.skip_ignorable(key, stock_level::LAST, 2, Within::StockLevel)?,
         }
     }
     Ok(level)
@@ -209,9 +209,7 @@ fn original(message: &[u8]) -> Result<Original, Malformed> {
             original::SEQUENCE_UINT64 => original.sequence = fields.varint()?,
             original::OUTCOME_ENUM => original.outcome = enumeration(fields.varint()?)?,
             original::REASON_ENUM => original.reason = enumeration(fields.varint()?)?,
-            _ => {
-                fields.skip_unknown(key, original::LAST, 2)?;
-            }
+            _ => fields.skip_ignorable(key, original::LAST, 2, Within::Original)?,
         }
     }
     Ok(original)

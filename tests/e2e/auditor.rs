@@ -21,6 +21,7 @@ fn rules() -> ModelRules {
         default_hold_ms: 900_000,
         max_hold_ms: 604_800_000,
         max_ids: 1_000_000,
+        rules_level: 0,
     }
 }
 

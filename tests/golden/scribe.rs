@@ -43,6 +43,7 @@ pub(crate) fn write() -> Vec<Vec<u8>> {
         [[1; 16], [2; 16], [3; 16]],
         RULES.window_ms,
         RULES.skew_ms,
+        RULES.rules_level,
     ));
     let last = LinkHash::of(&first);
     let link = LinkDraft::default();
@@ -71,7 +72,7 @@ pub(crate) fn write() -> Vec<Vec<u8>> {
     scribe.log
 }
 
-/// An order from its stock to its shipment: chance seldom tells one.
+/// An order from its stock to its shipment, and a rules level that nobody knows: chance seldom tells either.
 fn a_whole_life(now: i64) -> Vec<Event> {
     let [pool, _] = pools(RULES.shard);
     let order_id = || "a whole life".to_owned();
@@ -104,6 +105,7 @@ fn a_whole_life(now: i64) -> Vec<Event> {
         order(command::Kind::Extend(extend)),
         order(command::Kind::Confirm(confirm)),
         stock(stock_command::Kind::Ship(proto::Ship { order_id: order_id(), attempt: 0 })),
+        stock(stock_command::Kind::RaiseRulesLevel(proto::RaiseRulesLevel { shard: RULES.shard, level: u32::MAX })),
     ]
 }
 

@@ -15,6 +15,7 @@ pub(crate) const RULES: Rules = Rules {
     partitions: 2,
     window_ms: 1_000,
     skew_ms: 90,
+    rules_level: 0,
     default_hold_ms: 200,
     max_hold_ms: 1_500,
     expected_ids: 0,
@@ -32,6 +33,7 @@ pub(crate) fn model_rules(rules: &Rules) -> ModelRules {
         default_hold_ms: signed(rules.default_hold_ms),
         max_hold_ms: signed(rules.max_hold_ms),
         max_ids: rules.max_ids,
+        rules_level: rules.rules_level,
     }
 }
 
@@ -153,6 +155,7 @@ impl Script {
             210..=244 => self.stock(step, now),
             245..=250 => self.copy_of_stock(step),
             251 => self.beside_malformed(step, now),
+            252 if step.time.is_multiple_of(2) => Event::Stock(raise_rules_level(step)),
             252 => Event::Stock(proto::StockCommand {
                 kind: Some(stock_command::Kind::Tick(proto::Tick { shard: u32::from(step.twist % 2) })),
                 ..Default::default()
@@ -329,6 +332,12 @@ fn later(step: &Step, now: i64, next_due: Option<i64>) -> i64 {
         251 => now + 7 * GENERATION_MS,
         _ => now - i64::from(step.twist),
     }
+}
+
+fn raise_rules_level(step: &Step) -> proto::StockCommand {
+    let level = [0, 1, 1, 2, u32::MAX][usize::from(step.units[0] % 5)];
+    let raise = proto::RaiseRulesLevel { shard: u32::from(step.twist % 2), level };
+    proto::StockCommand { kind: Some(stock_command::Kind::RaiseRulesLevel(raise)), ..Default::default() }
 }
 
 fn pick(n: u8, from: &[&str]) -> String {

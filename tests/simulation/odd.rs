@@ -82,6 +82,6 @@ pub fn stock(command: &mut StockCommand, now_ms: i64, rng: &mut StdRng) {
         Some(Kind::Halt(it)) => it.sku = "never received".into(),
         Some(Kind::Resume(it)) => it.sku = "never received".into(),
         Some(Kind::Ship(it)) => it.order_id = bad_id(rng),
-        Some(Kind::Tick(_)) | None => {}
+        Some(Kind::Tick(_) | Kind::RaiseRulesLevel(_)) | None => {}
     }
 }

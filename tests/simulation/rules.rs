@@ -33,7 +33,7 @@ pub fn settings(owner: &str) -> LaneSettings {
     }
 }
 
-pub fn model(shard: u32, shards: u32) -> ModelRules {
+pub fn model(shard: u32, shards: u32, rules_level: u32) -> ModelRules {
     ModelRules {
         shard,
         partitions: shards,
@@ -42,5 +42,6 @@ pub fn model(shard: u32, shards: u32) -> ModelRules {
         default_hold_ms: DEFAULT_HOLD_MS,
         max_hold_ms: MAX_HOLD_MS,
         max_ids: 1_000_000,
+        rules_level,
     }
 }

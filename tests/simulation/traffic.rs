@@ -6,9 +6,10 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedMutRandom, IndexedRandom};
 use sluice::broker::memory::{Cluster, Message, Topic, Upstream};
+use sluice::wire::link::RULES_LEVEL;
 use sluice::wire::proto::{
-    Adjust, Cancel, Command, Confirm, Count, Extend, Halt, OrderLine, Place, Receive, Resume, SetSafetyStock, Ship,
-    StockCommand, command, stock_command,
+    Adjust, Cancel, Command, Confirm, Count, Extend, Halt, OrderLine, Place, RaiseRulesLevel, Receive, Resume,
+    SetSafetyStock, Ship, StockCommand, command, stock_command,
 };
 use sluice::wire::route::partition_of;
 
@@ -87,6 +88,9 @@ impl Traffic {
 
     fn stock(&self, now_ms: i64, rng: &mut StdRng) -> (Topic, u32, Message) {
         let (pool, partition) = self.route(rng);
+        if rng.random_bool(0.02) {
+            return (Topic::Stock, partition, raise_rules_level(partition, rng));
+        }
         let count = if rng.random_bool(0.8) { 1 } else { 3 };
         let commands = (0..count).map(|_| stock_command(&pool, now_ms, rng).encode_to_vec()).collect();
         let value = value(commands, &MALFORMED_STOCK, rng);
@@ -154,6 +158,15 @@ fn client_time(now_ms: i64, rng: &mut StdRng) -> i64 {
         // The whole second: copies made afresh have the same content, if they have the same lines.
         _ => now_ms / 1_000 * 1_000,
     }
+}
+
+/// Mostly for the shard that reads it, and of a level that there is.
+fn raise_rules_level(partition: u32, rng: &mut StdRng) -> Message {
+    let shard = if rng.random_bool(0.9) { partition } else { partition + 1 };
+    let raise = RaiseRulesLevel { shard, level: rng.random_range(0..RULES_LEVEL + 2) };
+    let kind = Some(stock_command::Kind::RaiseRulesLevel(raise));
+    let command = StockCommand { kind, ..Default::default() };
+    Message::value(value(vec![command.encode_to_vec()], &MALFORMED_STOCK, rng))
 }
 
 fn stock_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> StockCommand {

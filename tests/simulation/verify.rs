@@ -129,6 +129,15 @@ fn chain(log: &[Stored], summary: &mut Summary) -> Result<Vec<Link>> {
     Ok(links)
 }
 
+/// The rules level at which the log begins.
+fn level_at_first(log: &[Stored]) -> Result<u32> {
+    let value = log.first().and_then(|stored| stored.message.value.as_deref()).unwrap_or_default();
+    match LogRecord::decode(value)?.kind {
+        Some(log_record::Kind::Genesis(genesis)) => Ok(genesis.rules_level),
+        other => bail!("the log begins with {other:?}"),
+    }
+}
+
 /// I4: the segments cover each input without gap or overlap, to the end.
 fn covered(shard: &Shard, links: &[Link]) -> Result<()> {
     for (input, records) in [(Input::Orders, &shard.orders), (Input::Stock, &shard.stock)] {
@@ -148,7 +157,7 @@ fn covered(shard: &Shard, links: &[Link]) -> Result<()> {
 /// the same at the end of each link that states a digest. I5: so does a ledger that replays the log. Returns the
 /// decisions.
 fn decided(number: u32, shards: u32, shard: &Shard, links: &[Link]) -> Result<Vec<Decision>> {
-    let mut model = Model::new(rules::model(number, shards));
+    let mut model = Model::new(rules::model(number, shards, level_at_first(&shard.log)?));
     let mut shard_time_ms = 0;
     // When the next record must be of, if holds that it ends stand in a link before its own.
     let mut promised_ms = None;

@@ -16,7 +16,7 @@ use sluice::lane::commit::CommitHalf;
 use sluice::lane::exchange::{Exchange, Stop};
 use sluice::lane::{LaneSettings, LaneStatus, Phase, Step};
 use sluice::log::step::Now;
-use sluice::wire::link::{genesis, genesis_value};
+use sluice::wire::link::{RULES_LEVEL, genesis, genesis_value};
 
 use crate::planted::{Bug, Planted};
 use crate::rules;
@@ -130,8 +130,10 @@ impl World {
         let layout = Layout { replies: rules::REPLY_PARTITIONS, ..Layout::new(shards) };
         let cluster = Cluster::new(layout, START_MS);
         let ids = cluster.node().topics(Duration::ZERO).expect("the topics were just made").ids;
+        // Logs of older days, which a command raises, and logs of today.
+        let rules_level = seed as u32 % (RULES_LEVEL + 1);
         for shard in 0..shards {
-            let genesis = genesis(shard, shards, ids, rules::WINDOW_MS as u64, rules::SKEW_MS as u64);
+            let genesis = genesis(shard, shards, ids, rules::WINDOW_MS as u64, rules::SKEW_MS as u64, rules_level);
             let message = Message::value(genesis_value(genesis));
             cluster.publish(Topic::Decisions, shard, message).expect("nothing is in its way");
         }

@@ -82,8 +82,8 @@ impl Book {
                     format!("a copy of stock command {first:?} names {named:?}: {decision:?}")
                 });
             }
-            (_, outcome) => report.expect(
-                (outcome as i32) > Outcome::Applied as i32 || decision.asked() == Asked::Tick,
+            (asked, outcome) => report.expect(
+                (outcome as i32) > Outcome::Applied as i32 || matches!(asked, Asked::Tick | Asked::RaiseRulesLevel),
                 Breach::I2,
                 || format!("no such outcome for this: {decision:?}"),
             ),
@@ -220,7 +220,7 @@ impl Book {
             stock_command::Kind::SetSafetyStock(c) => (&c.sku, 0, Some(c.quantity)),
             stock_command::Kind::Halt(c) => (&c.sku, 0, None),
             stock_command::Kind::Resume(c) => (&c.sku, 0, None),
-            stock_command::Kind::Ship(_) | stock_command::Kind::Tick(_) => {
+            stock_command::Kind::Ship(_) | stock_command::Kind::Tick(_) | stock_command::Kind::RaiseRulesLevel(_) => {
                 return report.breach(Breach::I3, format_args!("has no stock level: {decision:?}"));
             }
         };

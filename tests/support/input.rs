@@ -61,8 +61,8 @@ fn question(input: Input, bytes: &[u8]) -> Question {
 
 /// The partition that a command names whose own fields all can be read, whatever is wrong within its kind.
 fn reply_partition(input: Input, bytes: &[u8]) -> Option<u32> {
-    let (texts, numbers, last): (&[u32], &[u32], u32) =
-        if input == Input::Stock { (&[1, 2], &[3, 12], 12) } else { (&[], &[5], 5) };
+    let (texts, numbers, reply_partition, last): (&[u32], &[u32], u32, u32) =
+        if input == Input::Stock { (&[1, 2], &[3, 12], 12, 13) } else { (&[], &[5], 5, 5) };
     let mut found = None;
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -70,7 +70,7 @@ fn reply_partition(input: Input, bytes: &[u8]) -> Option<u32> {
         let is_number = numbers.contains(&field.number);
         match (field.content, field.varint) {
             _ if field.number > last => {}
-            (_, Some(value)) if field.number == last => found = Some(value as u32),
+            (_, Some(value)) if field.number == reply_partition => found = Some(value as u32),
             (_, Some(_)) if is_number => {}
             (Some(text), _) if texts.contains(&field.number) => _ = std::str::from_utf8(text).ok()?,
             (Some(_), _) if !is_number => {}
@@ -128,6 +128,7 @@ impl Command {
                         return (Asked::Ship, &command.pool, &ship.order_id, ship.attempt, "");
                     }
                     Some(stock_command::Kind::Tick(_)) => return (Asked::Tick, "", "", 0, ""),
+                    Some(stock_command::Kind::RaiseRulesLevel(_)) => return (Asked::RaiseRulesLevel, "", "", 0, ""),
                     None => return (Asked::Unspecified, &command.pool, "", 0, ""),
                 };
                 (asked, &command.pool, "", 0, &command.id)
@@ -173,6 +174,7 @@ const STOCK_COMMAND: Schema = &[
     (10, PAIR),
     (11, SINGLE),
     (12, None),
+    (13, PAIR),
 ];
 /// Confirm and Cancel.
 const OF_AN_ORDER: Option<&Fields> = Some(&Fields(&[(1, None), (2, None), (3, None), (4, None)]));

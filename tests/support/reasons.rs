@@ -39,6 +39,7 @@ const EVERY_COMMAND: &[Asked] = &[
     Asked::Halt,
     Asked::Resume,
     Asked::Tick,
+    Asked::RaiseRulesLevel,
 ];
 
 /// Those of a pool.
@@ -109,6 +110,9 @@ const ANSWERS: &[(&[Asked], Outcome, &[Reason])] = &[
     (HALTS, Outcome::Applied, NONE),
     (&[Asked::Tick], Outcome::Invalid, &[Reason::WrongShard]),
     (&[Asked::Tick], Outcome::Applied, NONE),
+    (&[Asked::RaiseRulesLevel], Outcome::Invalid, &[Reason::WrongShard, Reason::UnknownLevel]),
+    (&[Asked::RaiseRulesLevel], Outcome::Unchanged, NONE),
+    (&[Asked::RaiseRulesLevel], Outcome::Applied, NONE),
 ];
 
 /// Those of [`ANSWERS`] that there are for a whole pool too.

@@ -74,6 +74,7 @@ fn rules(topics: &ShardTopics, partitions: u32) -> Option<ModelRules> {
         default_hold_ms: 900_000,
         max_hold_ms: 604_800_000,
         max_ids: 2_147_483_648 / 40,
+        rules_level: genesis.rules_level,
     })
 }
 

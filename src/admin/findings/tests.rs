@@ -28,8 +28,9 @@ fn right(config: &Config) -> Facts {
     let mut topics: BTreeMap<_, _> =
         (1..).zip(Role::all(config)).map(|(id, (role, name))| (name.to_owned(), topic(role, name, id))).collect();
     let now = genesis::Topics::of(&topics["orders"], &topics["stock"], &topics["decisions"]);
-    let genesis =
-        (0..PARTITIONS as u32).map(|shard| (shard, Some(Begun::Genesis(now.genesis(shard, WINDOW, SKEW))))).collect();
+    let genesis = (0..PARTITIONS as u32)
+        .map(|shard| (shard, Some(Begun::Genesis(now.genesis(shard, WINDOW, SKEW, 0)))))
+        .collect();
     topics.insert(TRANSACTION_LOG.to_owned(), topic(Role::Replies, TRANSACTION_LOG, 99));
     let broker = BrokerFacts {
         age: BrokerAge::Supported,
@@ -104,6 +105,11 @@ fn genesis_mut(facts: &mut Facts) -> &mut crate::wire::proto::Genesis {
 fn a_cluster_as_topics_create_makes_it_has_no_findings() {
     let config = Config::defaults();
     assert_eq!(findings(&right(&config), &config, Demands::default()), []);
+}
+
+#[test]
+fn a_log_that_begins_with_newer_rules_needs_a_newer_engine() {
+    check(|facts| genesis_mut(facts).rules_level = 9, Severity::Error, &["rules level 9", "or a newer one"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub(crate) mod effects; // hold, commit, release, hand over: each effect once
 mod ladder; // the guards of an order's pool and lines
+mod level; // the rules level of the log
 mod lifecycle; // confirm, extend, cancel, ship
 mod place; // the guards of an order itself
 pub(crate) mod replay; // decisions from the log
@@ -37,6 +38,7 @@ impl State {
             Kind::Unknown => return Verdict::invalid(Reason::NoKind),
             Kind::Tick { shard } if shard != self.rules.shard => return Verdict::invalid(Reason::WrongShard),
             Kind::Tick { .. } => return Verdict::of(Outcome::Applied),
+            Kind::RaiseRulesLevel { shard, level } => return self.raise_rules_level(shard, level),
             _ => {}
         }
         let pool = command.pool;
@@ -62,7 +64,9 @@ impl State {
             }
             Kind::Ship { order_id, attempt } => self.ship(OrderRef { pool, order_id, attempt }, foresight, lines),
             Kind::Stock { id, issued_at_ms, change } => self.stock_command(pool, id, issued_at_ms, &change),
-            Kind::Tick { .. } | Kind::Unknown | Kind::Malformed => unreachable!("answered above"),
+            Kind::Tick { .. } | Kind::RaiseRulesLevel { .. } | Kind::Unknown | Kind::Malformed => {
+                unreachable!("answered above")
+            }
         }
     }
 

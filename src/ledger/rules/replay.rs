@@ -10,6 +10,7 @@ use crate::ledger::state::identity::{Identity, OrderRef};
 use crate::ledger::state::known::Found;
 use crate::ledger::state::orders::NewOrder;
 use crate::wire::decision::HeldLine;
+use crate::wire::link::RULES_LEVEL;
 use crate::wire::proto::{Asked, OrderState, Outcome, Reason};
 use crate::wire::{Decision, StockLevel};
 
@@ -34,6 +35,17 @@ pub enum ReplayError {
         found_ms: i64,
         /// The ledger's shard time.
         shard_time_ms: i64,
+    },
+    /// From the decision on, the log may use rules that this version does not have.
+    #[error(
+        "decision {sequence} raises the rules level to {level}, and this version knows levels up to {RULES_LEVEL}: a \
+         newer version is needed"
+    )]
+    RulesLevel {
+        /// The decision's.
+        sequence: u64,
+        /// The level from there on.
+        level: u32,
     },
     /// The decision does not follow from what the ledger knows.
     #[error("decision {sequence} does not follow: {what}")]
@@ -60,6 +72,9 @@ impl State {
         if decision.decided_at_ms < self.shard_time_ms {
             let (found_ms, shard_time_ms) = (decision.decided_at_ms, self.shard_time_ms);
             return Err(ReplayError::Time { sequence, found_ms, shard_time_ms });
+        }
+        if decision.rules_level > RULES_LEVEL {
+            return Err(ReplayError::RulesLevel { sequence, level: decision.rules_level });
         }
         self.advance(decision.decided_at_ms);
         self.sequence = sequence;
@@ -123,6 +138,10 @@ impl State {
                 Ok(())
             }
             (Asked::Tick, Outcome::Applied) => Ok(()),
+            (Asked::RaiseRulesLevel, Outcome::Applied) => self.follow_raised(decision),
+            (Asked::RaiseRulesLevel, Outcome::Unchanged) if decision.rules_level != self.rules_level => {
+                Err("the rules level is another one")
+            }
             (asked, Outcome::Applied) => self.follow_stock(asked, decision),
             (Asked::Expire, _) => Err("an expiry has no other outcome"),
             (_, outcome) if outcome >= Outcome::Duplicate => Ok(()),
@@ -273,6 +292,7 @@ mod tests {
         partitions: 1,
         window_ms: 1_000,
         skew_ms: 100,
+        rules_level: 0,
         default_hold_ms: 500,
         max_hold_ms: 1_000,
         expected_ids: 0,
@@ -345,6 +365,15 @@ mod tests {
     }
 
     #[test]
+    fn a_rules_level_that_this_version_does_not_know_is_told() {
+        let outcome = check(&log()[..1], |raise| {
+            (raise.asked, raise.stock, raise.rules_level) = (Asked::RaiseRulesLevel, None, RULES_LEVEL + 1);
+        });
+        assert_eq!(outcome, Err(ReplayError::RulesLevel { sequence: 1, level: RULES_LEVEL + 1 }));
+        assert!(outcome.unwrap_err().to_string().contains("a newer version is needed"));
+    }
+
+    #[test]
     fn a_decision_that_does_not_follow_is_found() {
         let log = log();
         assert!(disagrees(check(&log, |expiry| expiry.order_id = "other".into())), "an order that is not known");
@@ -362,5 +391,15 @@ mod tests {
             "figures that do not add up"
         );
         assert!(disagrees(check(&log[..1], |receipt| receipt.id = "".into())), "a stock command without an id");
+        assert!(
+            disagrees(check(&log[..1], |raise| (raise.asked, raise.stock) = (Asked::RaiseRulesLevel, None))),
+            "a rules level that does not rise"
+        );
+        assert!(
+            disagrees(check(&log[..1], |raise| {
+                (raise.asked, raise.outcome, raise.rules_level) = (Asked::RaiseRulesLevel, Outcome::Unchanged, 1);
+            })),
+            "a rules level that nobody raised"
+        );
     }
 }

@@ -76,6 +76,7 @@ pub(crate) struct Verdict {
     pub content: u64,
     pub original: Option<Original>,
     pub field: u32,
+    pub rules_level: u32,
 }
 
 impl Verdict {
@@ -91,6 +92,7 @@ impl Verdict {
             content: 0,
             original: None,
             field: 0,
+            rules_level: 0,
         }
     }
 

@@ -60,6 +60,11 @@ impl Canonical {
         self.i64(generation).hash()
     }
 
+    /// What the rules level adds to the digest.
+    pub(crate) fn rules_level(&mut self, level: u32) -> u128 {
+        if level == 0 { 0 } else { self.begin(5).u32(level).hash() }
+    }
+
     /// What the halt of a pool adds to the digest.
     pub(crate) fn halted_pool(&mut self, pool: Text<'_>) -> u128 {
         self.begin(2).str(pool.as_bytes()).hash()

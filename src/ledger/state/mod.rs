@@ -54,6 +54,8 @@ pub(crate) struct State {
     /// Sequence of the last decision; of the one at hand while a command is judged.
     pub(crate) sequence: u64,
     pub(crate) shard_time_ms: i64,
+    /// The rules level of the log, by now.
+    pub(crate) rules_level: u32,
     pub(crate) fingerprints: Fingerprinter,
     pub(crate) index: Index,
     pub(crate) records: Records,
@@ -70,6 +72,7 @@ impl State {
             rules,
             sequence: 0,
             shard_time_ms: 0,
+            rules_level: rules.rules_level,
             fingerprints: Fingerprinter::new(key),
             index: Index::new(rules.expected_ids),
             records: Records::new(rules.window_ms, rules.skew_ms),
@@ -96,7 +99,8 @@ impl State {
     /// The sum over all that is known.
     pub(crate) fn digest(&mut self) -> u128 {
         let sum = self.rows.digest().wrapping_add(self.orders.digest(&self.rows));
-        sum.wrapping_add(self.records.digest())
+        let sum = sum.wrapping_add(self.records.digest());
+        sum.wrapping_add(self.canonical.rules_level(self.rules_level))
     }
 
     /// Whether so much of the memory is used that what would have to be remembered anew is refused.

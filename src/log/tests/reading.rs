@@ -25,6 +25,7 @@ fn ledger(key: u8) -> Ledger {
         partitions: 1,
         window_ms: 86_400_000,
         skew_ms: 60_000,
+        rules_level: 0,
         default_hold_ms: 60_000,
         max_hold_ms: 3_600_000,
         expected_ids: 16,

@@ -1,11 +1,14 @@
 //! Logs that are not taken, and what a person is told.
 
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
 use super::super::driver::Step;
 use super::super::refusal::Refusal;
 use super::world::*;
 use crate::broker::memory::{Cluster, Topic};
-use crate::wire::link::{fence_value, genesis, genesis_value};
-use crate::wire::proto::Genesis;
+use crate::wire::link::{LinkHash, RULES_LEVEL, fence_value, genesis, genesis_value};
+use crate::wire::proto::{Decision, Fence, Genesis, Link, LinkHeader, LogRecord, log_record};
 
 /// Tries to take the shard; the refusal, whose text must say `advice`. Nothing may have been written to the log.
 fn refused(cluster: &Cluster, advice: &str) -> Refusal {
@@ -26,7 +29,7 @@ fn refused_by(mut owner: Owner, cluster: &Cluster, advice: &str) -> Refusal {
 fn with_genesis(change: impl FnOnce(&mut Genesis)) -> Cluster {
     let cluster = bare_cluster();
     let facts = facts(&cluster);
-    let mut genesis = genesis(SHARD, facts.partitions[0], facts.ids, 86_400_000, 60_000);
+    let mut genesis = genesis(SHARD, facts.partitions[0], facts.ids, 86_400_000, 60_000, RULES_LEVEL);
     change(&mut genesis);
     write(&cluster, genesis_value(genesis));
     cluster
@@ -50,6 +53,10 @@ fn a_log_that_begins_otherwise_is_refused() {
 fn a_log_with_other_rules_is_refused() {
     let cluster = with_genesis(|genesis| genesis.version = 2);
     assert!(matches!(refused(&cluster, "newer one"), Refusal::Rules { .. }));
+    let cluster = with_genesis(|genesis| genesis.rules_level = RULES_LEVEL + 1);
+    let refusal = refused(&cluster, "newer one");
+    assert!(matches!(refusal, Refusal::Rules { .. }));
+    assert!(refusal.to_string().contains(&format!("rules level {}", RULES_LEVEL + 1)), "{refusal}");
     let cluster = with_genesis(|genesis| "crc".clone_into(&mut genesis.link_hash));
     assert!(matches!(refused(&cluster, "newer one"), Refusal::Rules { .. }));
 }
@@ -111,6 +118,53 @@ fn a_broken_chain_is_refused() {
     let again = values(&cluster, Topic::Decisions).pop().expect("two links were committed");
     let offset = write(&cluster, again);
     assert!(matches!(damaged(&cluster, "does not continue"), Refusal::Broken { offset: at, .. } if at == offset));
+}
+
+#[test]
+fn a_decision_of_a_newer_version_is_refused_by_the_field_and_that_version() {
+    for (version, words) in [
+        ("99.1.0", "It was written by sluice 99.1.0 (rules level 4); this is sluice "),
+        ("", "It stands where node-b wrote, an older version of sluice"),
+    ] {
+        let cluster = cluster();
+        let fence = Fence { version: version.to_owned(), rules_level: 4, owner: "node-b".to_owned(), ..nonce() };
+        write(&cluster, LogRecord { kind: Some(log_record::Kind::Fence(fence)) }.encode_to_vec());
+        let genesis = LinkHash::of(&values(&cluster, Topic::Decisions)[0]);
+        let offset = write(&cluster, link_with_field_37(genesis));
+        let refusal = damaged(&cluster, words);
+        assert!(matches!(refusal, Refusal::Replay { offset: at, .. } if at == offset), "{refusal}");
+        assert!(refusal.to_string().contains("decision field 37 is not known"), "{refusal}");
+    }
+}
+
+fn nonce() -> Fence {
+    Fence { nonce: vec![1; 16], ..Fence::default() }
+}
+
+/// A link with one decision that says something that nobody knows yet.
+fn link_with_field_37(previous: LinkHash) -> Vec<u8> {
+    let header = LinkHeader {
+        shard: SHARD,
+        epoch: 1,
+        first_sequence: 1,
+        count: 1,
+        previous_hash: previous.0.to_vec(),
+        ..LinkHeader::default()
+    };
+    let mut decision = Decision { sequence: 1, ..Decision::default() }.encode_to_vec();
+    encode_key(37, WireType::Varint, &mut decision);
+    decision.push(1);
+    let mut link = Link { header: Some(header), decisions: Vec::new() }.encode_to_vec();
+    put_message(&mut link, 2, &decision);
+    let mut value = Vec::new();
+    put_message(&mut value, 3, &link);
+    value
+}
+
+fn put_message(out: &mut Vec<u8>, number: u32, message: &[u8]) {
+    encode_key(number, WireType::LengthDelimited, out);
+    encode_varint(message.len() as u64, out);
+    out.extend_from_slice(message);
 }
 
 /// As [`refused`], for damage that is found behind the genesis, by when a fence may have been written.

@@ -18,7 +18,7 @@ use crate::broker::memory::{
 };
 use crate::broker::{Broker, Committed, Fault, LogWriter, Outgoing, Position, TopicFacts};
 use crate::wire::entry::{LinkView, LogEntry};
-use crate::wire::link::{LinkDraft, LinkHash, genesis, genesis_value};
+use crate::wire::link::{LinkDraft, LinkHash, RULES_LEVEL, genesis, genesis_value};
 use crate::wire::proto::{Asked, Genesis, Input, OrderState, Outcome, Reason};
 use crate::wire::{Decision, DecisionLines, Source};
 
@@ -53,7 +53,8 @@ pub(super) fn facts(cluster: &Cluster) -> TopicFacts {
 pub(super) fn cluster() -> Cluster {
     let cluster = bare_cluster();
     let facts = facts(&cluster);
-    write(&cluster, genesis_value(genesis(SHARD, facts.partitions[0], facts.ids, 86_400_000, 60_000)));
+    let genesis = genesis(SHARD, facts.partitions[0], facts.ids, 86_400_000, 60_000, RULES_LEVEL);
+    write(&cluster, genesis_value(genesis));
     cluster
 }
 
@@ -290,6 +291,7 @@ pub(super) fn decision(sequence: u64, order_id: &str) -> Decision<'_> {
         content: 0,
         original: None,
         field: 0,
+        rules_level: 0,
     }
 }
 

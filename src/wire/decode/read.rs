@@ -2,7 +2,9 @@
 
 use super::super::command::{Command, Kind, OrderLines, Place, StockChange};
 use super::super::fields::{Fields, LENGTH, Malformed, VARINT, signed};
-use super::super::keys::{self, adjust, cancel, command, confirm, count, extend, receive, ship, stock_command};
+use super::super::keys::{
+    self, adjust, cancel, command, confirm, count, extend, raise_rules_level, receive, ship, stock_command,
+};
 use super::super::proto::Input;
 use super::super::text::Text;
 use super::Validated;
@@ -107,7 +109,8 @@ pub(super) fn stock_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
             | stock_command::HALT_MESSAGE
             | stock_command::RESUME_MESSAGE
             | stock_command::SHIP_MESSAGE
-            | stock_command::TICK_MESSAGE => kind = Some((key, Flat::read(fields.bytes()?)?)),
+            | stock_command::TICK_MESSAGE
+            | stock_command::RAISE_RULES_LEVEL_MESSAGE => kind = Some((key, Flat::read(fields.bytes()?)?)),
             stock_command::REPLY_PARTITION_UINT32 => made.reply_partition = Some(fields.varint()? as u32),
             _ => {
                 fields.skip_unknown(key, stock_command::LAST, 1)?;
@@ -143,8 +146,15 @@ pub(super) fn stock_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
             };
             return Ok(made);
         }
-        _ => {
+        stock_command::TICK_MESSAGE => {
             made.kind = Kind::Tick { shard: flat.varint(keys::tick::SHARD_UINT32) as u32 };
+            return Ok(made);
+        }
+        _ => {
+            made.kind = Kind::RaiseRulesLevel {
+                shard: flat.varint(raise_rules_level::SHARD_UINT32) as u32,
+                level: flat.varint(raise_rules_level::LEVEL_UINT32) as u32,
+            };
             return Ok(made);
         }
     };
@@ -182,6 +192,7 @@ impl<'a> Flat<'a> {
         keys::resume::LAST,
         ship::LAST,
         keys::tick::LAST,
+        raise_rules_level::LAST,
     ]) as usize;
 
     fn read(body: &'a [u8]) -> Result<Flat<'a>, Malformed> {

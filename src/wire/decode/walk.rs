@@ -2,12 +2,11 @@
 //! any other kind, only where it stands.
 
 use super::super::command::{LineAt, Span};
-use super::super::fields::{Fields, LENGTH, Malformed, VARINT};
+use super::super::fields::{Fields, LAST_BINDING_FIELD, LENGTH, Malformed, VARINT};
 use super::super::keys::{self, Shape, cancel, command, confirm, extend, order_line, place, stock_command};
 use super::super::limits::MAX_LINES;
 use super::super::proto::Input;
 use super::super::text::Text;
-use super::LAST_BINDING_FIELD;
 
 /// Messages that a field of Command and of StockCommand, of a kind within, and of a line within that stands in.
 const IN_COMMAND: u32 = 1;
@@ -208,6 +207,7 @@ impl<'a> Walk<'a, '_> {
                 stock_command::RESUME_MESSAGE => &keys::resume::SHAPE,
                 stock_command::SHIP_MESSAGE => &keys::ship::SHAPE,
                 stock_command::TICK_MESSAGE => &keys::tick::SHAPE,
+                stock_command::RAISE_RULES_LEVEL_MESSAGE => &keys::raise_rules_level::SHAPE,
                 _ => {
                     fields = self.unknown(field, stock_command::LAST, IN_COMMAND)?;
                     continue;

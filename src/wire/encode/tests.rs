@@ -56,12 +56,14 @@ prop_compose! {
         state in enumeration::<OrderState>(), input in enumeration::<Input>(),
         lines in prop::collection::vec(line(), 0..6), stock in prop::option::of(level()),
         original in prop::option::of(original()), reply_partition in prop::option::of(any::<u32>()),
+        rules_level in number(),
     ) -> proto::Decision {
         let [pool, order_id, id] = texts;
         proto::Decision {
             sequence: n[0], asked, pool, order_id, attempt: n[1] as u32, id, outcome, reason, state, lines, stock,
             expires_at_ms: n[2] as i64, decided_at_ms: n[3] as i64, content: n[4], original,
             field: n[5] as u32, input, offset: n[6] as i64, index: n[7] as u32, reply_partition,
+            rules_level: rules_level as u32,
         }
     }
 }
@@ -112,6 +114,7 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
         offset: source.offset,
         index: source.index,
         reply_partition: source.reply_partition,
+        rules_level: decision.rules_level,
     }
 }
 
@@ -137,7 +140,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
         }
-        // Refuses more than prost: unknown enum values, and messages to be merged.
+        // Refuses more than prost: unknown enum values, unknown fields that bind, and messages to be merged.
         if let Ok((read, source)) = view::decision(&bytes) {
             let theirs = proto::Decision::decode(&bytes[..]).expect("what the view accepts, prost accepts");
             prop_assert_eq!(owned(&read, &source), theirs);
@@ -157,6 +160,48 @@ proptest! {
             view::replies(&value).map(|read| read.map(|(d, s)| owned(&d, &s)).expect("valid")).collect();
         prop_assert_eq!(read, expected);
     }
+}
+
+/// `message` with one more field, a varint.
+fn with_field(message: impl Message, number: u32) -> Vec<u8> {
+    let mut bytes = message.encode_to_vec();
+    prost::encoding::encode_key(number, prost::encoding::WireType::Varint, &mut bytes);
+    bytes.push(1);
+    bytes
+}
+
+/// A decision that holds `message` as the field `number`.
+fn holding(number: u32, message: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut bytes);
+    bytes.push(message.len() as u8);
+    bytes.extend_from_slice(message);
+    bytes
+}
+
+#[test]
+fn a_field_that_binds_and_is_not_known_is_refused_by_its_number_and_a_later_one_is_passed_over() {
+    use super::super::fields::{Malformed, Within};
+
+    let made = |field: u32| {
+        [
+            (Within::Decision, with_field(proto::Decision::default(), field)),
+            (Within::LineDecision, holding(10, &with_field(proto::LineDecision::default(), field))),
+            (Within::StockLevel, holding(11, &with_field(proto::StockLevel::default(), field))),
+            (Within::Original, holding(15, &with_field(proto::Original::default(), field))),
+        ]
+    };
+    for number in [37, 99] {
+        for (within, bytes) in made(number) {
+            let refused = view::decision(&bytes).expect_err("it must be understood");
+            assert_eq!(refused, Malformed::UnknownField { within, number: number as u8 });
+        }
+    }
+    for (within, bytes) in made(100) {
+        assert!(view::decision(&bytes).is_ok(), "{within}");
+    }
+    let told = view::decision(&with_field(proto::Decision::default(), 37)).expect_err("refused").to_string();
+    assert_eq!(told, "decision field 37 is not known");
 }
 
 #[derive(Debug)]

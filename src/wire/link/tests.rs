@@ -136,6 +136,37 @@ fn records_that_are_no_log_entries_are_refused() {
     );
 }
 
+#[test]
+fn a_field_around_the_decisions_that_binds_and_is_not_known_is_refused() {
+    use super::super::fields::{Malformed, Within};
+
+    let field = |number: u32, wire_type: u32, content: &[u8]| {
+        let mut bytes = Vec::new();
+        encode_varint(u64::from(number << 3 | wire_type), &mut bytes);
+        bytes.extend(content);
+        bytes
+    };
+    let message = |number: u32, content: &[u8]| field(number, 2, &[&[content.len() as u8], content].concat());
+    let unknown = |number: u32| field(number, 0, &[1]);
+    let read = |number: u32, within: Within| {
+        let (header, link) = match within {
+            Within::Segment => (message(5, &unknown(number)), Vec::new()),
+            Within::DeadLetterRef => (message(10, &unknown(number)), Vec::new()),
+            Within::LinkHeader => (unknown(number), Vec::new()),
+            _ => (Vec::new(), if within == Within::Link { unknown(number) } else { Vec::new() }),
+        };
+        let mut value = message(3, &[message(1, &header), link].concat());
+        value.extend(if within == Within::LogRecord { unknown(number) } else { Vec::new() });
+        LogEntry::parse(&value).map(|_| ())
+    };
+    for within in [Within::LogRecord, Within::Link, Within::LinkHeader, Within::Segment, Within::DeadLetterRef] {
+        let number = 42;
+        let refused = EntryError::Malformed(Malformed::UnknownField { within, number });
+        assert_eq!(read(number.into(), within), Err(refused));
+        assert_eq!(read(100, within), Ok(()), "{within}");
+    }
+}
+
 /// A log in the making: its records' values.
 struct Log {
     values: Vec<Vec<u8>>,
@@ -143,7 +174,7 @@ struct Log {
 
 impl Log {
     fn new() -> Log {
-        let genesis = genesis(0, 2, [[1; 16], [2; 16], [3; 16]], 1000, 10);
+        let genesis = genesis(0, 2, [[1; 16], [2; 16], [3; 16]], 1000, 10, RULES_LEVEL);
         Log { values: vec![genesis_value(genesis), fence_value([7; 16], "a test", 0)] }
     }
 
@@ -179,6 +210,8 @@ fn a_log_says_where_it_stands() {
     assert_eq!((chain.next_sequence(), chain.epoch(), chain.fences(), chain.shard_time_ms()), (3, 1, 1, 6));
     assert_eq!((chain.resume_offset(Input::Orders), chain.resume_offset(Input::Stock)), (13, 4));
     assert_eq!(chain.genesis().map(|genesis| genesis.partitions), Some(2));
+    let fence = chain.last_fence().expect("one was read");
+    assert_eq!((&*fence.owner, &*fence.version, fence.rules_level), ("a test", VERSION, RULES_LEVEL));
 }
 
 #[test]
@@ -210,11 +243,12 @@ fn each_way_to_break_the_chain_is_found() {
     });
     assert_eq!(found, E::DeadLetter { input: 1, offset: 11 });
     let foreign = |change: &dyn Fn(&mut proto::Genesis)| {
-        let mut genesis = genesis(0, 2, [[1; 16]; 3], 1000, 10);
+        let mut genesis = genesis(0, 2, [[1; 16]; 3], 1000, 10, RULES_LEVEL);
         change(&mut genesis);
         Log { values: vec![genesis_value(genesis)] }.read().expect_err("foreign")
     };
     assert!(matches!(foreign(&|genesis| genesis.version = 2), E::UnknownRules { .. }));
+    assert!(matches!(foreign(&|genesis| genesis.rules_level = RULES_LEVEL + 1), E::UnknownRules { .. }));
     assert!(matches!(foreign(&|genesis| genesis.link_hash = "crc32".to_owned()), E::UnknownRules { .. }));
     assert!(matches!(foreign(&|genesis| genesis.shard = 2), E::Genesis { .. }));
     assert!(matches!(foreign(&|genesis| genesis.stock_topic_id.clear()), E::Genesis { .. }));
@@ -265,6 +299,7 @@ fn the_worst_record_there_can_be_fits_into_a_link() {
         offset: i64::MAX,
         index: u32::MAX,
         reply_partition: Some(u32::MAX),
+        rules_level: u32::MAX,
     };
     let bytes = worst.encode_to_vec();
     assert!(bytes.len() <= MAX_DECISION_BYTES, "{}", bytes.len());

@@ -27,7 +27,12 @@ impl Model {
         let stock = self.stock_ids.iter().map(|((pool, id), (first, content, at))| {
             self.remembered_hash((STOCK_COMMAND, 0, pool, id), *content, *first, OrderState::Unspecified, *at)
         });
-        rows.chain(halted).chain(orders).chain(stock).fold(0, u128::wrapping_add).to_be_bytes()
+        let level = (self.rules_level > 0).then(|| {
+            let mut bytes = vec![5];
+            bytes.extend(self.rules_level.to_le_bytes());
+            xxh3_128(&bytes)
+        });
+        rows.chain(halted).chain(orders).chain(stock).chain(level).fold(0, u128::wrapping_add).to_be_bytes()
     }
 
     fn row_hash(&self, (pool, sku): &(String, String), row: &Row) -> u128 {

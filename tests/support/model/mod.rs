@@ -19,6 +19,8 @@ const MOST_LINES: usize = 200;
 const MOST_UNITS: u32 = 1_000_000;
 const MOST_STOCK: u64 = 1_000_000_000_000;
 const STOCK_RANGE: i64 = 1_000_000_000_000_000;
+/// The newest rules level that there is.
+const NEWEST_LEVEL: u32 = 1;
 
 /// What the model decides by; fields as in `sluice::ledger::Rules`.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct ModelRules {
     pub(crate) default_hold_ms: i64,
     pub(crate) max_hold_ms: i64,
     pub(crate) max_ids: usize,
+    /// At which the log begins.
+    pub(crate) rules_level: u32,
 }
 
 /// A stock row: pool, SKU and figures.
@@ -92,6 +96,7 @@ pub(crate) struct Model {
     rules: ModelRules,
     sequence: u64,
     now: i64,
+    rules_level: u32,
     orders: BTreeMap<OrderKey, Order>,
     /// End of the hold, sequence of the Place.
     holds: BTreeSet<(i64, u64, OrderKey)>,
@@ -106,6 +111,7 @@ impl Model {
             rules,
             sequence: 0,
             now: 0,
+            rules_level: rules.rules_level,
             orders: BTreeMap::new(),
             holds: BTreeSet::new(),
             stock_ids: BTreeMap::new(),

@@ -1,9 +1,11 @@
 //! Stock commands.
 
-use sluice::wire::proto::{Asked, Decision, Original, Outcome, Reason, StockCommand, StockLevel, stock_command};
+use sluice::wire::proto::{
+    Asked, Decision, Original, Outcome, RaiseRulesLevel, Reason, StockCommand, StockLevel, stock_command,
+};
 
 use super::hash::content_of_stock;
-use super::{LONGEST_ID, MOST_STOCK, Model, STOCK_RANGE, echo, id_fault};
+use super::{LONGEST_ID, MOST_STOCK, Model, NEWEST_LEVEL, STOCK_RANGE, echo, id_fault};
 
 impl Model {
     /// Decides a command of `stock`.
@@ -21,6 +23,7 @@ impl Model {
                 }
                 return self.finish(echo, Outcome::Applied, Reason::Unspecified);
             }
+            Kind::RaiseRulesLevel(it) => return self.raise_rules_level(it),
             Kind::Ship(it) => {
                 let echo = echo(Asked::Ship, &command.pool, &it.order_id, it.attempt, "");
                 if let Some(refusal) = self.pool_refusal(&echo, &command.pool) {
@@ -117,5 +120,18 @@ impl Model {
         let first = Original { sequence: self.sequence, outcome: Outcome::Applied.into(), reason: 0 };
         self.stock_ids.insert(id, (first, content, self.now));
         decision
+    }
+
+    fn raise_rules_level(&mut self, it: &RaiseRulesLevel) -> Decision {
+        let echo = echo(Asked::RaiseRulesLevel, "", "", 0, "");
+        if it.shard != self.rules.shard {
+            return self.invalid(echo, Reason::WrongShard);
+        }
+        if it.level > NEWEST_LEVEL {
+            return self.invalid(echo, Reason::UnknownLevel);
+        }
+        let outcome = if it.level > self.rules_level { Outcome::Applied } else { Outcome::Unchanged };
+        self.rules_level = self.rules_level.max(it.level);
+        self.finish(Decision { rules_level: self.rules_level, ..echo }, outcome, Reason::Unspecified)
     }
 }

@@ -184,6 +184,23 @@ fn a_log_as_it_must_be_is_passed() {
 }
 
 #[test]
+fn rules_that_are_raised_meanwhile_are_nothing_to_a_run() {
+    let sent = sent();
+    let mut log = sent.decided(0);
+    log.push(Decision {
+        sequence: log.len() as u64 + 1,
+        asked: proto::Asked::RaiseRulesLevel.into(),
+        outcome: Outcome::Applied.into(),
+        input: Input::Stock.into(),
+        offset: 1_000_000,
+        rules_level: 1,
+        ..Decision::default()
+    });
+    let (findings, counted, _) = read(&sent, &log, usize::MAX);
+    assert_eq!((findings.into_list(), counted.len() as u64), (Vec::new(), sent.commands));
+}
+
+#[test]
 fn answers_are_measured_from_when_their_command_was_due() {
     let sent = sent();
     let log = sent.decided(0);

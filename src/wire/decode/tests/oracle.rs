@@ -91,6 +91,9 @@ fn warehouse_command(made: Command<'_>) -> proto::StockCommand {
             Some(stock_command::Kind::Ship(proto::Ship { order_id: order_id.to_string(), attempt }))
         }
         Kind::Tick { shard } => Some(stock_command::Kind::Tick(proto::Tick { shard })),
+        Kind::RaiseRulesLevel { shard, level } => {
+            Some(stock_command::Kind::RaiseRulesLevel(proto::RaiseRulesLevel { shard, level }))
+        }
         Kind::Unknown => None,
         Kind::Stock { id: i, issued_at_ms: at, change } => {
             (id, issued_at_ms) = (i.to_string(), at);
@@ -123,7 +126,7 @@ fn warehouse_command(made: Command<'_>) -> proto::StockCommand {
 pub(super) fn shown(made: Command<'_>) -> String {
     match made.kind {
         Kind::Malformed => format!("{made:?}"),
-        Kind::Unknown | Kind::Tick { .. } | Kind::Ship { .. } | Kind::Stock { .. } => {
+        Kind::Unknown | Kind::Tick { .. } | Kind::RaiseRulesLevel { .. } | Kind::Ship { .. } | Kind::Stock { .. } => {
             format!("{:?}", warehouse_command(made))
         }
         _ => format!("{:?}", order_command(made)),
@@ -132,7 +135,8 @@ pub(super) fn shown(made: Command<'_>) -> String {
 
 /// What `prost` makes of a stock command, without what its kind doesn't need.
 fn needed(mut command: proto::StockCommand) -> proto::StockCommand {
-    if matches!(command.kind, None | Some(stock_command::Kind::Ship(_) | stock_command::Kind::Tick(_))) {
+    use stock_command::Kind::{RaiseRulesLevel, Ship, Tick};
+    if matches!(command.kind, None | Some(Ship(_) | Tick(_) | RaiseRulesLevel(_))) {
         command.id.clear();
         command.issued_at_ms = 0;
     }
@@ -200,6 +204,8 @@ struct OuterStockCommand {
     tick: Vec<Vec<u8>>,
     #[prost(uint32, optional, tag = "12")]
     reply_partition: Option<u32>,
+    #[prost(bytes = "vec", repeated, tag = "13")]
+    raise_rules_level: Vec<Vec<u8>>,
 }
 
 /// The partition that a command names whose own fields `prost` reads. It is read as it stands, in a value.

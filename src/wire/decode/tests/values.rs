@@ -19,8 +19,21 @@ use Field::{Message as M, Number as N, Text as T};
 const ORDER_LINE: Schema = &[T, N];
 const PLACE: Schema = &[T, T, N, T, T, N, M(ORDER_LINE), N, N];
 pub(super) const COMMAND: Schema = &[M(PLACE), M(&[T, T, N, N]), M(&[T, T, N, N, N]), M(&[T, T, N, N]), N];
-pub(super) const STOCK_COMMAND: Schema =
-    &[T, T, N, M(&[T, N]), M(&[T, N, T]), M(&[T, N, N]), M(&[T, N]), M(&[T]), M(&[T]), M(&[T, N]), M(&[N]), N];
+pub(super) const STOCK_COMMAND: Schema = &[
+    T,
+    T,
+    N,
+    M(&[T, N]),
+    M(&[T, N, T]),
+    M(&[T, N, N]),
+    M(&[T, N]),
+    M(&[T]),
+    M(&[T]),
+    M(&[T, N]),
+    M(&[N]),
+    N,
+    M(&[N, N]),
+];
 
 fn schema(input: Input) -> Schema {
     if input == Input::Stock { STOCK_COMMAND } else { COMMAND }
