@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::kafka::admin::{Admin, TopicDescription, broker_age};
 
 /// Logs whose first record is read at a time: each needs a consumer of its own, and a cold one half a second.
-const READS_AT_A_TIME: usize = 16;
+pub(super) const READS_AT_A_TIME: usize = 16;
 
 /// Everything that [`super::findings()`] judges.
 ///

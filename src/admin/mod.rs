@@ -1,7 +1,8 @@
 //! The topics as they must be, and whether a cluster is what the engine relies on.
 //!
 //! [`required`] says what must be; [`fetch`] asks the cluster and only that; [`findings()`] judges what it said and asks
-//! nobody, so that every finding is tested without a cluster; [`create()`] makes what is missing.
+//! nobody, so that every finding is tested without a cluster; [`create()`] makes what is missing; [`raise_rules()`] lets
+//! logs use newer rules.
 
 use std::fmt;
 
@@ -12,11 +13,13 @@ mod findings; // judges them
 pub mod describe; // shows them as a table
 mod create; // makes what is missing
 mod genesis; // the first record of each log
+mod raise; // asks every shard to use newer rules, and waits for its answer
 
 pub use create::{CreateError, Plan, create};
 pub use facts::Facts;
 pub use fetch::fetch;
 pub use findings::findings;
+pub use raise::{Raise, RaiseError, raise_rules};
 pub use required::Role;
 
 /// How bad a finding is.

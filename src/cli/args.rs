@@ -7,7 +7,6 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::parse_duration;
 use crate::demo::DemoArgs;
-
 use crate::wire::link::RULES_LEVEL;
 
 /// `sluice`
@@ -117,6 +116,9 @@ pub enum TopicsCommand {
     Create(CreateArgs),
     /// Shows each topic and what differs from how it must be; exits with 1 if something does.
     Describe(CheckArgs),
+    /// Lets every shard use newer rules, while engines run. Engines that are older than the level can no longer take
+    /// these shards then, and there is no way back: first upgrade all nodes.
+    RaiseRules(RaiseRulesArgs),
 }
 
 /// `sluice topics create`
@@ -144,11 +146,26 @@ pub struct CreateArgs {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     pub skew: Duration,
     /// Rules level at which logs begin: an older one than the newest for a fleet in which older engines still run.
+    /// `sluice topics raise-rules` raises it later.
     #[arg(long, value_name = "N", default_value_t = RULES_LEVEL, value_parser = clap::value_parser!(u32).range(0..=i64::from(RULES_LEVEL)))]
     pub rules_level: u32,
     /// For development on one broker: one copy of everything.
     #[arg(long)]
     pub dev: bool,
+}
+
+/// `sluice topics raise-rules`
+#[derive(Clone, Debug, Args)]
+pub struct RaiseRulesArgs {
+    /// See `ConfigArgs`.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The level from here on. One that is not above a shard's present level changes nothing there.
+    #[arg(long, value_name = "N", default_value_t = RULES_LEVEL, value_parser = clap::value_parser!(u32).range(1..=i64::from(RULES_LEVEL)))]
+    pub level: u32,
+    /// How long the shards may take to answer, for example 30s or 5m: engines decide what came before first.
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_duration)]
+    pub timeout: Duration,
 }
 
 #[cfg(test)]

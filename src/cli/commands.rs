@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use super::args::{CheckArgs, Command, ConfigArgs, ConfigCommand, CreateArgs, RunArgs, TopicsCommand};
+use super::args::{CheckArgs, Command, ConfigArgs, ConfigCommand, CreateArgs, RaiseRulesArgs, RunArgs, TopicsCommand};
 use super::exit::{Exit, Failure};
 use crate::admin::facts::Answer;
-use crate::admin::{self, CreateError, Demands, Facts, Finding, Plan, Severity};
+use crate::admin::{self, CreateError, Demands, Facts, Finding, Plan, Raise, RaiseError, Severity};
 use crate::broker::Fault;
 use crate::config::{self, Config, DEFAULTS, FlagSetting, Loaded, Log, LogFormat, Sources};
 use crate::demo::{self, DemoArgs};
@@ -35,6 +35,7 @@ pub(super) fn run(command: Command) -> Result<Exit, Failure> {
         Command::Run(args) => serve(&args),
         Command::Topics(TopicsCommand::Create(args)) => create(&args),
         Command::Topics(TopicsCommand::Describe(args)) => describe(&args),
+        Command::Topics(TopicsCommand::RaiseRules(args)) => raise_rules(&args),
         Command::Check(args) => check(&args),
         Command::Config(args) => print_config(&args),
     }
@@ -167,6 +168,29 @@ fn describe(args: &CheckArgs) -> Result<Exit, Failure> {
     }
     print_findings(&mut out, &findings)?;
     Ok(if worst(&findings) == Some(Severity::Error) { Exit::Failure } else { Exit::Success })
+}
+
+fn raise_rules(args: &RaiseRulesArgs) -> Result<Exit, Failure> {
+    let loaded = load(&args.config)?;
+    let config = &loaded.config;
+    logging::init(&config.log)?;
+    let cluster = Cluster::of(&loaded)?;
+    let facts = cluster.facts(config)?;
+    // Whether this is a cluster for development, or a loss was accepted, is for those who run engines on it.
+    let mut findings = admin::findings(&facts, config, Demands { dev: true, accept_loss: true });
+    findings.retain(|finding| finding.severity == Severity::Error);
+    if !findings.is_empty() {
+        print_findings(&mut io::stdout().lock(), &findings)?;
+        return Ok(Exit::Failure);
+    }
+    let raise = Raise { shards: facts.genesis.keys().copied().collect(), level: args.level, timeout: args.timeout };
+    // A closed standard output must not stop the work half way.
+    let mut say = |line: &str| drop(writeln!(io::stdout(), "{line}"));
+    match admin::raise_rules(&cluster.admin, &cluster.broker, config, &raise, &mut say) {
+        Ok(()) => Ok(Exit::Success),
+        Err(RaiseError::Fault(fault)) => Err(cluster.failed(fault)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn check(args: &CheckArgs) -> Result<Exit, Failure> {

@@ -5,7 +5,7 @@ use std::process::{ExitCode, Termination};
 
 use thiserror::Error;
 
-use crate::admin::CreateError;
+use crate::admin::{CreateError, RaiseError};
 use crate::broker::Fault;
 use crate::config::{ConfigError, ConfigErrors};
 use crate::kafka::Trouble;
@@ -69,6 +69,9 @@ pub enum Failure {
     /// Topics could not be made.
     #[error("{0}")]
     Create(#[from] CreateError),
+    /// Rules could not be raised.
+    #[error("{0}")]
+    Raise(#[from] RaiseError),
     /// The logs could not be set up.
     #[error("{0}")]
     Logging(#[from] LoggingError),
@@ -114,6 +117,7 @@ impl Failure {
             Self::Kafka { fault: Fault::Transient(_), .. } => Exit::Unavailable,
             Self::Kafka { .. }
             | Self::Create(_)
+            | Self::Raise(_)
             | Self::Logging(_)
             | Self::Output(_)
             | Self::Service(_)

@@ -5,6 +5,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use sluice::devbroker::{Cluster, Options};
+use sluice::wire::proto::{Asked, Outcome, Reason};
 
 use crate::support::engine::{Deployment, READY_WITHIN, text};
 use crate::support::orders::Plan;
@@ -190,4 +191,29 @@ fn health_metrics_and_state_can_be_read_while_it_works() {
     let running: Vec<_> = running.map(|shard| shard["shard"].as_u64()).collect();
     assert_eq!(running, [Some(0), Some(1)], "{state}");
     engine.stop();
+}
+
+#[test]
+fn rules_are_raised_in_every_shard_while_an_engine_runs_and_only_then() {
+    let kafka = kafka::share();
+    let deployment = Deployment::unmade(&kafka.bootstrap(), "raise", 2, "");
+    deployment.create_topics(&["--rules-level=0".to_owned()]);
+    let raise = |flags: &[&str]| {
+        deployment.sluice(&["topics", "raise-rules"], &flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>())
+    };
+    expect(&raise(&["--timeout=1s"]), FAILURE, &["shards 0, 1 did not answer", "is an engine running"]);
+    let mut engine = deployment.start();
+    engine.wait_ready();
+    // What waited for the engine was decided by it: the level is there already.
+    expect(
+        &raise(&[]),
+        0,
+        &["shard 0: has rules level 1 already", "shard 1: has", "rules level 1 holds in all shards"],
+    );
+    expect(&raise(&["--level=2"]), USAGE, &["--level"]);
+    engine.stop();
+    let report = verify::verify(&deployment);
+    report.assert_clean();
+    let decided = |outcome| report.outcomes[&(Asked::RaiseRulesLevel, outcome, Reason::Unspecified)];
+    assert_eq!((decided(Outcome::Applied), decided(Outcome::Unchanged)), (2, 2), "{report}");
 }
