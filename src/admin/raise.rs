@@ -3,7 +3,6 @@
 //! Nothing is written to a log from here: the engine that has a shard decides the command like any other, so that the
 //! level rises at one place in the log, and an engine that does not know the level says so.
 
-use std::fmt::Write as _;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,7 +32,7 @@ pub struct Raise {
     pub shards: Vec<u32>,
     /// The level from here on.
     pub level: u32,
-    /// How long the shards may take to answer.
+    /// How long the shards may take to answer; not less than a few seconds, which it takes to open a log.
     pub timeout: Duration,
 }
 
@@ -85,11 +84,7 @@ pub enum RaiseError {
 
 /// Numbers, one after the other.
 fn list(shards: &[u32]) -> String {
-    let mut text = String::new();
-    for (i, shard) in shards.iter().enumerate() {
-        let _ = write!(text, "{}{shard}", if i == 0 { "" } else { ", " });
-    }
-    text
+    shards.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A command that a shard is to decide.

@@ -36,7 +36,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Runs the service until it is told to stop (SIGTERM or Ctrl-C).
     Run(RunArgs),
-    /// Makes the topics as they must be, or shows how they are.
+    /// Makes the topics as they must be, shows how they are, or lets their logs use newer rules.
     #[command(subcommand)]
     Topics(TopicsCommand),
     /// Verifies the configuration and everything that the engine relies on in the cluster; `run` does so first.
