@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use sluice::ledger::{FingerprintKey, Foresight, Ledger, Moment, Rules};
 use sluice::wire::decision::Source;
 use sluice::wire::decode::{Scratch, Validated, validate};
-use sluice::wire::proto::{self, Input, command, stock_command};
+use sluice::wire::proto::{self, Input, Outcome, Reason, command, stock_command};
 use sluice::wire::{Decision, encode, view};
 
 const RULES: Rules = Rules {
@@ -16,7 +16,7 @@ const RULES: Rules = Rules {
     partitions: 1,
     window_ms: 1_000,
     skew_ms: 90,
-    rules_level: 0,
+    rules_level: 1,
     default_hold_ms: 200,
     max_hold_ms: 1_500,
     expected_ids: 0,
@@ -54,12 +54,54 @@ fn orders(kind: command::Kind) -> (Vec<u8>, Input) {
     (proto::Commands { commands: vec![command] }.encode_to_vec(), Input::Orders)
 }
 
+const SEGMENTS: [&str; 3] = ["gold", "seoul", "staff"];
+
+/// Some of `names`, each once.
+fn some(rng: &mut SmallRng, names: &[&str]) -> Vec<String> {
+    names.iter().filter(|_| rng.random_ratio(1, 3)).map(ToString::to_string).collect()
+}
+
+/// A sale that opens or closes soon or never, asks for segments or does not; a third of them removes one.
+fn set_sale(rng: &mut SmallRng, now_ms: i64, sku: String) -> proto::SetSale {
+    if rng.random_ratio(1, 3) {
+        return proto::SetSale { sku, ..Default::default() };
+    }
+    let opens_at_ms = if rng.random() { now_ms + rng.random_range(1..100) } else { 1 };
+    let closes_at_ms = if rng.random_ratio(1, 5) { opens_at_ms.max(now_ms) + rng.random_range(1..1_000) } else { 0 };
+    let early = some(rng, &SEGMENTS).into_iter().map(|segment| proto::EarlySale { segment, opens_at_ms: 0 }).collect();
+    let only = if rng.random_ratio(1, 4) { some(rng, &SEGMENTS) } else { Vec::new() };
+    proto::SetSale { sku, opens_at_ms, closes_at_ms, early, only }
+}
+
+/// A limit under one of a few names; a third of them removes one.
+fn set_limit(rng: &mut SmallRng, now_ms: i64, skus: u64) -> proto::SetLimit {
+    let name = format!("l{}", rng.random_range(0..4));
+    if rng.random_ratio(1, 3) {
+        return proto::SetLimit { name, ..Default::default() };
+    }
+    let whole_pool = rng.random_ratio(1, 4);
+    let mut named: Vec<u64> = (0..if whole_pool { 0 } else { 4 }).map(|_| rng.random_range(0..skus)).collect();
+    named.sort_unstable();
+    named.dedup();
+    let period_ms = [0, 7, 300][rng.random_range(0..3)];
+    proto::SetLimit {
+        name,
+        units: rng.random_range(0..9),
+        units_an_order: rng.random_range(1..9),
+        skus: named.into_iter().map(sku).collect(),
+        whole_pool,
+        key: ["", "", "card"][rng.random_range(0..3)].into(),
+        period_ms,
+        anchor_ms: if period_ms == 0 { 0 } else { now_ms + rng.random_range(0..100) },
+    }
+}
+
 fn event(rng: &mut SmallRng, now_ms: i64, skus: u64, number: u64) -> (Vec<u8>, Input) {
     let pool = format!("pool-{}", rng.random_range(0..3));
     let order_id = format!("o{}", number.saturating_sub(rng.random_range(0..60)));
     let some_sku = sku(rng.random_range(0..skus));
     let scope = if rng.random() { String::new() } else { some_sku.clone() };
-    let kind = match rng.random_range(0..40) {
+    let kind = match rng.random_range(0..44) {
         0..20 => {
             let count = rng.random_range(1..8);
             let line = |_| proto::OrderLine { sku: sku(rng.random_range(0..skus)), quantity: rng.random_range(1..4) };
@@ -68,7 +110,12 @@ fn event(rng: &mut SmallRng, now_ms: i64, skus: u64, number: u64) -> (Vec<u8>, I
                 pool,
                 order_id,
                 attempt: rng.random_range(0..2),
-                customer: "c".into(),
+                customer: format!("c{}", rng.random_range(0..4)),
+                segments: some(rng, &SEGMENTS),
+                keys: some(rng, &["card", "home"])
+                    .into_iter()
+                    .map(|name| proto::PlaceKey { value: name.clone(), name })
+                    .collect(),
                 placed_at_ms: now_ms,
                 lines,
                 hold_ms: rng.random_range(1..300),
@@ -97,6 +144,11 @@ fn event(rng: &mut SmallRng, now_ms: i64, skus: u64, number: u64) -> (Vec<u8>, I
             stock_command::Kind::Count(proto::Count { sku: some_sku, counted: 0, on_hand_seen })
         }
         37 => stock_command::Kind::Halt(proto::Halt { sku: scope }),
+        40..42 => {
+            let sku = if rng.random_ratio(1, 8) { String::new() } else { some_sku };
+            stock_command::Kind::SetSale(set_sale(rng, now_ms, sku))
+        }
+        42..44 => stock_command::Kind::SetLimit(set_limit(rng, now_ms, skus)),
         _ => stock_command::Kind::Resume(proto::Resume { sku: scope }),
     };
     let ship = matches!(kind, stock_command::Kind::Ship(_));
@@ -123,6 +175,8 @@ struct Ledgers {
     plain: Ledger,
     follower: Ledger,
     behind: Ledger,
+    /// Reasons and outcomes that only rules lead to, and orders that a limit counted.
+    by_rules: [u64; 5],
 }
 
 impl Ledgers {
@@ -142,6 +196,15 @@ impl Ledgers {
             assert_eq!(decide(&mut self.plain, record, &Foresight::default(), *at_ms), decided);
             for decision in &decided {
                 let (decision, _) = view::decision(decision).expect("it was encoded");
+                let counted = decision.selling.is_some_and(|told| told.counted.iter().next().is_some());
+                let seen = [
+                    counted,
+                    decision.outcome == Outcome::NotOpen,
+                    decision.reason == Reason::Closed,
+                    decision.reason == Reason::NotEligible,
+                    decision.reason == Reason::Limit,
+                ];
+                self.by_rules.iter_mut().zip(seen).for_each(|(count, seen)| *count += u64::from(seen));
                 self.follower.replay(&decision).expect("a log that follows");
             }
             let digest = self.ahead.digest();
@@ -162,11 +225,12 @@ impl Ledgers {
 
 #[test]
 fn a_look_ahead_that_is_out_of_date_changes_nothing() {
-    let mut dropped = 0;
+    let (mut dropped, mut by_rules) = (0, [0; 5]);
     for seed in 0..SEEDS {
         let mut rng = SmallRng::seed_from_u64(seed);
         let ledger = |key| Ledger::new(RULES, FingerprintKey([key; 16]));
-        let mut ledgers = Ledgers { ahead: ledger(1), plain: ledger(2), follower: ledger(3), behind: ledger(4) };
+        let mut ledgers =
+            Ledgers { ahead: ledger(1), plain: ledger(2), follower: ledger(3), behind: ledger(4), by_rules };
         let skus = [2, 6, 30, 200, 3_000][(seed % 5) as usize];
         let (mut now_ms, mut number) = (1_000_000, 0);
         for _ in 0..GROUPS {
@@ -187,11 +251,13 @@ fn a_look_ahead_that_is_out_of_date_changes_nothing() {
             ledgers.decide(&mut rng, &group);
             dropped += before.saturating_sub(ledgers.ahead.pressure().rows);
         }
-        let Ledgers { ahead, plain, follower, behind } = &mut ledgers;
+        by_rules = ledgers.by_rules;
+        let Ledgers { ahead, plain, follower, behind, .. } = &mut ledgers;
         follower.advance(ahead.shard_time_ms());
         behind.advance(ahead.shard_time_ms());
         let others = [plain, follower, behind].map(Ledger::digest);
         assert_eq!(others, [ahead.digest(); 3], "seed {seed}");
     }
+    assert!(by_rules.iter().all(|count| *count > 100), "rules led to little: {by_rules:?}");
     assert!(dropped > 0, "no row was dropped, so no hint was out of date");
 }

@@ -10,6 +10,8 @@ mod ledger_steps;
 mod model;
 #[path = "support/reasons.rs"]
 mod reasons;
+#[path = "support/selling.rs"]
+mod selling;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,75 +25,118 @@ use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::proto::{self, Asked, Input, OrderState, Outcome};
 use sluice::wire::{Decision, encode, view};
 
-use ledger_steps::{Event, RULES, Script, Step, ledger, model_rules, steps};
+use ledger_steps::{Event, RULES, RULES_OF_TODAY, Script, Step, ledger, model_rules, steps};
 use model::Model;
 use reasons::Met;
+use selling::SellingBook;
 
-/// Steps between two comparisons of digests.
+/// Steps between two comparisons of digests in a long life, and in a short one.
 const DIGEST_EVERY: usize = 97;
+const DIGEST_EVERY_IN_SHORT: usize = 11;
+const SHORT: usize = 400;
 
 const NOWHERE: Source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
 
-fn check(rules: Rules, steps: &[Step], met: &mut Met) -> Result<(), TestCaseError> {
-    let (mut live, mut follower) = (ledger(rules, 1), ledger(rules, 2));
-    let mut model = Model::new(model_rules(&rules));
-    let mut script = Script::default();
-    let mut invariants = Invariants::default();
-    let mut log: Vec<Vec<u8>> = Vec::new();
-    let mut now = 1_000_000;
-    let engine_time_ms = |now: i64| now;
-    live.advance(now);
-    model.advance(now);
-    for (n, step) in steps.iter().enumerate() {
-        let event = script.next(step, now, live.next_due_ms());
-        let begins = log.len();
+/// A ledger at work, one that follows its log, and the model.
+struct Trial {
+    rules: Rules,
+    live: Ledger,
+    follower: Ledger,
+    model: Model,
+    invariants: Invariants,
+    log: Vec<Vec<u8>>,
+    now: i64,
+}
+
+impl Trial {
+    fn new(rules: Rules) -> Trial {
+        let mut trial = Trial {
+            rules,
+            live: ledger(rules, 1),
+            follower: ledger(rules, 2),
+            model: Model::new(model_rules(&rules)),
+            invariants: Invariants { selling: SellingBook::new(rules.window_ms as i64), ..Invariants::default() },
+            log: Vec::new(),
+            now: 1_000_000,
+        };
+        trial.live.advance(trial.now);
+        trial.model.advance(trial.now);
+        trial
+    }
+
+    /// Lets an event happen to all of them, who must agree on it; what was decided.
+    fn take(&mut self, event: &Event) -> Result<Vec<proto::Decision>, TestCaseError> {
+        let begins = self.log.len();
         let mut expected = Vec::new();
-        if let Event::Advance(to) = event {
-            now = now.max(to);
-            let at = Moment { shard_time_ms: to, engine_time_ms: engine_time_ms(now) };
-            live.advance(to);
-            while let Some(decision) = live.expire_one(at) {
-                log.push(encoded(&decision));
+        if let Event::Advance(to) = *event {
+            self.now = self.now.max(to);
+            let at = Moment { shard_time_ms: to, engine_time_ms: self.now };
+            self.live.advance(to);
+            while let Some(decision) = self.live.expire_one(at) {
+                self.log.push(encoded(&decision));
             }
-            expected = model.advance(to);
+            expected = self.model.advance(to);
         } else {
             let (value, input) = event.record();
             let questions = input::questions(input, Some(&value)).expect("a well-formed record");
-            expected.extend(questions.iter().map(|question| question.put_to(&mut model, engine_time_ms(now))));
+            expected.extend(questions.iter().map(|question| question.put_to(&mut self.model, self.now)));
             let mut scratch = Scratch::default();
             let record = validate(Some(&value), input, &mut scratch).expect("a well-formed record");
-            let at = Moment { shard_time_ms: now, engine_time_ms: engine_time_ms(now) };
+            let at = Moment { shard_time_ms: self.now, engine_time_ms: self.now };
             for command in record.commands() {
-                live.fetch(&mut [live.foresee(&command)]);
-                log.push(encoded(&live.apply(&command, at)));
+                self.live.fetch(&mut [self.live.foresee(&command)]);
+                self.log.push(encoded(&self.live.apply(&command, at)));
             }
         }
-        let made: Vec<proto::Decision> =
-            log[begins..].iter().map(|bytes| proto::Decision::decode(&bytes[..]).expect("it was encoded")).collect();
-        prop_assert_eq!(&made, &expected, "step {}: {:?}", n, event);
-        made.iter().for_each(|decision| met.take(decision));
-        for bytes in &log[begins..] {
-            replay(&mut follower, bytes)?;
+        let made = self.log[begins..].iter().map(|bytes| proto::Decision::decode(&bytes[..]).expect("it was encoded"));
+        let made: Vec<proto::Decision> = made.collect();
+        prop_assert_eq!(&made, &expected, "{:?}", event);
+        for bytes in &self.log[begins..] {
+            replay(&mut self.follower, bytes)?;
         }
-        made.iter().try_for_each(|decision| invariants.hold(decision, &live))?;
-        if n % DIGEST_EVERY == 0 {
-            follower.advance(live.shard_time_ms());
-            prop_assert_eq!(live.digest(), follower.digest(), "step {}: {:?}", n, event);
-            prop_assert_eq!(live.digest(), model.digest(), "the model's, step {}: {:?}", n, event);
+        made.iter().try_for_each(|decision| self.invariants.hold(decision, &self.live))?;
+        Ok(made)
+    }
+
+    /// All three know the same.
+    fn agree(&mut self) -> Result<(), TestCaseError> {
+        self.follower.advance(self.live.shard_time_ms());
+        prop_assert_eq!(self.live.digest(), self.follower.digest());
+        prop_assert_eq!(self.live.digest(), self.model.digest(), "the model's");
+        Ok(())
+    }
+
+    /// So does whoever replays the log from its beginning.
+    fn end(mut self) -> Result<(), TestCaseError> {
+        self.agree()?;
+        let (live, model) = (&mut self.live, &self.model);
+        let mut from_genesis = ledger(self.rules, 3);
+        self.log.iter().try_for_each(|bytes| replay(&mut from_genesis, bytes))?;
+        from_genesis.advance(live.shard_time_ms());
+        prop_assert_eq!(live.digest(), from_genesis.digest());
+        prop_assert_eq!(live.sequence(), from_genesis.sequence());
+        prop_assert_eq!(live.rules_level(), from_genesis.rules_level());
+        prop_assert_eq!(rows(live), rows_of(model));
+        prop_assert_eq!(rows(&from_genesis), rows_of(model));
+        prop_assert_eq!(live.pressure().remembered, from_genesis.pressure().remembered);
+        prop_assert_eq!(live.pressure().open, from_genesis.pressure().open);
+        Ok(())
+    }
+}
+
+fn check(rules: Rules, steps: &[Step], met: &mut Met) -> Result<(), TestCaseError> {
+    let mut trial = Trial::new(rules);
+    let mut script = Script::default();
+    for (n, step) in steps.iter().enumerate() {
+        let event = script.next(step, trial.now, trial.live.next_due_ms());
+        let of_step = |error| TestCaseError::fail(format!("step {n}, {event:?}: {error}"));
+        trial.take(&event).map_err(of_step)?.iter().for_each(|decision| met.take(decision));
+        let every = if steps.len() <= SHORT { DIGEST_EVERY_IN_SHORT } else { DIGEST_EVERY };
+        if n % every == 0 {
+            trial.agree().map_err(of_step)?;
         }
     }
-    let mut from_genesis = ledger(rules, 3);
-    log.iter().try_for_each(|bytes| replay(&mut from_genesis, bytes))?;
-    from_genesis.advance(live.shard_time_ms());
-    prop_assert_eq!(live.digest(), from_genesis.digest());
-    prop_assert_eq!(live.digest(), model.digest(), "the model's");
-    prop_assert_eq!(live.sequence(), from_genesis.sequence());
-    prop_assert_eq!(live.rules_level(), from_genesis.rules_level());
-    prop_assert_eq!(rows(&live), rows_of(&model));
-    prop_assert_eq!(rows(&from_genesis), rows_of(&model));
-    prop_assert_eq!(live.pressure().remembered, from_genesis.pressure().remembered);
-    prop_assert_eq!(live.pressure().open, from_genesis.pressure().open);
-    Ok(())
+    trial.end()
 }
 
 fn encoded(decision: &Decision<'_>) -> Vec<u8> {
@@ -121,17 +166,19 @@ fn rows_of(model: &Model) -> Vec<RowFigures> {
     rows.map(|r| (r.pool, r.sku, r.on_hand, r.reserved, r.committed, r.safety_stock, r.halted)).collect()
 }
 
-/// I2 and I3 of the design, from the decisions and the stock alone.
+/// I2, I3 and I6 of the design, from the decisions and the stock alone.
 #[derive(Default)]
 struct Invariants {
     /// When an attempt was decided last, and whether it is open or fulfilled.
     decided: BTreeMap<(String, String, u32), (i64, bool)>,
     /// Rows that a decision has said to be short.
     short: BTreeSet<(String, String)>,
+    selling: SellingBook,
 }
 
 impl Invariants {
     fn hold(&mut self, decision: &proto::Decision, ledger: &Ledger) -> Result<(), TestCaseError> {
+        self.selling.take(decision).map_err(TestCaseError::fail)?;
         let key = (decision.pool.clone(), decision.order_id.clone(), decision.attempt);
         if matches!(decision.outcome(), Outcome::Reserved | Outcome::Rejected) {
             let before = self.decided.get(&key);
@@ -177,6 +224,10 @@ impl Invariants {
 }
 
 fn run(rules: Rules, cases: u32, seed: u8, count: std::ops::Range<usize>) -> Met {
+    run_steps(rules, cases, seed, steps(count))
+}
+
+fn run_steps(rules: Rules, cases: u32, seed: u8, steps: impl Strategy<Value = Vec<Step>>) -> Met {
     let config = Config {
         cases,
         failure_persistence: None,
@@ -192,14 +243,47 @@ fn run(rules: Rules, cases: u32, seed: u8, count: std::ops::Range<usize>) -> Met
         all.borrow_mut().add(&met);
         Ok(())
     };
-    let outcome = TestRunner::new_with_rng(config, rng).run(&steps(count), check);
+    let outcome = TestRunner::new_with_rng(config, rng).run(&steps, check);
     outcome.unwrap_or_else(|error| panic!("{error}"));
     all.into_inner()
 }
 
 #[test]
 fn decides_as_the_model_does_in_short_lives() {
-    run(RULES, 400, 1, 1..200);
+    run(RULES, 150, 1, 1..200);
+    run(RULES_OF_TODAY, 400, 4, 1..200);
+}
+
+#[test]
+fn decides_as_the_model_does_while_time_leaps_and_much_is_forgotten() {
+    let leaping = steps(1..SHORT).prop_map(|steps| steps.into_iter().map(Step::leaping).collect());
+    run_steps(RULES_OF_TODAY, 150, 5, leaping);
+}
+
+#[test]
+fn a_limit_counts_all_the_units_that_it_may_leave() {
+    let mut trial = Trial::new(RULES_OF_TODAY);
+    let mut decided = |event: &Event| trial.take(event).expect("all agree")[0].outcome();
+    for event in ledger_steps::rules::a_huge_limit(1_000_000) {
+        assert!(matches!(decided(&event), Outcome::Applied | Outcome::Reserved), "{event:?}");
+    }
+    trial.end().expect("all agree");
+}
+
+#[test]
+fn what_may_be_ignored_in_a_rule_or_a_key_makes_no_decision_longer() {
+    let mut ledger = ledger(RULES_OF_TODAY, 1);
+    ledger.advance(1_000_000);
+    let mut lengths = Vec::new();
+    for (input, value) in ledger_steps::rules::with_fields_to_be_ignored(1_000_000, 100_000) {
+        let mut scratch = Scratch::default();
+        let record = validate(Some(&value), input, &mut scratch).expect("a well-formed record");
+        let command = record.commands().next().expect("there is one");
+        let decision = ledger.apply(&command, Moment { shard_time_ms: 1_000_000, engine_time_ms: 0 });
+        assert!(matches!(decision.outcome, Outcome::Applied | Outcome::Reserved), "{decision:?}");
+        lengths.push(encoded(&decision).len());
+    }
+    assert!(lengths.iter().all(|length| *length < 300), "{lengths:?}");
 }
 
 #[test]
@@ -211,7 +295,7 @@ fn decides_as_the_model_does_over_tens_of_thousands_of_commands() {
 fn decides_as_the_model_does_while_there_is_no_memory_left() {
     let mut met = Met::default();
     for max_ids in [10, 40, 100] {
-        met.add(&run(Rules { max_ids, ..RULES }, 60, 3, 100..400));
+        met.add(&run(Rules { max_ids, ..RULES_OF_TODAY }, 60, 3, 100..400));
     }
     met.expect_every_case(|case| case.outcome == Outcome::Busy);
 }

@@ -7,7 +7,7 @@ use sluice::ledger::{FingerprintKey, Ledger, Moment, Rules};
 use sluice::wire::decision::Source;
 use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::encode;
-use sluice::wire::proto::{self, Input, command, stock_command};
+use sluice::wire::proto::{self, Input, Outcome, Reason, command, stock_command};
 
 const RULES: Rules = Rules {
     shard: 0,
@@ -24,9 +24,17 @@ const RULES: Rules = Rules {
 /// A value with a command that cannot be read: a Place whose pool is not UTF-8.
 const MALFORMED: &[u8] = b"\x0a\x05\x0a\x03\x0a\x01\xff";
 
+/// What the orders of a round bring beside their lines.
+#[derive(Clone, Copy)]
+enum Orders {
+    Plain,
+    /// A customer of some, a segment, and a key.
+    Ruled,
+}
+
 /// Records of a round: places, a third of them beside a command that cannot be read, confirms of a third, cancels of a
 /// third (the rest expires), and shipments.
-fn round(n: i64) -> Vec<(Vec<u8>, Input)> {
+fn round(n: i64, sort: Orders) -> Vec<(Vec<u8>, Input)> {
     let now = 1_000_000 + n * 100;
     let order = |i: i64| format!("order-{n}-{i}");
     let orders = |kind| {
@@ -36,13 +44,22 @@ fn round(n: i64) -> Vec<(Vec<u8>, Input)> {
     let (mut records, pool) = (Vec::new(), || "pool".to_owned());
     for i in 0..300 {
         let line = |sku: i64| proto::OrderLine { sku: format!("sku-{}", sku % 100), quantity: 1 };
-        let (mut value, input) = orders(command::Kind::Place(proto::Place {
+        let plain = proto::Place {
             pool: pool(),
             order_id: order(i),
             customer: "customer".into(),
             placed_at_ms: now,
             lines: vec![line(i), line(i + 7)],
             ..Default::default()
+        };
+        let (mut value, input) = orders(command::Kind::Place(match sort {
+            Orders::Plain => plain,
+            Orders::Ruled => proto::Place {
+                customer: format!("customer-{}", i % 50),
+                segments: ["gold", "silver"][(i % 3 == 0).into()..].iter().map(ToString::to_string).collect(),
+                keys: vec![proto::PlaceKey { name: "card".into(), value: format!("card-{}", i % 40) }],
+                ..plain
+            },
         }));
         if i % 3 == 0 {
             value.extend_from_slice(MALFORMED);
@@ -79,12 +96,23 @@ fn round(n: i64) -> Vec<(Vec<u8>, Input)> {
     records
 }
 
-fn run(ledger: &mut Ledger, records: &[(Vec<u8>, Input)], now: i64, out: &mut Vec<u8>, scratch: &mut Scratch) -> u64 {
+/// What was decided, by outcome and by reason.
+type Seen = [[u64; 100]; 2];
+
+fn run(
+    ledger: &mut Ledger,
+    records: &[(Vec<u8>, Input)],
+    now: i64,
+    out: &mut Vec<u8>,
+    scratch: &mut Scratch,
+    seen: &mut Seen,
+) -> u64 {
     let source = Source { input: Input::Orders, offset: 1, index: 0, reply_partition: Some(3) };
     let at = Moment { shard_time_ms: now, engine_time_ms: now };
     let before = counting::allocations();
     ledger.advance(now);
     while let Some(decision) = ledger.expire_one(at) {
+        seen[0][decision.outcome as usize] += 1;
         out.clear();
         encode::decision(out, &decision, &source);
     }
@@ -93,33 +121,83 @@ fn run(ledger: &mut Ledger, records: &[(Vec<u8>, Input)], now: i64, out: &mut Ve
         for command in record.commands() {
             ledger.fetch(&mut [ledger.foresee(&command)]);
             out.clear();
-            encode::decision(out, &ledger.apply(&command, at), &source);
+            let decision = ledger.apply(&command, at);
+            seen[0][decision.outcome as usize] += 1;
+            seen[1][decision.reason as usize] += 1;
+            encode::decision(out, &decision, &source);
         }
     }
     ledger.digest();
     counting::allocations() - before
 }
 
-#[test]
-fn no_order_allocates_once_the_ledger_is_warm() {
-    let mut ledger = Ledger::new(RULES, FingerprintKey([7; 16]));
-    let (mut out, mut scratch) = (Vec::new(), Scratch::default());
-    let stock = (0..100).map(|sku| proto::StockCommand {
+/// A ledger that has these rules and enough of every SKU: rounds of `orders` do not allocate in it once it is warm.
+fn check(rules_level: u32, rules: Vec<stock_command::Kind>, orders: Orders) -> Seen {
+    let mut ledger = Ledger::new(Rules { rules_level, ..RULES }, FingerprintKey([7; 16]));
+    let (mut out, mut scratch, mut seen) = (Vec::new(), Scratch::default(), [[0; 100]; 2]);
+    let receipt = |sku| stock_command::Kind::Receive(proto::Receive { sku: format!("sku-{sku}"), quantity: 1_000_000 });
+    let kinds = rules.into_iter().chain((0..100).map(receipt)).enumerate();
+    let stock = kinds.map(|(n, kind)| proto::StockCommand {
         pool: "pool".into(),
-        id: format!("receive-{sku}"),
+        id: format!("stock-{n}"),
         issued_at_ms: 1_000_000,
-        kind: Some(stock_command::Kind::Receive(proto::Receive { sku: format!("sku-{sku}"), quantity: 1_000_000 })),
+        kind: Some(kind),
         reply_partition: None,
     });
     let stock = proto::StockCommands { commands: stock.collect() }.encode_to_vec();
-    run(&mut ledger, &[(stock, Input::Stock)], 1_000_000, &mut out, &mut scratch);
+    run(&mut ledger, &[(stock, Input::Stock)], 1_000_000, &mut out, &mut scratch, &mut seen);
     // A round is half a generation long: after 30, forgotten chunks are used again.
     for n in 0..30 {
-        run(&mut ledger, &round(n), 1_000_000 + n * 100, &mut out, &mut scratch);
+        run(&mut ledger, &round(n, orders), 1_000_000 + n * 100, &mut out, &mut scratch, &mut seen);
     }
+    seen = [[0; 100]; 2];
     for n in 30..60 {
-        let records = round(n);
-        let allocations = run(&mut ledger, &records, 1_000_000 + n * 100, &mut out, &mut scratch);
+        let records = round(n, orders);
+        let allocations = run(&mut ledger, &records, 1_000_000 + n * 100, &mut out, &mut scratch, &mut seen);
         assert_eq!(allocations, 0, "in round {n} of {} records", records.len());
     }
+    seen
+}
+
+#[test]
+fn no_order_allocates_once_the_ledger_is_warm() {
+    check(0, Vec::new(), Orders::Plain);
+}
+
+#[test]
+fn no_order_under_selling_rules_allocates_once_the_ledger_is_warm() {
+    let early = vec![proto::EarlySale { segment: "gold".into(), opens_at_ms: 0 }];
+    let sale = |sku: &str, opens_at_ms, only: &[&str]| {
+        let (sku, only) = (sku.to_owned(), only.iter().map(ToString::to_string).collect());
+        stock_command::Kind::SetSale(proto::SetSale { sku, opens_at_ms, only, early: early.clone(), closes_at_ms: 0 })
+    };
+    let limit = |limit: proto::SetLimit| stock_command::Kind::SetLimit(limit);
+    const NEVER: i64 = 1 << 60;
+    let rules = vec![
+        // Open to all from the middle of the rounds on, and to some before; and one SKU that never opens to some.
+        sale("", 1_004_500, &["gold", "silver"]),
+        sale("sku-5", NEVER, &[]),
+        sale("sku-6", 1, &["gold"]),
+        // Some of a round's orders are within the first limit and some are not; its periods end between rounds.
+        limit(proto::SetLimit {
+            name: "customers".into(),
+            units: 7,
+            whole_pool: true,
+            period_ms: 150,
+            ..Default::default()
+        }),
+        limit(proto::SetLimit {
+            name: "cards".into(),
+            units: 1_000_000,
+            units_an_order: 2,
+            skus: (0..50).map(|sku| format!("sku-{sku}")).collect(),
+            key: "card".into(),
+            ..Default::default()
+        }),
+    ];
+    let [outcomes, reasons] = check(1, rules, Orders::Ruled);
+    let outcomes = [Outcome::Reserved, Outcome::Expired, Outcome::Cancelled, Outcome::Shipped, Outcome::NotOpen]
+        .map(|outcome| outcomes[outcome as usize]);
+    let reasons = [Reason::NotEligible, Reason::Limit].map(|reason| reasons[reason as usize]);
+    assert!(outcomes.iter().chain(&reasons).all(|count| *count > 0), "{outcomes:?} {reasons:?}");
 }

@@ -170,13 +170,51 @@ fn introduction(line: &str) -> Option<&str> {
 
 #[test]
 fn every_module_is_introduced_where_it_is_listed() {
-    let excused = ["src/ledger/mod.rs", "src/wire/decode.rs"];
-    let mut all = all_sources();
-    all.retain(|source| !excused.contains(&source.path.as_str()));
+    let all = all_sources();
     let listed = all.iter().flat_map(all_lines).filter(|(_, line)| introduction(line).is_some()).count();
     assert!(listed > 100, "modules are not listed in the way in which this test looks for them");
     let silent = places_where(&all, |line| introduction(line).is_some_and(str::is_empty));
     none(&silent, "the list of modules draws the architecture: a few words behind each");
+}
+
+/// The names of an enum of the contract, without what they begin with: `OUT_OF_STOCK` of `REASON_OUT_OF_STOCK`.
+fn names_of(proto: &str, prefix: &str) -> Vec<String> {
+    let lines = proto.lines().map(str::trim).filter(|line| line.starts_with(prefix) && line.contains(" = "));
+    let names = lines.map(|line| line[prefix.len()..].split(' ').next().expect("a name").to_owned());
+    names.filter(|name| name != "UNSPECIFIED").collect()
+}
+
+/// `OUT_OF_STOCK` as Rust has it: `OutOfStock`.
+fn camel_case(name: &str) -> String {
+    let word = |word: &str| word[..1].to_owned() + &word[1..].to_lowercase();
+    name.split('_').map(word).collect()
+}
+
+#[test]
+fn every_answer_stands_in_the_rules_in_the_model_and_on_the_page_about_changing_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &str| source(root, &root.join(path)).text;
+    let proto = text("proto/sluice/v1/decisions.proto");
+    let (rules, changing) = (text("src/ledger/RULES.md"), text("src/ledger/CHANGING.md"));
+    let model: String = files("tests/support/model", &["rs"]).into_iter().map(|source| source.text).collect();
+    let has = |text: &str, word: &str| {
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        text.split(|c: char| !is_letter(c)).any(|found| found == word)
+    };
+    let mut missing = Vec::new();
+    for (kind, prefix) in [("Outcome", "OUTCOME_"), ("Reason", "REASON_")] {
+        for name in names_of(&proto, prefix) {
+            for (page, text) in [("RULES.md", &rules), ("CHANGING.md", &changing)] {
+                if !has(text, &name) {
+                    missing.push(format!("{page}: {name}"));
+                }
+            }
+            if !model.contains(&format!("{kind}::{}", camel_case(&name))) {
+                missing.push(format!("the model: {kind}::{}", camel_case(&name)));
+            }
+        }
+    }
+    none(&missing, "an answer that somebody may be given is known everywhere");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod baseline;
 #[path = "../support/median.rs"]
 mod median;
+mod ruled;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -78,6 +79,7 @@ fn main() -> Result<ExitCode> {
     if let Some(path) = &args.update {
         Baseline::update(path, BENCHMARK, &ratios)?;
     }
+    ruled::run(if args.smoke { 1_000_000 } else { args.remembered[0] }, args.rounds);
     let Some(path) = &args.check else { return Ok(ExitCode::SUCCESS) };
     let baseline = Baseline::read(path)?;
     for again in (0..CHECKS).rev() {

@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sluice::ledger::Moment;
 use sluice::wire::proto::{OrderState, Outcome, Reason};
-use sluice::wire::{Command, Kind, LinesBuf, Place};
+use sluice::wire::{Command, Kind, LinesBuf, Place, Vouched};
 
 use super::ahead::decide;
 use super::support::naive::{Order, OrderKey};
@@ -101,7 +101,10 @@ fn remember(steady: &mut Steady, naive: bool) -> Duration {
     for order_id in &ids {
         let key = OrderKey { pool: POOL.to_owned(), order_id: order_id.clone(), attempt: 0 };
         let (outcome, reason, state) = (Outcome::Cancelled, Reason::BeforePlace, OrderState::Cancelled);
-        other.orders.insert(key, Order { content: 0, sequence: 0, outcome, reason, state, lines: Vec::new() });
+        other.orders.insert(
+            key,
+            Order { content: 0, sequence: 0, outcome, reason, state, lines: Vec::new(), expires_at_ms: 0 },
+        );
     }
     let took = if naive { began.elapsed() } else { engine };
     steady.pass(ROUND);
@@ -123,6 +126,7 @@ fn place<'a>(order_id: &'a str, placed_at_ms: i64, lines: &'a LinesBuf) -> Comma
         lines: lines.lines(),
         hold_ms: 0,
         answer_by_ms: 0,
+        vouched: Vouched::default(),
     });
     Command { pool: POOL.into(), reply_partition: None, unsupported: None, kind }
 }

@@ -15,8 +15,7 @@ const DECISIONS: u32 = 3_000;
 
 pub(crate) fn measure(criterion: &mut Criterion) {
     let lines: LinesBuf = [("sku-00001", 2), ("sku-00002", 1)].into_iter().collect();
-    let results =
-        [2, 1].map(|allocated| LineResult { allocated, available: None, reason: Reason::Unspecified, shortfall: 0 });
+    let results = [2, 1].map(LineResult::allocated);
     let decision = |sequence: u64| Decision {
         sequence,
         asked: Asked::Place,
@@ -35,6 +34,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
         original: None,
         field: 0,
         rules_level: 0,
+        selling: None,
     };
     let mut group = criterion.benchmark_group("encode");
     group.throughput(Throughput::Elements(u64::from(DECISIONS)));

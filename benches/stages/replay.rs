@@ -94,7 +94,7 @@ fn follow(ledger: &mut Naive, link: &[u8]) -> u64 {
             ledger.holds.insert((decision.expires_at_ms, decision.sequence), key.clone());
         }
         let (content, sequence) = (decision.content, decision.sequence);
-        ledger.orders.insert(key, Order { content, sequence, outcome, reason, state, lines });
+        ledger.orders.insert(key, Order { content, sequence, outcome, reason, state, lines, expires_at_ms: 0 });
     }
     count
 }

@@ -33,6 +33,7 @@ pub(crate) struct Order {
     pub(crate) reason: Reason,
     pub(crate) state: OrderState,
     pub(crate) lines: Vec<(String, u32)>,
+    pub(crate) expires_at_ms: i64,
 }
 
 /// Stock of one SKU of a pool.
@@ -161,6 +162,16 @@ impl Naive {
             decision.state = order.state as i32;
             decision.original =
                 Some(Original { sequence: order.sequence, outcome: order.outcome as i32, reason: order.reason as i32 });
+            if outcome == Outcome::Duplicate && order.state == OrderState::Held {
+                let line = |(sku, quantity): &(String, u32)| LineDecision {
+                    sku: sku.clone(),
+                    quantity: *quantity,
+                    allocated: *quantity,
+                    ..Default::default()
+                };
+                decision.lines = order.lines.iter().map(line).collect();
+                decision.expires_at_ms = order.expires_at_ms;
+            }
             return decision;
         }
         let (reason, results) = reserve(self.stock.get_mut(&key.pool), &place.lines);
@@ -174,12 +185,14 @@ impl Naive {
             reason,
             state: OrderState::Rejected,
             lines: Vec::new(),
+            expires_at_ms: 0,
         };
         if reason == Reason::Unspecified {
             (order.outcome, order.state) = (Outcome::Reserved, OrderState::Held);
             order.lines = place.lines.into_iter().map(|line| (line.sku, line.quantity)).collect();
             let hold_ms = if place.hold_ms == 0 { HOLD_MS } else { place.hold_ms };
             decision.expires_at_ms = now_ms + hold_ms as i64;
+            order.expires_at_ms = decision.expires_at_ms;
             self.holds.insert((decision.expires_at_ms, self.sequence), key.clone());
         }
         decision.outcome = order.outcome as i32;

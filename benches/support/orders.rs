@@ -145,6 +145,6 @@ pub(crate) fn stock(now_ms: i64) -> impl Iterator<Item = proto::StockCommand> {
     })
 }
 
-fn sku_name(sku: usize) -> String {
+pub(crate) fn sku_name(sku: usize) -> String {
     format!("sku-{sku:05}")
 }

@@ -177,6 +177,19 @@ fn sold_out() {
 }
 
 #[test]
+fn midnight_thousand() {
+    // Opens in the middle; who came too early comes again after it, when there is stock no more.
+    let again = ["--set", "traffic.duplicates.after=2s"];
+    let report = check_scenario("midnight-thousand", &[&["--rate=2000", "--duration=4s"], &again[..]].concat());
+    assert_eq!(report.outcomes["RESERVED"].count, 1_000, "a thousand units, a thousand customers");
+    let too_early = |second: usize| report.seconds[second].outcomes.get("NOT_OPEN").copied().unwrap_or(0);
+    assert!(too_early(0) > 400, "everybody who comes in the first second is refused: {}", too_early(0));
+    let barred = report.notes.iter().find(|note| note.contains("over a limit")).expect("rules are noted");
+    assert!(!barred.contains(" 0 over a limit"), "some customers came twice: {barred}");
+    assert!(report.outcomes["DUPLICATE"].count > 0, "who was decided before is told so");
+}
+
+#[test]
 fn steady_day() {
     let soon = ["traffic.confirm.after=1s", "traffic.cancel.after=1s", "traffic.raise_attempt.after=1s"];
     let soon = soon.map(|setting| ["--set", setting]);

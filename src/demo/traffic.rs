@@ -97,6 +97,7 @@ impl Traffic {
             lines,
             hold_ms: HOLD_MS,
             answer_by_ms: 0,
+            ..Default::default()
         }
     }
 

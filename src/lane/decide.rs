@@ -195,7 +195,7 @@ mod tests {
     use crate::ledger::{FingerprintKey, Rules};
     use crate::wire::command::LinesBuf;
     use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
-    use crate::wire::{Kind, Place, StockChange};
+    use crate::wire::{Kind, Place, StockChange, Vouched};
 
     const HOLDS: u32 = 1_000;
     const MAX_DECISIONS: u32 = 40;
@@ -257,6 +257,7 @@ mod tests {
                 lines: lines.lines(),
                 hold_ms: 0,
                 answer_by_ms: 0,
+                vouched: Vouched::default(),
             }));
         }
         let settings = LaneSettings {

@@ -3,7 +3,7 @@
 use crate::wire::proto::{Outcome, Reason};
 
 /// Outcomes, in the order in which [`Tally`] keeps them.
-const OUTCOMES: [Outcome; 20] = [
+const OUTCOMES: [Outcome; 21] = [
     Outcome::Unspecified,
     Outcome::Reserved,
     Outcome::Rejected,
@@ -24,17 +24,22 @@ const OUTCOMES: [Outcome; 20] = [
     Outcome::Deadline,
     Outcome::Unsupported,
     Outcome::Busy,
+    Outcome::NotOpen,
 ];
 
 /// Reasons, in the order in which [`Tally`] keeps them.
-const REASONS: [Reason; 21] = [
+const REASONS: [Reason; 29] = [
     Reason::Unspecified,
     Reason::OutOfStock,
     Reason::UnknownSku,
     Reason::Halted,
     Reason::Cancelled,
+    Reason::Closed,
+    Reason::NotEligible,
+    Reason::Limit,
     Reason::BeforePlace,
     Reason::UnknownOrder,
+    Reason::Stale,
     Reason::MissingId,
     Reason::IdTooLong,
     Reason::NoLines,
@@ -49,6 +54,10 @@ const REASONS: [Reason; 21] = [
     Reason::NoKind,
     Reason::Malformed,
     Reason::UnknownLevel,
+    Reason::Times,
+    Reason::Doubled,
+    Reason::TooMany,
+    Reason::Scope,
 ];
 
 /// Pairs of an outcome and a reason.

@@ -30,12 +30,13 @@ pub use foresight::{Foresight, READ_AHEAD};
 pub use rules::replay::ReplayError;
 pub use terms::{BYTES_PER_REMEMBERED_ID, FingerprintKey, Moment, Pressure, Rules, StockRow};
 
+use crate::wire::decision::{CountedUnits, Selling};
 use crate::wire::encode::asked_of;
 use crate::wire::limits::MAX_ID_BYTES;
 use crate::wire::proto::{Asked, OrderState, Outcome};
 use crate::wire::{Command, Decision, DecisionLines, Kind, Place, StockLevel, Text};
 
-use rules::verdict::{LinesAtHand, ShownLines, ShownStock, Verdict};
+use rules::verdict::{Barred, LinesAtHand, Passed, ShownLines, ShownSelling, ShownStock, Verdict};
 use state::State;
 use state::closed::Ending;
 use state::rows::Figures;
@@ -77,7 +78,7 @@ impl Ledger {
         let verdict = Verdict { lines, ..Verdict::order(Outcome::Expired, OrderState::Expired) };
         let (pool, order_id) = (self.state.rows.pool_name(order.pool), self.state.orders.id(order.kept));
         let echo = Echo { asked: Asked::Expire, pool, order_id, attempt: order.attempt, id: Text::EMPTY };
-        Some(self.decision(echo, self.held_lines(lines), &verdict))
+        Some(self.decision(echo, self.held_lines(lines), &verdict, None))
     }
 
     /// Decides one command. Holds that are due by `at` must have been ended.
@@ -161,11 +162,46 @@ impl Ledger {
             (ShownLines::Asked, Kind::Place(it)) => DecisionLines::Asked(it.lines, &self.lines.results),
             (held, _) => self.held_lines(held),
         };
-        self.decision(Echo::of(command), lines, verdict)
+        let selling = match verdict.selling {
+            ShownSelling::None => None,
+            told => Some(self.told(command, told)),
+        };
+        self.decision(Echo::of(command), lines, verdict, selling)
+    }
+
+    /// What selling rules came to.
+    #[inline(never)]
+    fn told<'a>(&'a self, command: &Command<'a>, told: ShownSelling) -> Selling<'a> {
+        match (told, &command.kind) {
+            (ShownSelling::Set, Kind::Stock { change, issued_at_ms, .. }) => {
+                Selling { set: change.rule(), issued_at_ms: *issued_at_ms, ..Selling::default() }
+            }
+            (ShownSelling::Passed, Kind::Place(it)) => {
+                let Passed { segments, keys, customer } = self.lines.passed;
+                Selling {
+                    counted: CountedUnits::Made(&self.lines.counted),
+                    customer: if customer { it.customer } else { Text::EMPTY },
+                    keys: it.vouched.some_keys(keys),
+                    segments: it.vouched.some_segments(segments),
+                    ..Selling::default()
+                }
+            }
+            (ShownSelling::Barred, _) => {
+                let Barred { opens_at_ms, rule } = self.lines.barred;
+                Selling { opens_at_ms, rule, ..Selling::default() }
+            }
+            _ => unreachable!("only stock commands set rules, and only orders pass them"),
+        }
     }
 
     #[inline(always)]
-    fn decision<'a>(&'a self, echo: Echo<'a>, lines: DecisionLines<'a>, verdict: &Verdict) -> Decision<'a> {
+    fn decision<'a>(
+        &'a self,
+        echo: Echo<'a>,
+        lines: DecisionLines<'a>,
+        verdict: &Verdict,
+        selling: Option<Selling<'a>>,
+    ) -> Decision<'a> {
         Decision {
             sequence: self.state.sequence,
             asked: echo.asked,
@@ -184,6 +220,7 @@ impl Ledger {
             original: verdict.original,
             field: verdict.field,
             rules_level: verdict.rules_level,
+            selling,
         }
     }
 

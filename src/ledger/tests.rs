@@ -1,11 +1,17 @@
 //! Each cell of the state table, the edges between guards, and the bytes that a remembered id takes. What is decided
 //! over long lives is held against the model by `tests/ledger.rs`.
 
+mod limit; // how much each customer may have
+mod replay; // decisions about rules that do not follow
+mod rules_memory; // how long rules are known, and what they keep
+mod sale; // when and to whom
+mod shop; // a ledger with selling rules, and one that follows it
+
 use super::*;
 use crate::wire::command::LinesBuf;
 use crate::wire::link::RULES_LEVEL;
 use crate::wire::proto::Reason;
-use crate::wire::{Original, Place, StockChange};
+use crate::wire::{Original, Place, StockChange, Vouched};
 
 const RULES: Rules = Rules {
     shard: 0,
@@ -59,6 +65,7 @@ impl Desk {
             lines: lines.lines(),
             hold_ms: 0,
             answer_by_ms,
+            vouched: Vouched::default(),
         }))
     }
 

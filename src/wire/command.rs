@@ -1,5 +1,7 @@
 //! One command as the engine sees it: borrowed from the bytes of its record, no text copied.
 
+use super::keys::{place, stock_command};
+use super::selling::{Limit, Rule, Sale, Vouched};
 use super::text::Text;
 
 /// A decoded command. Its strings borrow from the record's value; nothing in it has been checked for meaning (empty
@@ -43,6 +45,23 @@ pub enum Kind<'a> {
     Malformed,
 }
 
+impl Kind<'_> {
+    /// The rules level that a log must have for this command, and the field that is answered UNSUPPORTED below it; none
+    /// if any will do.
+    #[inline]
+    pub fn needs_level(&self) -> Option<(u32, u32)> {
+        match self {
+            Kind::Place(it) if !it.vouched.is_empty() => {
+                let key = if it.vouched.segment_count() > 0 { place::SEGMENTS_STRING } else { place::KEYS_MESSAGE };
+                Some((1, key >> 3))
+            }
+            Kind::Stock { change: StockChange::SetSale(_), .. } => Some((1, stock_command::SET_SALE_MESSAGE >> 3)),
+            Kind::Stock { change: StockChange::SetLimit(_), .. } => Some((1, stock_command::SET_LIMIT_MESSAGE >> 3)),
+            _ => None,
+        }
+    }
+}
+
 /// An order.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "documented once, in the .proto file")]
@@ -55,6 +74,7 @@ pub struct Place<'a> {
     pub lines: OrderLines<'a>,
     pub hold_ms: u64,
     pub answer_by_ms: i64,
+    pub vouched: Vouched<'a>,
 }
 
 /// A movement of stock, or a rule about it.
@@ -67,6 +87,19 @@ pub enum StockChange<'a> {
     SetSafetyStock { sku: Text<'a>, quantity: u64 },
     Halt { sku: Text<'a> },
     Resume { sku: Text<'a> },
+    SetSale(Sale<'a>),
+    SetLimit(Limit<'a>),
+}
+
+impl<'a> StockChange<'a> {
+    /// The selling rule that it sets or removes, if it is about one.
+    pub fn rule(&self) -> Option<Rule<'a>> {
+        match *self {
+            StockChange::SetSale(sale) => Some(Rule::Sale(sale)),
+            StockChange::SetLimit(limit) => Some(Rule::Limit(limit)),
+            _ => None,
+        }
+    }
 }
 
 /// One line of an order.

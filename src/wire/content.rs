@@ -9,6 +9,7 @@ use super::command::{OrderLines, StockChange};
 use super::limits::MAX_ID_BYTES;
 use super::proto::Asked;
 use super::put::Pen;
+use super::selling::{Rule, Vouched};
 use super::text::Text;
 
 /// Longest content that is gathered on the stack in one piece, in bytes: that of ordinary ids. Short, because the room
@@ -26,6 +27,7 @@ pub fn of_order(
     channel: Text<'_>,
     placed_at_ms: i64,
     lines: OrderLines<'_>,
+    vouched: &Vouched<'_>,
 ) -> u64 {
     let mut sum = 0_u64;
     for line in lines {
@@ -34,17 +36,43 @@ pub fn of_order(
             pen.bytes(line.quantity.to_le_bytes());
         }));
     }
-    hash(3 * 4 + pool.len() + customer.len() + channel.len() + 2 * 8, |pen| {
+    let plain = hash(3 * 4 + pool.len() + customer.len() + channel.len() + 2 * 8, |pen| {
         text(pen, pool);
         text(pen, customer);
         text(pen, channel);
         pen.bytes(placed_at_ms.to_le_bytes());
         pen.bytes(sum.to_le_bytes());
+    });
+    if vouched.is_empty() { plain } else { with_keys(plain, vouched) }
+}
+
+/// What an order brings beyond its lines joins the hash only where there is any.
+#[inline(never)]
+fn with_keys(plain: u64, vouched: &Vouched<'_>) -> u64 {
+    vouched.keys().fold(plain, |before, (name, value)| {
+        hash(8 + 2 * 4 + name.len() + value.len(), |pen| {
+            pen.bytes(before.to_le_bytes());
+            text(pen, name);
+            text(pen, value);
+        })
     })
+}
+
+/// Content of a command that sets a selling rule.
+pub fn of_rule(pool: Text<'_>, issued_at_ms: i64, asked: Asked, rule: &Rule<'_>) -> u64 {
+    let mut bytes = vec![asked as u8];
+    bytes.extend_from_slice(&(pool.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(pool.as_bytes());
+    bytes.extend_from_slice(&issued_at_ms.to_le_bytes());
+    rule.define(&mut bytes);
+    xxh3_64(&bytes)
 }
 
 /// Content of a stock command.
 pub fn of_stock(pool: Text<'_>, issued_at_ms: i64, change: &StockChange<'_>) -> u64 {
+    if let Some(rule) = change.rule() {
+        return of_rule(pool, issued_at_ms, change.asked(), &rule);
+    }
     let (sku, a, b, reason) = match *change {
         StockChange::Receive { sku, quantity } | StockChange::SetSafetyStock { sku, quantity } => {
             (sku, quantity as i64, 0, Text::EMPTY)
@@ -52,6 +80,7 @@ pub fn of_stock(pool: Text<'_>, issued_at_ms: i64, change: &StockChange<'_>) -> 
         StockChange::Adjust { sku, change, reason } => (sku, change, 0, reason),
         StockChange::Count { sku, counted, on_hand_seen } => (sku, counted as i64, on_hand_seen, Text::EMPTY),
         StockChange::Halt { sku } | StockChange::Resume { sku } => (sku, 0, 0, Text::EMPTY),
+        StockChange::SetSale(_) | StockChange::SetLimit(_) => unreachable!("hashed above"),
     };
     hash(1 + 3 * 4 + pool.len() + sku.len() + reason.len() + 3 * 8, |pen| {
         pen.bytes([change.asked() as u8]);
@@ -74,6 +103,8 @@ impl StockChange<'_> {
             StockChange::SetSafetyStock { .. } => Asked::SetSafetyStock,
             StockChange::Halt { .. } => Asked::Halt,
             StockChange::Resume { .. } => Asked::Resume,
+            StockChange::SetSale(_) => Asked::SetSale,
+            StockChange::SetLimit(_) => Asked::SetLimit,
         }
     }
 }
@@ -114,7 +145,7 @@ mod tests {
 
     fn order(pool: &str, customer: &str, channel: &str, placed_at_ms: i64, lines: &[(&str, u32)]) -> u64 {
         let lines: LinesBuf = lines.iter().copied().collect();
-        of_order(pool.into(), customer.into(), channel.into(), placed_at_ms, lines.lines())
+        of_order(pool.into(), customer.into(), channel.into(), placed_at_ms, lines.lines(), &Vouched::default())
     }
 
     #[test]

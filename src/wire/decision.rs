@@ -2,8 +2,8 @@
 //! link that it is written into.
 
 use super::command::{Lines, OrderLines};
-use super::encode::result_or_all;
 use super::proto::{Asked, Input, OrderState, Outcome, Reason};
+use super::selling::{Counted, Listed, Rule};
 use super::text::Text;
 use super::view::LoggedLines;
 
@@ -28,6 +28,48 @@ pub struct Decision<'a> {
     pub original: Option<Original>,
     pub field: u32,
     pub rules_level: u32,
+    /// What selling rules came to; none where none had a part in it.
+    pub selling: Option<Selling<'a>>,
+}
+
+/// What selling rules came to in a decision. Fields as in `proto/sluice/v1/decisions.proto`.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs, reason = "documented once, in the .proto file")]
+pub struct Selling<'a> {
+    pub set: Option<Rule<'a>>,
+    pub counted: CountedUnits<'a>,
+    pub customer: Text<'a>,
+    pub keys: Listed<'a>,
+    pub segments: Listed<'a>,
+    pub opens_at_ms: i64,
+    pub rule: u64,
+    pub issued_at_ms: i64,
+}
+
+/// The counts that an order is in, from wherever they already stand.
+#[derive(Clone, Copy, Debug)]
+pub enum CountedUnits<'a> {
+    /// As the ledger made them.
+    Made(&'a [Counted]),
+    /// Read from a link: the bytes of its Decision message.
+    Logged(Listed<'a>),
+}
+
+impl Default for CountedUnits<'_> {
+    fn default() -> Self {
+        CountedUnits::Made(&[])
+    }
+}
+
+impl<'a> CountedUnits<'a> {
+    /// The counts, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Counted> + use<'a> {
+        let (made, logged) = match *self {
+            CountedUnits::Made(made) => (made, Listed::default()),
+            CountedUnits::Logged(logged) => (&[][..], logged),
+        };
+        made.iter().copied().chain(logged.entries().filter_map(|message| super::view::counted(message).ok()))
+    }
 }
 
 /// Which command a decision answers, and who waits for it.
@@ -76,6 +118,18 @@ pub struct DecisionLine<'a> {
     pub available: Option<i64>,
     pub reason: Reason,
     pub shortfall: u64,
+    pub opens_at_ms: i64,
+    pub left: Option<u64>,
+    pub rule: u64,
+}
+
+impl<'a> DecisionLine<'a> {
+    /// A line and what was found out about it.
+    #[inline]
+    pub(super) fn of(sku: Text<'a>, quantity: u32, result: &LineResult) -> DecisionLine<'a> {
+        let LineResult { allocated, available, reason, shortfall, opens_at_ms, left, rule } = *result;
+        DecisionLine { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule }
+    }
 }
 
 /// What the ledger found out about one line; SKU and quantity stand elsewhere.
@@ -86,6 +140,25 @@ pub struct LineResult {
     pub available: Option<i64>,
     pub reason: Reason,
     pub shortfall: u64,
+    pub opens_at_ms: i64,
+    pub left: Option<u64>,
+    pub rule: u64,
+}
+
+impl LineResult {
+    /// Of a line so much of which was allocated, and of which there is nothing else to say.
+    #[inline]
+    pub const fn allocated(units: u32) -> LineResult {
+        LineResult {
+            allocated: units,
+            available: None,
+            reason: Reason::Unspecified,
+            shortfall: 0,
+            opens_at_ms: 0,
+            left: None,
+            rule: 0,
+        }
+    }
 }
 
 /// One line of an open order, as the ledger keeps it.
@@ -230,7 +303,6 @@ impl<'a> Iterator for DecisionLineIter<'a> {
                 (names.sku(line.row), line.quantity, results)
             }
         };
-        let LineResult { allocated, available, reason, shortfall } = result_or_all(results.next(), quantity);
-        Some(DecisionLine { sku, quantity, allocated, available, reason, shortfall })
+        Some(DecisionLine::of(sku, quantity, results.next().unwrap_or(&LineResult::allocated(quantity))))
     }
 }

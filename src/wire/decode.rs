@@ -8,8 +8,8 @@
 //! without it. Which commands these are, and what all others say, is exactly what `prost` makes of the same bytes with
 //! the generated types; a property test holds the two together.
 
-mod read;
-mod walk;
+mod walk; // the first pass: every byte is looked at
+mod read; // the second: commands as views
 
 #[cfg(test)]
 mod tests;
@@ -165,12 +165,15 @@ fn walk_all(body: &[u8], input: Input, scratch: &mut Scratch) -> Result<bool, Po
             if commands.len() == MAX_COMMANDS {
                 return Err(Poison::TooManyCommands);
             }
-            let command = walk.command(fields.bytes().map_err(malformed)?, input);
+            let (body, first_line) = (fields.bytes().map_err(malformed)?, walk.lines.len());
+            match walk.command(body, input) {
+                Ok(note) => commands.push(note),
+                Err(_) => commands.push(walk.malformed(body, input, first_line)),
+            }
             if walk.unsupported.is_some() || !unsupported.is_empty() {
-                unsupported.resize(commands.len(), None);
+                unsupported.resize(commands.len() - 1, None);
                 unsupported.push(walk.unsupported.take());
             }
-            commands.push(command);
         } else {
             let number = fields.skip_unknown(key, keys::commands::LAST, 0).map_err(malformed)?;
             if number <= LAST_BINDING_FIELD {

@@ -2,16 +2,21 @@
 //! while the buffer has room.
 
 use super::command::Kind;
-use super::decision::{Decision, DecisionLine, DecisionLines, LineResult, Original, Source, StockLevel};
-use super::keys::{self, decision, line_decision, original, replies, stock_level};
-use super::proto::{Asked, Reason};
+use super::decision::{Decision, DecisionLine, DecisionLines, LineResult, Original, Selling, Source, StockLevel};
+use super::keys::{self, counted, decision, line_decision, original, place_key, replies, stock_level};
+use super::proto::Asked;
 use super::put::{self, Fields as _, Pen};
+use super::selling::{Counted, Rule};
 use super::text::Text;
 
 /// Room for a decision without its texts and lines: every number with its key, the messages' keys and lengths.
 const FIXED_BYTES: usize = 500 + Pen::SLACK_BYTES;
 /// Room for one line without its SKU: keys, lengths and numbers at their longest.
-const LINE_BYTES: usize = 64;
+const LINE_BYTES: usize = 96;
+/// Room for a count: key, length and numbers at their longest.
+const COUNTED_BYTES: usize = 3 + 11 + 11 + 6;
+/// Room for the key and the length of a rule.
+const RULE_FRONT_BYTES: usize = 2 + 5;
 /// What a decision without its texts and lines most often has, and a line without its SKU: a guess that saves moving.
 const LIKELY_FIXED_BYTES: usize = 42;
 const LIKELY_LINE_BYTES: usize = 8;
@@ -53,8 +58,9 @@ impl Extent {
             // They are written as they stand there, or shorter.
             DecisionLines::Logged(message) => (0, message.len()),
         };
+        let selling = decision.selling.as_ref().map_or(0, selling_bytes);
         let stock = decision.stock.map_or(0, |level| level.sku.len());
-        let texts = decision.pool.len() + decision.order_id.len() + decision.id.len() + skus + stock;
+        let texts = decision.pool.len() + decision.order_id.len() + decision.id.len() + skus + stock + selling;
         Extent {
             room: FIXED_BYTES + texts + lines * LINE_BYTES,
             likely: LIKELY_FIXED_BYTES + texts + lines * LIKELY_LINE_BYTES,
@@ -114,7 +120,46 @@ fn write(to: &mut [u8], decision: &Decision<'_>, source: &Source) -> usize {
         pen.any_number(decision::REPLY_PARTITION_UINT32, u64::from(partition));
     }
     pen.number(decision::RULES_LEVEL_UINT32, u64::from(decision.rules_level));
+    if let Some(told) = &decision.selling {
+        pen = selling(pen, told);
+    }
     room - pen.left()
+}
+
+/// Room for what selling rules came to, its numbers apart.
+#[inline(never)]
+fn selling_bytes(told: &Selling<'_>) -> usize {
+    let set = told.set.map_or(0, |rule| rule.bytes() + RULE_FRONT_BYTES);
+    let counted = told.counted.iter().count() * COUNTED_BYTES;
+    set + counted + told.customer.len() + told.keys.bytes() + told.segments.bytes()
+}
+
+#[inline(never)]
+fn selling<'a>(mut pen: Pen<'a>, told: &Selling<'_>) -> Pen<'a> {
+    match &told.set {
+        Some(rule @ Rule::Sale(_)) => pen.message(decision::SALE_MESSAGE, |fields| rule.put(fields)),
+        Some(rule @ Rule::Limit(_)) => pen.message(decision::LIMIT_MESSAGE, |fields| rule.put(fields)),
+        None => {}
+    }
+    for Counted { count, period, units } in told.counted.iter() {
+        pen.message(decision::COUNTED_MESSAGE, |fields| {
+            fields.number(counted::COUNT_UINT64, count);
+            fields.zigzag(counted::PERIOD_SINT64, period);
+            fields.number(counted::UNITS_UINT32, u64::from(units));
+        });
+    }
+    pen.text(decision::CUSTOMER_STRING, told.customer.as_bytes());
+    for (name, value) in told.keys.pairs() {
+        pen.message(decision::KEYS_MESSAGE, |fields| {
+            fields.text(place_key::NAME_STRING, name.as_bytes());
+            fields.text(place_key::VALUE_STRING, value.as_bytes());
+        });
+    }
+    told.segments.entries().for_each(|segment| pen.any_text(decision::SEGMENTS_STRING, segment));
+    pen.number(decision::OPENS_AT_MS_INT64, told.opens_at_ms as u64);
+    pen.number(decision::RULE_UINT64, told.rule);
+    pen.number(decision::ISSUED_AT_MS_INT64, told.issued_at_ms as u64);
+    pen
 }
 
 /// Few decisions show stock or an original: out of the way of those that do not. The pen goes through by value, so that
@@ -203,8 +248,7 @@ fn allocated_line<'a>(mut pen: Pen<'a>, sku: &[u8], quantity: u32) -> Pen<'a> {
 
 #[inline(never)]
 fn plain_line<'a>(pen: Pen<'a>, sku: &[u8], quantity: u32) -> Pen<'a> {
-    let LineResult { allocated, available, reason, shortfall } = result_or_all(None, quantity);
-    line(pen, &DecisionLine { sku: Text::seen(sku), quantity, allocated, available, reason, shortfall })
+    line(pen, &DecisionLine::of(Text::seen(sku), quantity, &LineResult::allocated(quantity)))
 }
 
 #[inline(never)]
@@ -218,19 +262,13 @@ fn line<'a>(mut pen: Pen<'a>, line: &DecisionLine<'_>) -> Pen<'a> {
         }
         fields.number(line_decision::REASON_ENUM, line.reason as u64);
         fields.number(line_decision::SHORTFALL_UINT64, line.shortfall);
+        fields.number(line_decision::OPENS_AT_MS_INT64, line.opens_at_ms as u64);
+        if let Some(left) = line.left {
+            fields.any_number(line_decision::LEFT_UINT64, left);
+        }
+        fields.number(line_decision::RULE_UINT64, line.rule);
     });
     pen
-}
-
-/// The result of a line; without one, all of it was allocated.
-#[inline]
-pub(super) fn result_or_all(result: Option<&LineResult>, quantity: u32) -> LineResult {
-    result.copied().unwrap_or(LineResult {
-        allocated: quantity,
-        available: None,
-        reason: Reason::Unspecified,
-        shortfall: 0,
-    })
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ pub enum Within {
     LineDecision,
     StockLevel,
     Original,
+    Rule,
+    Counted,
 }
 
 impl std::fmt::Display for Within {
@@ -84,6 +86,8 @@ impl std::fmt::Display for Within {
             Within::Decision => "decision",
             Within::LineDecision => "decision line",
             Within::StockLevel => "stock level",
+            Within::Rule => "rule",
+            Within::Counted => "count",
             Within::Original => "original decision",
         })
     }

@@ -6,6 +6,8 @@
 //! changes is a name that is not found wherever the engine reads or writes it. `LAST` is the message's last number; a
 //! message that has nothing but messages, and strings and varints that are not repeated, also has a [`Shape`].
 
+use super::fields::{Fields, LENGTH, Malformed, VARINT};
+
 /// The fields of a message: a bit for each number.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -24,6 +26,30 @@ impl Shape {
     #[inline(always)]
     pub(super) fn bit(&self, key: u32) -> u32 {
         if key >> 3 <= self.last { 1 << (key >> 3) } else { 0 }
+    }
+}
+
+/// Passes over the field that comes next, which is none of those numbered up to the last that is known; `depth` is how
+/// many messages it stands in.
+pub(super) type Unknown<'u, 'a> = &'u mut dyn FnMut(Fields<'a>, u32, u32) -> Result<Fields<'a>, Malformed>;
+
+impl Shape {
+    /// Walks a message of this shape and checks all of it.
+    pub(super) fn walk<'a>(&self, body: &'a [u8], depth: u32, unknown: Unknown<'_, 'a>) -> Result<(), Malformed> {
+        let mut fields = Fields::new(body);
+        loop {
+            let field = fields;
+            let Some((key, number)) = fields.next_head()? else { break };
+            let bit = self.bit(key);
+            match key & 7 {
+                LENGTH if self.texts & bit != 0 => {
+                    fields.take_text(number)?;
+                }
+                VARINT if self.varints & bit != 0 => {}
+                _ => fields = unknown(field, self.last, depth)?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,22 @@ pub const MAX_ID_BYTES: usize = 128;
 /// Most lines of one order. A weekly grocery basket has 80.
 pub const MAX_LINES: usize = 200;
 
+/// Most segments that an order brings, that a sale opens early for, or that it is for only: a bit for each fits into 16.
+pub const MAX_SEGMENTS: usize = 16;
+
+/// Most keys that an order brings beside its customer: household, card, device, and one more.
+pub const MAX_KEYS: usize = 4;
+
+/// Most SKUs of one limit: its decision repeats them, as one of an order repeats that many lines.
+pub const MAX_LIMIT_SKUS: usize = MAX_LINES;
+
+/// Longest period of a limit, in ms: ten years. Sums of a few of them stay clear of `i64`.
+pub const MAX_PERIOD_MS: u64 = 10 * 366 * 24 * 60 * 60 * 1000;
+
+/// Latest anchor of a limit's periods, ms since the epoch: in the year 6429. With it the number of a period of 1 ms, from
+/// whatever anchor, has 48 bits and a sign, which seven bytes hold.
+pub const MAX_ANCHOR_MS: i64 = (1 << 47) - 1;
+
 /// Most units of one order line. `MAX_LINES` of them are far from overflowing a stock figure.
 pub const MAX_QUANTITY: u32 = 1_000_000;
 
@@ -37,10 +53,16 @@ pub const RECORD_OVERHEAD_BYTES: usize = 64 << 10;
 /// request, because a broker's JVM takes whole regions of one or more MiB for each.
 pub const TARGET_LINK_BYTES: usize = (2 << 20) - RECORD_OVERHEAD_BYTES;
 
-/// Longest `Decision` message: a SHIPPED order of [`MAX_LINES`] lines whose every string has [`MAX_ID_BYTES`].
-pub const MAX_DECISION_BYTES: usize = 4 * TEXT_FIELD_BYTES // pool, order_id, id, and the SKU of the stock level
+/// Longest `Decision` message: an order of [`MAX_LINES`] lines whose every string has [`MAX_ID_BYTES`], that is RESERVED
+/// under two limits a line.
+pub const MAX_DECISION_BYTES: usize =
+    SHORT_DECISION_BYTES + MAX_LINES * LINE_OF_PLACE_BYTES + (1 + MAX_SEGMENTS + 2 * MAX_KEYS) * (2 + TEXT_FIELD_BYTES); // customer, segments, names and values of keys
+
+/// Longest `Decision` about an order that was placed before, which a command of a few bytes can ask for: one that is
+/// SHIPPED.
+const SHORT_DECISION_BYTES: usize = 4 * TEXT_FIELD_BYTES // pool, order_id, id, and the SKU of the stock level
     + MAX_LINES * MAX_LINE_BYTES
-    + 25 * (2 + MAX_VARINT_BYTES); // every number, and the tags and lengths of the nested messages
+    + 29 * (2 + MAX_VARINT_BYTES); // every number, and the tags and lengths of the nested messages
 
 /// Longest header of a link, without its segments and dead letters: its numbers, two hashes, tags and lengths.
 pub const LINK_HEADER_BYTES: usize = 256;
@@ -50,7 +72,7 @@ pub const SEGMENT_BYTES: usize = 2 + 4 * (1 + MAX_VARINT_BYTES);
 
 /// Longest value of a link: one that was just below [`TARGET_LINK_BYTES`] and then took the worst record there can be.
 /// Also the longest value in `replies`, which repeats the decisions of one link.
-pub const MAX_LINK_BYTES: usize = 32 << 20;
+pub const MAX_LINK_BYTES: usize = 40 << 20;
 
 /// Longest value of the optional topic with one record a decision.
 pub const MAX_PER_DECISION_BYTES: usize = MAX_DECISION_BYTES;
@@ -79,13 +101,22 @@ const TEXT_FIELD_BYTES: usize = 1 + 2 + MAX_ID_BYTES;
 /// A `LineDecision` with its tag and a length of two bytes: the SKU, two figures up to [`MAX_QUANTITY`] (three bytes),
 /// the reason, and either what was available or the shortfall: a few times [`MAX_STOCK_FIGURE`], zigzag (eight bytes).
 const MAX_LINE_BYTES: usize = 3 + TEXT_FIELD_BYTES + 2 * (1 + 3) + 2 + (1 + 8);
+/// What the answer to a Place may have for a line beyond that: two counts, with tag, length, count and period (seven bytes
+/// each: 48 bits of sequence last eight years, and periods are counted in ms at the least) and units (four), while it
+/// has neither reason nor shortfall. A line that was rejected by a rule has less: an instant or a figure, and a sequence.
+const LINE_OF_PLACE_BYTES: usize = 2 * (2 + 1 + (1 + 7) + (1 + 7) + (1 + 4)) - (2 + (1 + 8));
+/// The shortest line of a Place: its tag and length, a SKU of one byte, a quantity.
+const LEAST_LINE_BYTES: usize = 2 + 3 + 2;
 /// A decision inside a link: its tag and a length of three bytes.
 const DECISION_FIELD_BYTES: usize = 4;
 /// Kafka refuses requests above this (`socket.request.max.bytes`, its default).
 const BROKER_REQUEST_BYTES: usize = 100 << 20;
 
 const _: () = {
-    let worst_record = MAX_COMMANDS * (DECISION_FIELD_BYTES + MAX_DECISION_BYTES);
+    // Every command may be a short one with a long answer; what Places add to that is bounded by their own bytes, most of
+    // which (customer, keys, segments) are only repeated, with a byte more to their keys.
+    let added = MAX_RECORD_BYTES / LEAST_LINE_BYTES * LINE_OF_PLACE_BYTES + 2 * MAX_RECORD_BYTES;
+    let worst_record = MAX_COMMANDS * (DECISION_FIELD_BYTES + SHORT_DECISION_BYTES) + added;
     assert!(TARGET_LINK_BYTES + worst_record + LINK_HEADER_BYTES + 2 * SEGMENT_BYTES <= MAX_LINK_BYTES);
     assert!(LOG_MESSAGE_BYTES < BROKER_REQUEST_BYTES);
     assert!(MAX_DEAD_LETTER_BYTES + 2 * DEAD_LETTER_HEADER_BYTES <= DEAD_LETTER_MESSAGE_BYTES);
@@ -98,3 +129,6 @@ const _: () = {
     assert!(MAX_STOCK_QUANTITY <= MAX_STOCK_FIGURE as u64);
     assert!(MAX_STOCK_FIGURE < 1 << 53, "exact in a double");
 };
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ pub mod keys; // field numbers and wire types, from the .proto files
 mod fields; // protobuf's wire format, read
 pub mod text; // UTF-8, checked once
 pub mod command; // a command, borrowed
+pub mod selling; // selling rules and what orders bring for them, borrowed
 pub mod content; // the hash that tells a changed copy from a true one
 pub mod decision; // a decision, borrowed
 pub mod encode; // decisions to bytes
@@ -23,6 +24,7 @@ pub(crate) mod hex; // bytes as people compare them
 
 pub use command::{Command, Kind, LinesBuf, OrderLine, OrderLines, Place, StockChange};
 pub use decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};
+pub use selling::{Counted, Limit, Rule, Sale, Vouched};
 pub use text::Text;
 
 /// The types generated from `proto/sluice/v1`.

@@ -11,8 +11,16 @@ pub(crate) trait Fields {
     /// A number, 0 or not.
     fn any_number(&mut self, key: u32, value: u64);
 
+    /// A string or bytes, empty or not.
+    fn any_text(&mut self, key: u32, value: &[u8]);
+
     /// A string or bytes, left out if empty.
-    fn text(&mut self, key: u32, value: &[u8]);
+    #[inline(always)]
+    fn text(&mut self, key: u32, value: &[u8]) {
+        if !value.is_empty() {
+            self.any_text(key, value);
+        }
+    }
 
     /// A number that is left out if it is 0.
     #[inline(always)]
@@ -40,11 +48,9 @@ impl Fields for Measure {
     }
 
     #[inline]
-    fn text(&mut self, key: u32, value: &[u8]) {
-        if !value.is_empty() {
-            self.any_number(key, value.len() as u64);
-            self.0 += value.len();
-        }
+    fn any_text(&mut self, key: u32, value: &[u8]) {
+        self.any_number(key, value.len() as u64);
+        self.0 += value.len();
     }
 }
 
@@ -131,6 +137,14 @@ impl<'a> Pen<'a> {
     }
 }
 
+/// A message within another, whose fields `write` gives.
+pub(crate) fn message_within(fields: &mut dyn Fields, key: u32, write: impl Fn(&mut dyn Fields)) {
+    let mut measure = Measure::default();
+    write(&mut measure);
+    fields.any_number(key, measure.0 as u64);
+    write(fields);
+}
+
 impl Fields for Pen<'_> {
     #[inline(always)]
     fn any_number(&mut self, key: u32, value: u64) {
@@ -138,11 +152,9 @@ impl Fields for Pen<'_> {
     }
 
     #[inline(always)]
-    fn text(&mut self, key: u32, value: &[u8]) {
-        if !value.is_empty() {
-            self.keyed(key, value.len() as u64);
-            self.raw(value);
-        }
+    fn any_text(&mut self, key: u32, value: &[u8]) {
+        self.keyed(key, value.len() as u64);
+        self.raw(value);
     }
 }
 

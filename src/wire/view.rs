@@ -3,10 +3,13 @@
 //! A field numbered up to 99 and an enum value that are not known are errors: whoever replays the log must not guess.
 //! Later fields are passed over.
 
-use super::decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};
+use super::decision::{
+    CountedUnits, Decision, DecisionLine, DecisionLines, LineResult, Original, Selling, Source, StockLevel,
+};
 use super::fields::{Fields, Malformed, Within, signed};
-use super::keys::{self, decision, line_decision, original, replies, stock_level};
+use super::keys::{self, counted, decision, line_decision, original, place_key, replies, stock_level};
 use super::proto::{Asked, Input, OrderState, Outcome, Reason};
+use super::selling::{self, Counted, Limit, Listed, Rule, Sale};
 use super::text::Text;
 
 /// Reads a `Decision` message and checks all of it, its lines included.
@@ -38,6 +41,7 @@ pub fn decision(message: &[u8]) -> Result<(Decision<'_>, Source), Malformed> {
         original: None,
         field: 0,
         rules_level: 0,
+        selling: None,
     };
     let mut source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
     let mut fields = Fields::new(message);
@@ -71,10 +75,85 @@ pub fn decision(message: &[u8]) -> Result<(Decision<'_>, Source), Malformed> {
             decision::INDEX_UINT32 => source.index = number as u32,
             decision::REPLY_PARTITION_UINT32 => source.reply_partition = Some(number as u32),
             decision::RULES_LEVEL_UINT32 => decision.rules_level = number as u32,
+            key if is_of_selling(key) => {
+                fields = told(message, field, decision.selling.get_or_insert_default())?;
+            }
             _ => fields = pass_unknown(field, decision::LAST, 1, Within::Decision)?,
         }
     }
     Ok((decision, source))
+}
+
+fn is_of_selling(key: u32) -> bool {
+    matches!(
+        key,
+        decision::SALE_MESSAGE
+            | decision::LIMIT_MESSAGE
+            | decision::COUNTED_MESSAGE
+            | decision::CUSTOMER_STRING
+            | decision::KEYS_MESSAGE
+            | decision::SEGMENTS_STRING
+            | decision::OPENS_AT_MS_INT64
+            | decision::RULE_UINT64
+            | decision::ISSUED_AT_MS_INT64
+    )
+}
+
+/// Takes the field that comes next in `fields` of the Decision `message`, which tells what selling rules came to.
+#[inline(never)]
+fn told<'a>(message: &'a [u8], mut fields: Fields<'a>, told: &mut Selling<'a>) -> Result<Fields<'a>, Malformed> {
+    const DEPTH: u32 = 2;
+    let Some((key, number)) = fields.next_head()? else { return Ok(fields) };
+    match key {
+        decision::SALE_MESSAGE => {
+            let sale = fields.take(number)?;
+            selling::walk_sale(sale, DEPTH, &mut in_rule)?;
+            once(&mut told.set, Rule::Sale(Sale::read(sale)?))?;
+        }
+        decision::LIMIT_MESSAGE => {
+            let limit = fields.take(number)?;
+            selling::walk_limit(limit, DEPTH, &mut in_rule)?;
+            once(&mut told.set, Rule::Limit(Limit::read(limit)?))?;
+        }
+        decision::COUNTED_MESSAGE => {
+            counted(fields.take(number)?)?;
+            told.counted = CountedUnits::Logged(Listed::all(message, key));
+        }
+        decision::CUSTOMER_STRING => told.customer = fields.take_text(number)?,
+        decision::KEYS_MESSAGE => {
+            place_key::SHAPE.walk(fields.take(number)?, DEPTH, &mut in_rule)?;
+            told.keys = Listed::all(message, key);
+        }
+        decision::SEGMENTS_STRING => {
+            fields.take_text(number)?;
+            told.segments = Listed::all(message, key);
+        }
+        decision::OPENS_AT_MS_INT64 => told.opens_at_ms = number as i64,
+        decision::RULE_UINT64 => told.rule = number,
+        _ => told.issued_at_ms = number as i64,
+    }
+    Ok(fields)
+}
+
+fn in_rule(fields: Fields<'_>, last_known: u32, depth: u32) -> Result<Fields<'_>, Malformed> {
+    pass_unknown(fields, last_known, depth, Within::Rule)
+}
+
+/// A `Counted` message.
+pub(super) fn counted(message: &[u8]) -> Result<Counted, Malformed> {
+    let mut made = Counted { count: 0, period: 0, units: 0 };
+    let mut fields = Fields::new(message);
+    loop {
+        let field = fields;
+        let Some((key, number)) = fields.next_head()? else { break };
+        match key {
+            counted::COUNT_UINT64 => made.count = number,
+            counted::PERIOD_SINT64 => made.period = signed(number),
+            counted::UNITS_UINT32 => made.units = number as u32,
+            _ => fields = pass_unknown(field, counted::LAST, 2, Within::Counted)?,
+        }
+    }
+    Ok(made)
 }
 
 /// Passes over the field that comes next in `fields`, which is none of those numbered from 1 to `last_known`.
@@ -139,14 +218,7 @@ fn line(message: &[u8]) -> Result<DecisionLine<'_>, Malformed> {
     const SKU: u8 = keys::one_byte(line_decision::SKU_STRING);
     const QUANTITY: u8 = keys::one_byte(line_decision::QUANTITY_UINT32);
     const ALLOCATED: u8 = keys::one_byte(line_decision::ALLOCATED_UINT32);
-    let mut line = DecisionLine {
-        sku: Text::EMPTY,
-        quantity: 0,
-        allocated: 0,
-        available: None,
-        reason: Reason::Unspecified,
-        shortfall: 0,
-    };
+    let mut line = DecisionLine::of(Text::EMPTY, 0, &LineResult::allocated(0));
     // As nearly all are: a short SKU, a small quantity, what was allocated, nothing else.
     if let [SKU, length, .., QUANTITY, quantity @ ..0x80, ALLOCATED, allocated @ ..0x80] = *message
         && usize::from(length) == message.len() - 6
@@ -167,6 +239,9 @@ fn line(message: &[u8]) -> Result<DecisionLine<'_>, Malformed> {
             line_decision::AVAILABLE_SINT64 => line.available = Some(signed(number)),
             line_decision::REASON_ENUM => line.reason = enumeration(number)?,
             line_decision::SHORTFALL_UINT64 => line.shortfall = number,
+            line_decision::OPENS_AT_MS_INT64 => line.opens_at_ms = number as i64,
+            line_decision::LEFT_UINT64 => line.left = Some(number),
+            line_decision::RULE_UINT64 => line.rule = number,
             _ => fields = pass_unknown(field, line_decision::LAST, 2, Within::LineDecision)?,
         }
     }

@@ -4,10 +4,11 @@
 //! A log is a file of `logs/`: records, each a length (u32, little-endian) and the value as it stood in `decisions`. Its
 //! last line of text stands beside it: sequence, shard time and digest of the ledger at its end.
 //!
-//! `SLUICE_GOLDEN_WRITE=<name> cargo test --test ledger golden` writes the log of today's engine under a new name; those that are
-//! there are never written again.
+//! `SLUICE_GOLDEN_WRITE=level-<rules level>-<name> cargo test --test ledger golden` writes a log of today's engine under a
+//! new name; those that are there are never written again.
 
 mod scribe;
+mod selling;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,10 +20,11 @@ use sluice::ledger::{FingerprintKey, Ledger};
 use sluice::log::read::LogCheck;
 use sluice::log::replay::Replay;
 use sluice::wire::entry::LogEntry;
+use sluice::wire::link::RULES_LEVEL;
 use sluice::wire::proto::{Asked, Outcome, Reason};
 
 /// Every log there is, oldest first.
-const LOGS: [&str; 1] = ["level-0-first"];
+const LOGS: [&str; 3] = ["level-0-first", "level-0-corrected", "level-1-sale-limit"];
 
 /// What stands at the end of a log, as its writer had it.
 fn summary(ledger: &mut Ledger) -> String {
@@ -81,23 +83,43 @@ fn the_newest_log_has_every_outcome_and_every_reason() {
     let name = LOGS.last().expect("there is one");
     let bytes = fs::read(path(name, "log")).unwrap_or_else(|error| panic!("{name}: {error}"));
     let (_, met) = recover(&records(&bytes));
-    let missing = scribe::missing(&met);
+    let missing = scribe::missing(&met, RULES_LEVEL);
     assert!(missing.is_empty(), "{name} has none of {missing:?}: write a new log and name it in LOGS");
+}
+
+/// The rules level of the log of this name.
+fn level_of(name: &str) -> u32 {
+    let digits = name.strip_prefix("level-").and_then(|rest| rest.split('-').next());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("{name} names no rules level"))
+}
+
+#[test]
+fn a_log_of_every_level_can_be_written() {
+    for level in 0..=RULES_LEVEL {
+        written(level);
+    }
+}
+
+/// A log of this level and what it recovers to.
+fn written(level: u32) -> (Vec<Vec<u8>>, String) {
+    let log = scribe::write(level);
+    let values: Vec<&[u8]> = log.iter().map(Vec::as_slice).collect();
+    let (mut ledger, met) = recover(&values);
+    assert_eq!(ledger.rules_level(), level);
+    let missing = scribe::missing(&met, level);
+    assert!(missing.is_empty(), "at level {level} the scribe never came to {missing:?}");
+    (log, summary(&mut ledger))
 }
 
 #[test]
 fn a_log_of_today_is_written_where_somebody_asks_for_it() {
-    let log = scribe::write();
-    let values: Vec<&[u8]> = log.iter().map(Vec::as_slice).collect();
-    let (mut ledger, met) = recover(&values);
-    let missing = scribe::missing(&met);
-    assert!(missing.is_empty(), "the scribe never came to {missing:?}");
     let Ok(name) = std::env::var("SLUICE_GOLDEN_WRITE") else { return };
+    let (log, summary) = written(level_of(&name));
     let file = path(&name, "log");
     assert!(!file.exists(), "{} is there already", file.display());
     let bytes: Vec<u8> =
-        values.iter().flat_map(|value| (value.len() as u32).to_le_bytes().into_iter().chain(value.to_vec())).collect();
+        log.iter().flat_map(|value| (value.len() as u32).to_le_bytes().into_iter().chain(value.clone())).collect();
     fs::create_dir_all(file.parent().expect("a folder")).expect("a folder for the logs");
     fs::write(&file, bytes).expect("the log is written");
-    fs::write(path(&name, "txt"), summary(&mut ledger)).expect("what it recovers to is written");
+    fs::write(path(&name, "txt"), summary).expect("what it recovers to is written");
 }

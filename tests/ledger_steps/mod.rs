@@ -3,6 +3,8 @@
 //! latest, or hardly an order would live to be shipped; the others are wrong in every way. What a step means is settled
 //! when it is taken, by the shard time and the commands before it.
 
+pub(crate) mod rules;
+
 use proptest::prelude::*;
 use prost::Message;
 use sluice::ledger::{FingerprintKey, Ledger, Rules};
@@ -21,6 +23,9 @@ pub(crate) const RULES: Rules = Rules {
     expected_ids: 0,
     max_ids: 1_000_000,
 };
+
+/// The same, with selling rules from the start.
+pub(crate) const RULES_OF_TODAY: Rules = Rules { rules_level: 1, ..RULES };
 
 /// The same, as the model has it.
 pub(crate) fn model_rules(rules: &Rules) -> ModelRules {
@@ -62,10 +67,23 @@ pub(crate) struct Step {
     skus: [u8; 2],
     units: [u8; 2],
     twist: u8,
+    /// What is said of selling rules, or brought for them.
+    rule: [u8; 3],
 }
 
+impl Step {
+    /// The same, with time that mostly leaps to where something is forgotten.
+    pub(crate) fn leaping(self) -> Step {
+        let leaps = self.what <= LAST_ADVANCE && self.twist < 90;
+        Step { time: if leaps { 238 + self.time % 15 } else { self.time }, ..self }
+    }
+}
+
+/// Steps up to this one move time.
+const LAST_ADVANCE: u8 = 51;
+
 pub(crate) fn steps(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> {
-    let step = (any::<[u8; 6]>(), any::<[u8; 4]>()).prop_map(|(a, b)| Step {
+    let step = (any::<[u8; 6]>(), any::<[u8; 4]>(), any::<[u8; 3]>()).prop_map(|(a, b, rule)| Step {
         what: a[0],
         pool: a[1],
         id: a[2],
@@ -74,6 +92,7 @@ pub(crate) fn steps(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<
         twist: a[5],
         skus: [b[0], b[1]],
         units: [b[2], b[3]],
+        rule,
     });
     prop::collection::vec(step, count)
 }
@@ -147,8 +166,9 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn next(&mut self, step: &Step, now: i64, next_due: Option<i64>) -> Event {
         match step.what {
-            0..=59 => Event::Advance(later(step, now, next_due)),
-            60..=129 => self.place(step, now),
+            0..=LAST_ADVANCE => Event::Advance(later(step, now, next_due)),
+            52..=67 => Event::Stock(self.rule(step, now)),
+            68..=129 => self.place(step, now),
             130..=149 => self.copy_of_place(step),
             150..=189 => self.order_command(step, now),
             190..=209 => Event::Stock(self.ship(step)),
@@ -168,7 +188,7 @@ impl Script {
 
     /// Any command, by a rule that is not known yet.
     fn of_tomorrow(&mut self, step: &Step, now: i64) -> Event {
-        let what = [60, 150, 150, 190, 210, 210, 210, 210, 252, 253][usize::from(step.units[1] % 10)];
+        let what = [68, 150, 150, 190, 210, 210, 210, 210, 252, 253, 60, 60][usize::from(step.units[1] % 12)];
         match self.next(&Step { what, ..*step }, now, None) {
             Event::Orders(command) => Event::UnknownOrders(command),
             Event::Stock(command) => Event::UnknownStock(command),
@@ -184,22 +204,25 @@ impl Script {
             121..=220 => 2,
             _ => 3,
         };
-        let careless = step.what < 80;
+        let careless = step.what < 86;
         let quantity = |n: u8| if careless { units(n) as u32 } else { 1 + u32::from(n % 3) };
         let line = |n: usize| proto::OrderLine { sku: sku(step, n), quantity: quantity(step.units[n % 2]) };
         let any_hold = [0, 1, 100, 300, 1_500, 1_501][usize::from(step.skus[1] % 6)];
         let any_deadline = [0, now, now - 1, now + 1][usize::from(step.skus[0] % 4)];
-        let place = proto::Place {
+        let customers: &[&str] = if careless { &["ann", "bob", ""] } else { &["ann", "ann", "bob", "eve"] };
+        let mut place = proto::Place {
             pool: pool(step),
             order_id: order_id(step),
             attempt: if careless { attempt(step) } else { [0, 0, 0, 0, 0, 0, 1][usize::from(step.attempt % 7)] },
-            customer: pick(step.units[1], if careless { &["ann", "bob", ""] } else { &["ann", "ann", "bob"] }),
+            customer: pick(step.units[1], customers),
             channel: if step.units[0] == 77 { "c".repeat(129) } else { "web".into() },
             placed_at_ms: client_time(step, now),
             lines: (0..lines).map(line).collect(),
             hold_ms: if careless { any_hold } else { [0, 300, 1_000, 1_500][usize::from(step.skus[1] % 4)] },
             answer_by_ms: if careless { any_deadline } else { 0 },
+            ..proto::Place::default()
         };
+        rules::vouch(&mut place, step, careless);
         let command = proto::Command { kind: Some(command::Kind::Place(place)), reply_partition: None };
         self.placed.push(command.clone());
         Event::Orders(command)
@@ -217,12 +240,13 @@ impl Script {
     fn copy_of_place(&mut self, step: &Step) -> Event {
         let Some(mut copy) = repeat(&self.placed, step) else { return Event::Advance(0) };
         if let Some(command::Kind::Place(place)) = &mut copy.kind {
-            match step.twist % 8 {
+            match step.twist % 10 {
                 0 | 1 => place.lines.reverse(),
                 2 => place.customer.push('x'),
                 3 => place.placed_at_ms -= 1,
                 4 => place.answer_by_ms = 1,
                 5 => place.attempt = place.attempt.saturating_add(1),
+                6 => rules::vouch_otherwise(place, step),
                 _ => {}
             }
         }
@@ -237,7 +261,9 @@ impl Script {
         let units = units(step.units[0]);
         // Figures at the ends of what there can be leave a SKU without anything to sell, so one has them all.
         let extreme = step.twist < 64;
-        let kind = match step.attempt {
+        // A pool that never has any stock goes, once the last rule about it does.
+        let is_quiet = pool(step) == pools::<3>(RULES.shard)[2];
+        let kind = match if is_quiet { 234 + step.attempt % 4 } else { step.attempt } {
             0..=99 => Kind::Receive(proto::Receive { sku, quantity: units as u64 }),
             100..=139 => Kind::Adjust(proto::Adjust {
                 sku,
@@ -353,18 +379,19 @@ fn pick_id(n: u8, prefix: &str) -> String {
     }
 }
 
-/// Two pools of this shard (of two), one of the other, and none.
+/// Two pools of this shard (of two) and a quiet third one, one of the other, and none.
 fn pool(step: &Step) -> String {
     match step.pool {
         0 => String::new(),
         1 => "p".repeat(129),
-        2..=5 => pools(1)[0].clone(),
-        n => pools(0)[usize::from(n % 2)].clone(),
+        2..=5 => pools::<1>(1)[0].clone(),
+        6..=19 => pools::<3>(0)[2].clone(),
+        n => pools::<2>(0)[usize::from(n % 2)].clone(),
     }
 }
 
-/// Two pools of `shard`, of two shards.
-pub(crate) fn pools(shard: u32) -> [String; 2] {
+/// Some pools of `shard`, of two shards.
+pub(crate) fn pools<const COUNT: usize>(shard: u32) -> [String; COUNT] {
     let mut ours = (0..).map(|n| format!("pool-{n}")).filter(|pool| crate::model::hash::partition(pool, 2) == shard);
     std::array::from_fn(|_| ours.next().expect("there are always more"))
 }

@@ -1,4 +1,4 @@
-"""A checkout service in another language: places, retries, confirms, cancels, and reads its replies.
+"""A checkout service in another language: places, retries, confirms, cancels, sells by rules, and reads its replies.
 
 Uses nothing but confluent-kafka and code generated from proto/. Arguments: bootstrap servers, and the names of the
 topics orders, stock and replies. Exits with 0 if every answer is as the contract says.
@@ -16,6 +16,8 @@ from sluice.v1 import decisions_pb2 as decisions
 RUN = uuid.uuid4().hex[:12]
 POOL = "nord"
 SKU = f"lampe-{RUN}"
+# Sold by rules.
+PHONE = f"handy-{RUN}"
 ORDER = f"bestellung-1-{RUN}"
 OTHER_ORDER = f"bestellung-2-{RUN}"
 REPLY_PARTITION = 1
@@ -47,18 +49,23 @@ class Checkout:
         self.consumer.assign([partition])
         self.received = []
         self.last_sequence = 0
+        self.commands = 0
 
     def publish(self, topic, message):
+        self.commands += len(message.commands)
         self.producer.produce(topic, key=POOL.encode(), value=message.SerializeToString())
         assert self.producer.flush(ANSWER_WITHIN_S) == 0, "the broker did not take the record"
 
-    def receive(self, quantity):
+    def send_stock(self, asked, issued_at_ms=None, **kind):
         command = commands.StockCommand(
-            pool=POOL, id=f"lieferung-{RUN}", issued_at_ms=now_ms(), receive=commands.Receive(sku=SKU, quantity=quantity)
+            pool=POOL, id=f"lager-{self.commands}-{RUN}", issued_at_ms=issued_at_ms or now_ms(), **kind
         )
         command.reply_partition = REPLY_PARTITION
         self.publish(self.stock, commands.StockCommands(commands=[command]))
-        return self.answer(lambda d: d.asked == decisions.ASKED_RECEIVE and d.id == command.id)
+        return self.answer(lambda d: d.asked == asked and d.id == command.id)
+
+    def receive(self, sku, quantity):
+        return self.send_stock(decisions.ASKED_RECEIVE, receive=commands.Receive(sku=sku, quantity=quantity))
 
     def send(self, asked, **kind):
         command = commands.Command(reply_partition=REPLY_PARTITION, **kind)
@@ -84,14 +91,15 @@ class Checkout:
             self.received = list(decisions.Replies.FromString(message.value()).decisions)
 
 
-def order(order_id, quantity):
+def order(order_id, quantity, sku=SKU, **vouched):
     return commands.Place(
         pool=POOL,
         order_id=order_id,
         customer="müller",
         channel="web",
         placed_at_ms=now_ms(),
-        lines=[commands.OrderLine(sku=SKU, quantity=quantity)],
+        lines=[commands.OrderLine(sku=sku, quantity=quantity)],
+        **vouched,
     )
 
 
@@ -104,13 +112,65 @@ def check(decision, asked, outcome, state=None, reason=decisions.REASON_UNSPECIF
     return decision
 
 
+def sell_by_rules(checkout):
+    """A phone that opens in a minute, for members now, for adults only, two for each household."""
+    d = decisions
+    opens_at_ms = now_ms() + 60_000
+    sale = commands.SetSale(
+        sku=PHONE,
+        opens_at_ms=opens_at_ms,
+        early=[commands.EarlySale(segment="mitglied", opens_at_ms=opens_at_ms - 120_000)],
+        only=["erwachsen"],
+    )
+    issued_at_ms = now_ms()
+    opened = checkout.send_stock(d.ASKED_SET_SALE, issued_at_ms, set_sale=sale)
+    check(opened, d.ASKED_SET_SALE, d.OUTCOME_APPLIED)
+    assert opened.sale == sale and opened.issued_at_ms == issued_at_ms, opened
+    limit = commands.SetLimit(name=f"haushalt-{RUN}", units=2, skus=[PHONE], key="haushalt")
+    limited = checkout.send_stock(d.ASKED_SET_LIMIT, set_limit=limit)
+    check(limited, d.ASKED_SET_LIMIT, d.OUTCOME_APPLIED)
+    assert limited.limit == limit, limited
+    # Rules first: without one everything is sold.
+    check(checkout.receive(PHONE, 10), d.ASKED_RECEIVE, d.OUTCOME_APPLIED)
+
+    household = [commands.PlaceKey(name="haushalt", value="h-17")]
+
+    def place(number, quantity, outcome, reason=d.REASON_UNSPECIFIED, **vouched):
+        placed = order(f"{ORDER}-handy-{number}", quantity, PHONE, **vouched)
+        return check(checkout.send(d.ASKED_PLACE, place=placed), d.ASKED_PLACE, outcome, reason=reason)
+
+    # Too early is not remembered: the same order may ask again, with what it has learnt.
+    early = place(1, 1, d.OUTCOME_NOT_OPEN, segments=["erwachsen"], keys=household)
+    assert early.opens_at_ms == opens_at_ms and early.lines[0].opens_at_ms == opens_at_ms, early
+    assert early.lines[0].rule == opened.sequence, early
+    bought = place(1, 1, d.OUTCOME_RESERVED, segments=["nord", "erwachsen", "mitglied"], keys=household)
+    assert list(bought.segments) == ["erwachsen", "mitglied"] and list(bought.keys) == household, bought
+    counted = [(it.count, it.period, it.units) for it in bought.counted]
+    assert counted == [(limited.sequence, 0, 1)] and bought.customer == "", bought
+
+    young = place(2, 1, d.OUTCOME_REJECTED, d.REASON_NOT_ELIGIBLE, segments=["mitglied"], keys=household)
+    assert young.lines[0].rule == opened.sequence, young
+    homeless = place(3, 1, d.OUTCOME_REJECTED, d.REASON_NOT_ELIGIBLE, segments=["mitglied", "erwachsen"])
+    assert homeless.lines[0].rule == limited.sequence, homeless
+    much = place(4, 2, d.OUTCOME_REJECTED, d.REASON_LIMIT, segments=["mitglied", "erwachsen"], keys=household)
+    assert much.lines[0].rule == limited.sequence and much.lines[0].left == 1, much
+
+    stale = checkout.send_stock(d.ASKED_SET_SALE, issued_at_ms - 1, set_sale=commands.SetSale(sku=PHONE))
+    check(stale, d.ASKED_SET_SALE, d.OUTCOME_NOT_ALLOWED, reason=d.REASON_STALE)
+    over = commands.SetSale(sku=PHONE, closes_at_ms=now_ms() - 1_000)
+    closed = checkout.send_stock(d.ASKED_SET_SALE, set_sale=over)
+    check(closed, d.ASKED_SET_SALE, d.OUTCOME_APPLIED)
+    late = place(5, 1, d.OUTCOME_REJECTED, d.REASON_CLOSED, segments=["erwachsen"], keys=household)
+    assert late.lines[0].rule == closed.sequence, late
+
+
 def main():
     if len(sys.argv) != 5:
         sys.exit("usage: client.py BOOTSTRAP_SERVERS ORDERS STOCK REPLIES (topics, for instance: orders stock replies)")
     checkout = Checkout(*sys.argv[1:])
     d = decisions
 
-    check(checkout.receive(10), d.ASKED_RECEIVE, d.OUTCOME_APPLIED)
+    check(checkout.receive(SKU, 10), d.ASKED_RECEIVE, d.OUTCOME_APPLIED)
 
     place = order(ORDER, 7)
     placed = check(checkout.send(d.ASKED_PLACE, place=place), d.ASKED_PLACE, d.OUTCOME_RESERVED, d.ORDER_STATE_HELD)
@@ -165,7 +225,9 @@ def main():
     again = order(ORDER, 10)
     again.attempt = 1
     check(checkout.send(d.ASKED_PLACE, place=again), d.ASKED_PLACE, d.OUTCOME_RESERVED, d.ORDER_STATE_HELD)
-    print("every answer is as the contract says")
+
+    sell_by_rules(checkout)
+    print(f"every answer to {checkout.commands} commands is as the contract says")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@
 
 #![allow(unreachable_pub, reason = "the modules of a test have no outside")]
 
+mod doctored;
 #[path = "../support/input.rs"]
 mod input;
+mod merchandising;
 #[path = "../support/model/mod.rs"]
 mod model;
 mod odd;
@@ -15,6 +17,8 @@ mod planted;
 #[path = "../support/reasons.rs"]
 mod reasons;
 mod rules;
+#[path = "../support/selling.rs"]
+mod selling;
 mod traffic;
 mod verify;
 mod world;

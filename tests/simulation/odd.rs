@@ -2,7 +2,9 @@
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use sluice::wire::proto::{Command, OrderLine, StockCommand, Tick, command, stock_command};
+use sluice::wire::proto::{
+    Command, EarlySale, OrderLine, SetLimit, SetSale, StockCommand, Tick, command, stock_command,
+};
 
 use crate::rules::{SKEW_MS, WINDOW_MS};
 
@@ -21,6 +23,12 @@ const LONG_BYTES: usize = 129;
 const MANY_LINES: usize = 201;
 const MANY_UNITS: u32 = 1_000_001;
 const MUCH_STOCK: u64 = 1_000_000_000_001;
+const MANY_SEGMENTS: usize = 17;
+
+/// Texts that are all different.
+fn some(count: usize) -> Vec<String> {
+    (0..count).map(|n| n.to_string()).collect()
+}
 
 /// An id that is empty or too long.
 fn bad_id(rng: &mut StdRng) -> String {
@@ -41,13 +49,15 @@ pub fn order(command: &mut Command, rng: &mut StdRng) {
     use command::Kind;
     let (pool, order_id) = match &mut command.kind {
         None => return,
-        Some(Kind::Place(it)) => match rng.random_range(0..8) {
+        Some(Kind::Place(it)) => match rng.random_range(0..10) {
             0 => return it.customer = bad_id(rng),
             1 => return it.channel = "x".repeat(LONG_BYTES),
             2 => return it.lines = vec![OrderLine { sku: "sku-0".into(), quantity: 1 }; MANY_LINES],
             3 => return it.lines.push(OrderLine { sku: bad_id(rng), quantity: 1 }),
             4 => return it.lines.push(OrderLine { sku: "sku-0".into(), quantity: MANY_UNITS }),
             5 => return it.hold_ms = u64::MAX,
+            6 => return it.segments = vec!["segment".into(); 2],
+            7 => return it.segments = some(MANY_SEGMENTS),
             _ => (&mut it.pool, &mut it.order_id),
         },
         Some(Kind::Confirm(it)) => (&mut it.pool, &mut it.order_id),
@@ -82,6 +92,28 @@ pub fn stock(command: &mut StockCommand, now_ms: i64, rng: &mut StdRng) {
         Some(Kind::Halt(it)) => it.sku = "never received".into(),
         Some(Kind::Resume(it)) => it.sku = "never received".into(),
         Some(Kind::Ship(it)) => it.order_id = bad_id(rng),
+        Some(Kind::SetSale(it)) => sale(it, rng),
+        Some(Kind::SetLimit(it)) => limit(it, rng),
         Some(Kind::Tick(_) | Kind::RaiseRulesLevel(_)) | None => {}
+    }
+}
+
+fn sale(it: &mut SetSale, rng: &mut StdRng) {
+    match rng.random_range(0..4) {
+        0 => it.only = some(MANY_SEGMENTS),
+        1 => it.only = vec!["segment".into(); 2],
+        2 => it.closes_at_ms = -1,
+        _ => it.early.push(EarlySale { segment: bad_id(rng), opens_at_ms: 0 }),
+    }
+}
+
+fn limit(it: &mut SetLimit, rng: &mut StdRng) {
+    match rng.random_range(0..6) {
+        0 => it.skus = some(MANY_LINES),
+        1 => it.skus = vec!["sku-0".into(); 2],
+        2 => (it.units, it.period_ms, it.anchor_ms) = (1, 1, -1),
+        3 => (it.units, it.units_an_order, it.whole_pool) = (0, 0, true),
+        4 => it.units = MUCH_STOCK,
+        _ => it.name = bad_id(rng),
     }
 }

@@ -13,6 +13,7 @@ use sluice::wire::proto::{
 };
 use sluice::wire::route::partition_of;
 
+use crate::merchandising as selling;
 use crate::odd::{self, MALFORMED, MALFORMED_STOCK, UNKNOWN_FIELD};
 use crate::rules::{MAX_HOLD_MS, REPLY_PARTITIONS, SKEW_MS, WINDOW_MS};
 
@@ -110,7 +111,7 @@ impl Traffic {
     }
 }
 
-fn sku(rng: &mut StdRng) -> String {
+pub fn sku(rng: &mut StdRng) -> String {
     format!("sku-{}", rng.random_range(0..SKUS))
 }
 
@@ -148,7 +149,9 @@ fn place(pool: String, order_id: String, attempt: u32, now_ms: i64, rng: &mut St
     let hold_ms = if rng.random_bool(0.5) { 0 } else { rng.random_range(1..MAX_HOLD_MS as u64 + 100) };
     let answer_by_ms = if rng.random_bool(0.9) { 0 } else { now_ms + rng.random_range(-50..200) };
     let customer = format!("customer-{}", rng.random_range(0..2));
-    Place { pool, order_id, attempt, customer, channel: "web".into(), placed_at_ms, lines, hold_ms, answer_by_ms }
+    let (segments, keys) = if rng.random_bool(0.5) { selling::vouched(rng) } else { Default::default() };
+    let channel = "web".into();
+    Place { pool, order_id, attempt, customer, channel, placed_at_ms, lines, hold_ms, answer_by_ms, segments, keys }
 }
 
 fn client_time(now_ms: i64, rng: &mut StdRng) -> i64 {
@@ -171,7 +174,9 @@ fn raise_rules_level(partition: u32, rng: &mut StdRng) -> Message {
 
 fn stock_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> StockCommand {
     let sku = sku(rng);
-    let kind = match rng.random_range(0..20) {
+    let kind = match rng.random_range(0..26) {
+        20..23 => stock_command::Kind::SetSale(selling::sale(now_ms, rng)),
+        23..26 => stock_command::Kind::SetLimit(selling::limit(now_ms, rng)),
         0..9 => stock_command::Kind::Receive(Receive { sku, quantity: rng.random_range(0..20) }),
         9..12 => stock_command::Kind::Adjust(Adjust { sku, change: rng.random_range(-5..6), reason: "found".into() }),
         12 => {
@@ -185,7 +190,10 @@ fn stock_command(pool: &str, now_ms: i64, rng: &mut StdRng) -> StockCommand {
     };
     let reply_partition = rng.random_bool(0.2).then(|| rng.random_range(0..REPLY_PARTITIONS));
     let id = format!("stock-{}", rng.random_range(0..1_000));
-    let (pool, issued_at_ms) = (pool.to_owned(), now_ms / 1_000 * 1_000);
+    // Some rules arrive late, behind others that were issued after them.
+    let is_rule = matches!(kind, stock_command::Kind::SetSale(_) | stock_command::Kind::SetLimit(_));
+    let late_ms = if is_rule && rng.random_bool(0.1) { 2_000 } else { 0 };
+    let (pool, issued_at_ms) = (pool.to_owned(), now_ms / 1_000 * 1_000 - late_ms);
     let mut command = StockCommand { pool, id, issued_at_ms, kind: Some(kind), reply_partition };
     if rng.random_bool(ODD) {
         odd::stock(&mut command, now_ms, rng);

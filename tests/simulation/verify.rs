@@ -17,6 +17,7 @@ use crate::input::questions;
 use crate::model::Model;
 use crate::reasons::Met;
 use crate::rules;
+use crate::selling::SellingBook;
 
 /// All that the topics hold, as a read_committed reader finds it.
 #[derive(Clone, Default)]
@@ -85,6 +86,7 @@ pub fn verify(evidence: &Evidence) -> Result<Summary> {
         let decided = decided(number, shards, shard, &links).with_context(about)?;
         buried(shard, &links).with_context(about)?;
         never_oversold(&decided).with_context(about)?;
+        sold_by_the_rules(&decided).with_context(about)?;
         summary.dead_letters += links.iter().map(|link| header(link).dead_letters.len()).sum::<usize>();
         decisions.extend(decided.into_iter().map(|decision| (number, decision)));
     }
@@ -219,6 +221,26 @@ fn asked(model: &mut Model, input: Input, record: &Stored, engine_time_ms: i64) 
     decisions
 }
 
+/// What of a shard's log alone proves: by the model, by selling rules that the decisions state, and by its replay.
+pub fn judge(number: u32, shards: u32, shard: &Shard) -> Judgement {
+    let chained = chain(&shard.log, &mut Summary::default());
+    let of_rules = chained.as_ref().map_err(|error| anyhow::anyhow!("{error:#}")).and_then(|links| {
+        let decisions: Vec<_> = links.iter().flat_map(|link| link.decisions.clone()).collect();
+        sold_by_the_rules(&decisions)
+    });
+    let of_model = chained.and_then(|links| decided(number, shards, shard, &links)).map(drop);
+    let of_replay = replayed(shard).map(|mut ledger| ledger.digest());
+    Judgement { of_model, of_rules, of_replay }
+}
+
+/// See [`judge`].
+pub struct Judgement {
+    pub of_model: Result<()>,
+    pub of_rules: Result<()>,
+    /// What the replay comes to.
+    pub of_replay: Result<[u8; 16]>,
+}
+
 /// Replays the log from its genesis; the digests that it states are compared on the way.
 fn replayed(shard: &Shard) -> Result<Ledger> {
     // Another key than the engine's: what a ledger knows must not depend on it.
@@ -314,6 +336,12 @@ fn never_oversold(decisions: &[Decision]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// I6 without the model: nothing is sold outside its sale or beyond a limit.
+fn sold_by_the_rules(decisions: &[Decision]) -> Result<()> {
+    let mut book = SellingBook::new(rules::WINDOW_MS);
+    decisions.iter().try_for_each(|decision| book.take(decision)).map_err(anyhow::Error::msg)
 }
 
 /// Every decision that somebody waits for stands in `replies`, and every one in the per-decision topic, as in the log;

@@ -127,6 +127,7 @@ impl Audit<'_> {
 
     fn genesis(&mut self, offset: i64, genesis: &proto::Genesis) -> Result<(), Stop> {
         let right = self.last_hash.is_none() && genesis.shard == self.topics.shard && genesis.link_hash == "xxh3-128";
+        self.book = Book::new(i64::try_from(genesis.window_ms).unwrap_or(i64::MAX));
         if right { Ok(()) } else { Err((Breach::Chain, format!("offset {offset}: {genesis:?}"))) }
     }
 

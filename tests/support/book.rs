@@ -1,10 +1,12 @@
-//! I2 and I3 from the decisions alone: what each order is, and what stands on each shelf, at every sequence.
+//! I2, I3 and I6 from the decisions alone: what each order is, what stands on each shelf and by which rules it is sold, at
+//! every sequence.
 
 use std::collections::HashMap;
 
 use sluice::wire::proto::{Asked, Decision, OrderState, Outcome, Reason, StockCommand, stock_command};
 
 use super::report::{Breach, Report};
+use super::selling::SellingBook;
 
 type Key = (String, String);
 
@@ -50,11 +52,21 @@ pub(crate) struct Book {
     ids: HashMap<Key, u64>,
     /// By (pool, SKU).
     pub(crate) rows: HashMap<Key, Row>,
+    /// Selling rules, and what is counted by them.
+    selling: SellingBook,
 }
 
 impl Book {
+    /// Of a log whose ids are remembered for `window_ms`.
+    pub(crate) fn new(window_ms: i64) -> Self {
+        Self { selling: SellingBook::new(window_ms), ..Self::default() }
+    }
+
     /// Takes the next decision, and the stock command that it answers.
     pub(crate) fn take(&mut self, decision: &Decision, stock: Option<&StockCommand>, report: &mut Report) {
+        if let Err(what) = self.selling.take(decision) {
+            report.breach(Breach::I6, what);
+        }
         match (decision.asked(), decision.outcome()) {
             (Asked::Place, Outcome::Reserved | Outcome::Rejected) => self.place(decision, report),
             (Asked::Place, Outcome::Duplicate | Outcome::Conflict) => self.copy(decision, report),
@@ -75,6 +87,7 @@ impl Book {
                 self.moves(decision, &[OrderState::Committed], OrderState::Shipped, report);
             }
             (_, Outcome::Applied) if decision.stock.is_some() => self.stock(decision, stock, report),
+            (Asked::SetSale | Asked::SetLimit, Outcome::Applied) => self.rule(decision, stock, report),
             (asked, Outcome::Duplicate | Outcome::Conflict) if asked as i32 >= Asked::Receive as i32 => {
                 let first = self.ids.get(&(decision.pool.clone(), decision.id.clone())).copied();
                 let named = decision.original.as_ref().map(|original| original.sequence);
@@ -204,11 +217,30 @@ impl Book {
         }
     }
 
-    fn stock(&mut self, decision: &Decision, command: Option<&StockCommand>, report: &mut Report) {
-        let level = decision.stock.as_ref().expect("looked at by the caller");
+    /// Notes the id of a stock command, which must not have been applied before.
+    fn applied(&mut self, decision: &Decision, report: &mut Report) {
         let id = (decision.pool.clone(), decision.id.clone());
         let earlier = self.ids.insert(id, decision.sequence);
         report.expect(earlier.is_none(), Breach::I2, || format!("applied before as {earlier:?}: {decision:?}"));
+    }
+
+    /// A rule stands in the log as it was sent.
+    fn rule(&mut self, decision: &Decision, command: Option<&StockCommand>, report: &mut Report) {
+        self.applied(decision, report);
+        let sent = match command.and_then(|command| command.kind.as_ref()) {
+            Some(stock_command::Kind::SetSale(sale)) => (Some(sale), None),
+            Some(stock_command::Kind::SetLimit(limit)) => (None, Some(limit)),
+            _ => (None, None),
+        };
+        let issued_at_ms = command.map_or(0, |command| command.issued_at_ms);
+        let told = (decision.sale.as_ref(), decision.limit.as_ref(), decision.issued_at_ms);
+        report
+            .expect(told == (sent.0, sent.1, issued_at_ms), Breach::I1, || format!("{sent:?} was meant: {decision:?}"));
+    }
+
+    fn stock(&mut self, decision: &Decision, command: Option<&StockCommand>, report: &mut Report) {
+        let level = decision.stock.as_ref().expect("looked at by the caller");
+        self.applied(decision, report);
         let Some(kind) = command.and_then(|command| command.kind.as_ref()) else {
             return report.breach(Breach::I1, format_args!("applied without a stock command: {decision:?}"));
         };
@@ -220,7 +252,11 @@ impl Book {
             stock_command::Kind::SetSafetyStock(c) => (&c.sku, 0, Some(c.quantity)),
             stock_command::Kind::Halt(c) => (&c.sku, 0, None),
             stock_command::Kind::Resume(c) => (&c.sku, 0, None),
-            stock_command::Kind::Ship(_) | stock_command::Kind::Tick(_) | stock_command::Kind::RaiseRulesLevel(_) => {
+            stock_command::Kind::Ship(_)
+            | stock_command::Kind::Tick(_)
+            | stock_command::Kind::RaiseRulesLevel(_)
+            | stock_command::Kind::SetSale(_)
+            | stock_command::Kind::SetLimit(_) => {
                 return report.breach(Breach::I3, format_args!("has no stock level: {decision:?}"));
             }
         };

@@ -62,7 +62,7 @@ fn question(input: Input, bytes: &[u8]) -> Question {
 /// The partition that a command names whose own fields all can be read, whatever is wrong within its kind.
 fn reply_partition(input: Input, bytes: &[u8]) -> Option<u32> {
     let (texts, numbers, reply_partition, last): (&[u32], &[u32], u32, u32) =
-        if input == Input::Stock { (&[1, 2], &[3, 12], 12, 13) } else { (&[], &[5], 5, 5) };
+        if input == Input::Stock { (&[1, 2], &[3, 12], 12, 15) } else { (&[], &[5], 5, 5) };
     let mut found = None;
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -124,6 +124,8 @@ impl Command {
                     Some(stock_command::Kind::SetSafetyStock(_)) => Asked::SetSafetyStock,
                     Some(stock_command::Kind::Halt(_)) => Asked::Halt,
                     Some(stock_command::Kind::Resume(_)) => Asked::Resume,
+                    Some(stock_command::Kind::SetSale(_)) => Asked::SetSale,
+                    Some(stock_command::Kind::SetLimit(_)) => Asked::SetLimit,
                     Some(stock_command::Kind::Ship(ship)) => {
                         return (Asked::Ship, &command.pool, &ship.order_id, ship.attempt, "");
                     }
@@ -158,8 +160,19 @@ struct Fields(Schema);
 
 const COMMAND: Schema =
     &[(1, Some(&Fields(PLACE))), (2, OF_AN_ORDER), (3, Some(&Fields(EXTEND))), (4, OF_AN_ORDER), (5, None)];
-const PLACE: Schema =
-    &[(1, None), (2, None), (3, None), (4, None), (5, None), (6, None), (7, PAIR), (8, None), (9, None)];
+const PLACE: Schema = &[
+    (1, None),
+    (2, None),
+    (3, None),
+    (4, None),
+    (5, None),
+    (6, None),
+    (7, PAIR),
+    (8, None),
+    (9, None),
+    (10, None),
+    (11, PAIR),
+];
 const EXTEND: Schema = &[(1, None), (2, None), (3, None), (4, None), (5, None)];
 const STOCK_COMMAND: Schema = &[
     (1, None),
@@ -175,7 +188,12 @@ const STOCK_COMMAND: Schema = &[
     (11, SINGLE),
     (12, None),
     (13, PAIR),
+    (14, SET_SALE),
+    (15, SET_LIMIT),
 ];
+const SET_SALE: Option<&Fields> = Some(&Fields(&[(1, None), (2, None), (3, None), (4, PAIR), (5, None)]));
+const SET_LIMIT: Option<&Fields> =
+    Some(&Fields(&[(1, None), (2, None), (3, None), (4, None), (5, None), (6, None), (7, None), (8, None)]));
 /// Confirm and Cancel.
 const OF_AN_ORDER: Option<&Fields> = Some(&Fields(&[(1, None), (2, None), (3, None), (4, None)]));
 /// Messages with the fields 1; 1 and 2; 1, 2 and 3.
@@ -267,7 +285,7 @@ mod tests {
         assert_eq!(unknown(&[]), None);
         assert_eq!(unknown(&[0x48, 1]), Some(9));
         assert_eq!(unknown(&[0xa0, 0x06, 1]), None, "field 100");
-        assert_eq!(unknown(&[0x0a, 2, 0x50, 1]), Some(10), "in a second part of the Place");
+        assert_eq!(unknown(&[0x0a, 2, 0x60, 1]), Some(12), "in a second part of the Place");
         assert_eq!(unknown(&[0x0a, 4, 0x3a, 2, 0x18, 1]), Some(3), "in a line");
         assert_eq!(unknown(&[0x4b, 0x08, 1, 0x4c]), Some(9), "a group");
     }

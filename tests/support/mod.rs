@@ -8,6 +8,7 @@ pub(crate) mod kafka;
 pub(crate) mod model;
 pub(crate) mod orders;
 pub(crate) mod report;
+pub(crate) mod selling;
 pub(crate) mod tail;
 pub(crate) mod topics;
 pub(crate) mod traffic;

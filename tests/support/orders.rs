@@ -81,7 +81,9 @@ impl Orders {
                 let quantity = if sku == 0 { 1_000 } else { 5_000 };
                 stock_command::Kind::Receive(proto::Receive { sku: sku_name(sku), quantity })
             };
-            let commands: Vec<_> = (0..self.plan.skus).map(|sku| self.stock_command(pool, receive(sku))).collect();
+            // Rules first: without one everything is sold.
+            let kinds = selling_rules().into_iter().chain((0..self.plan.skus).map(receive));
+            let commands: Vec<_> = kinds.map(|kind| self.stock_command(pool, kind)).collect();
             for commands in commands.chunks(100) {
                 records.push(self.stock_record(pool, commands.to_vec()));
             }
@@ -226,7 +228,14 @@ impl Orders {
             lines,
             hold_ms,
             answer_by_ms: 0,
+            segments: if self.one_in(2) { vec![MEMBER.to_owned()] } else { Vec::new() },
+            keys: if self.one_in(10) { Vec::new() } else { vec![self.household()] },
         }
+    }
+
+    fn household(&mut self) -> proto::PlaceKey {
+        let value = format!("h-{}", self.rng.random_range(0..HOUSEHOLDS));
+        proto::PlaceKey { name: HOUSEHOLD.to_owned(), value }
     }
 
     /// The customer tries again; allowed only if the attempt before has ended, which nobody looks at here.
@@ -339,6 +348,26 @@ impl Orders {
         }
         command
     }
+}
+
+/// A segment that customers may be of, and a key that most orders bring.
+const MEMBER: &str = "member";
+const HOUSEHOLD: &str = "household";
+const HOUSEHOLDS: u32 = 2_000;
+
+/// The selling rules of every pool: the second SKU for members only, and so few of the third and fourth together for each
+/// household that some come to the end of them.
+fn selling_rules() -> [stock_command::Kind; 2] {
+    let sale = proto::SetSale { sku: sku_name(1), only: vec![MEMBER.to_owned()], ..proto::SetSale::default() };
+    let limit = proto::SetLimit {
+        name: "a few".to_owned(),
+        units: 5,
+        units_an_order: 4,
+        skus: vec![sku_name(2), sku_name(3)],
+        key: HOUSEHOLD.to_owned(),
+        ..proto::SetLimit::default()
+    };
+    [stock_command::Kind::SetSale(sale), stock_command::Kind::SetLimit(limit)]
 }
 
 const DAY_MS: i64 = 86_400_000;

@@ -11,7 +11,7 @@ pub(crate) struct Case {
     pub(crate) asked: Asked,
     pub(crate) outcome: Outcome,
     pub(crate) reason: Reason,
-    /// It is about a pool where another is about a SKU: halts, and what is rejected for them.
+    /// It is about a pool where another is about a SKU: halts and selling rules, and what is barred by them.
     pub(crate) whole_pool: bool,
 }
 
@@ -19,7 +19,11 @@ impl Case {
     fn of(decision: &Decision) -> Case {
         let (asked, outcome, reason) = (decision.asked(), decision.outcome(), decision.reason());
         let halts_pool = decision.stock.as_ref().is_some_and(|level| level.sku.is_empty());
-        let whole_pool = halts_pool || (reason == Reason::Halted && decision.lines.is_empty());
+        let sells_pool = decision.sale.as_ref().is_some_and(|sale| sale.sku.is_empty());
+        let limits_pool = decision.limit.as_ref().is_some_and(|limit| limit.whole_pool);
+        let of_either = matches!(reason, Reason::Halted | Reason::Closed | Reason::NotEligible);
+        let barred = (of_either || outcome == Outcome::NotOpen) && decision.lines.is_empty();
+        let whole_pool = halts_pool || sells_pool || limits_pool || barred;
         Case { asked, outcome, reason, whole_pool }
     }
 }
@@ -38,6 +42,8 @@ const EVERY_COMMAND: &[Asked] = &[
     Asked::SetSafetyStock,
     Asked::Halt,
     Asked::Resume,
+    Asked::SetSale,
+    Asked::SetLimit,
     Asked::Tick,
     Asked::RaiseRulesLevel,
 ];
@@ -55,11 +61,22 @@ const OF_A_POOL: &[Asked] = &[
     Asked::SetSafetyStock,
     Asked::Halt,
     Asked::Resume,
+    Asked::SetSale,
+    Asked::SetLimit,
 ];
 
 /// Those that are remembered by an identity of their own, and bounded in time by it.
-const REMEMBERED: &[Asked] =
-    &[Asked::Place, Asked::Receive, Asked::Adjust, Asked::Count, Asked::SetSafetyStock, Asked::Halt, Asked::Resume];
+const REMEMBERED: &[Asked] = &[
+    Asked::Place,
+    Asked::Receive,
+    Asked::Adjust,
+    Asked::Count,
+    Asked::SetSafetyStock,
+    Asked::Halt,
+    Asked::Resume,
+    Asked::SetSale,
+    Asked::SetLimit,
+];
 
 /// Those about an order that may say when it was placed.
 const OF_AN_ORDER: &[Asked] = &[Asked::Confirm, Asked::Extend, Asked::Cancel];
@@ -68,6 +85,9 @@ const OF_AN_ORDER: &[Asked] = &[Asked::Confirm, Asked::Extend, Asked::Cancel];
 const FIGURES: &[Asked] = &[Asked::Receive, Asked::Adjust, Asked::Count, Asked::SetSafetyStock];
 
 const HALTS: &[Asked] = &[Asked::Halt, Asked::Resume];
+
+/// Those that set a selling rule.
+const RULES: &[Asked] = &[Asked::SetSale, Asked::SetLimit];
 
 /// The outcome says it all.
 const NONE: &[Reason] = &[Reason::Unspecified];
@@ -88,7 +108,10 @@ const ANSWERS: &[(&[Asked], Outcome, &[Reason])] = &[
     (OF_AN_ORDER, Outcome::NotAllowed, &[Reason::UnknownOrder, Reason::Unspecified]),
     (&[Asked::Place], Outcome::Invalid, &[Reason::NoLines, Reason::TooManyLines, Reason::Quantity]),
     (&[Asked::Place], Outcome::Invalid, &[Reason::HoldTooLong, Reason::AttemptUnknown, Reason::AttemptOpen]),
+    (&[Asked::Place], Outcome::Invalid, &[Reason::TooMany, Reason::Doubled]),
     (&[Asked::Place], Outcome::Deadline, NONE),
+    (&[Asked::Place], Outcome::NotOpen, NONE),
+    (&[Asked::Place], Outcome::Rejected, &[Reason::Closed, Reason::NotEligible, Reason::Limit]),
     (&[Asked::Place], Outcome::Rejected, &[Reason::Cancelled, Reason::UnknownSku, Reason::Halted, Reason::OutOfStock]),
     (&[Asked::Place], Outcome::Reserved, NONE),
     (&[Asked::Confirm], Outcome::Unchanged, NONE),
@@ -108,6 +131,10 @@ const ANSWERS: &[(&[Asked], Outcome, &[Reason])] = &[
     (FIGURES, Outcome::Applied, NONE),
     (HALTS, Outcome::Invalid, &[Reason::NoSuchSku]),
     (HALTS, Outcome::Applied, NONE),
+    (RULES, Outcome::Invalid, &[Reason::TooMany, Reason::Doubled, Reason::Times]),
+    (&[Asked::SetLimit], Outcome::Invalid, &[Reason::Scope, Reason::Quantity]),
+    (RULES, Outcome::NotAllowed, &[Reason::Stale]),
+    (RULES, Outcome::Applied, NONE),
     (&[Asked::Tick], Outcome::Invalid, &[Reason::WrongShard]),
     (&[Asked::Tick], Outcome::Applied, NONE),
     (&[Asked::RaiseRulesLevel], Outcome::Invalid, &[Reason::WrongShard, Reason::UnknownLevel]),
@@ -116,8 +143,13 @@ const ANSWERS: &[(&[Asked], Outcome, &[Reason])] = &[
 ];
 
 /// Those of [`ANSWERS`] that there are for a whole pool too.
-const OF_WHOLE_POOLS: [(Asked, Outcome, Reason); 3] = [
+const OF_WHOLE_POOLS: [(Asked, Outcome, Reason); 8] = [
     (Asked::Place, Outcome::Rejected, Reason::Halted),
+    (Asked::Place, Outcome::NotOpen, Reason::Unspecified),
+    (Asked::Place, Outcome::Rejected, Reason::Closed),
+    (Asked::Place, Outcome::Rejected, Reason::NotEligible),
+    (Asked::SetSale, Outcome::Applied, Reason::Unspecified),
+    (Asked::SetLimit, Outcome::Applied, Reason::Unspecified),
     (Asked::Halt, Outcome::Applied, Reason::Unspecified),
     (Asked::Resume, Outcome::Applied, Reason::Unspecified),
 ];

@@ -16,6 +16,8 @@ pub(crate) enum Breach {
     I3,
     /// Input left out, taken twice, or out of order.
     I4,
+    /// Sold outside a selling rule, or barred by none.
+    I6,
     /// The chain of hashes, epochs, or the shape of the log.
     Chain,
     /// A sequence missing or repeated.

@@ -14,7 +14,7 @@ use crate::report::result::{Exit, Report};
 const NOTABLE_PERCENT: f64 = 5.0;
 
 /// The figures that are compared, by their names in thresholds, and whether more is better.
-const FIGURES: [(&str, bool); 24] = [
+const FIGURES: [(&str, bool); 25] = [
     ("asked_rate", true),
     ("sent_rate", true),
     ("decided_rate", true),
@@ -32,6 +32,7 @@ const FIGURES: [(&str, bool); 24] = [
     ("doubled", false),
     ("wrong", false),
     ("oversold", false),
+    ("ruled_out", false),
     ("late", false),
     ("engine.cpu_per_command", false),
     ("broker.cpu_per_command", false),

@@ -7,8 +7,8 @@ use crate::ledger::state::identity::Identity;
 use crate::ledger::state::known::Found;
 use crate::ledger::state::orders::{Kept, NewOrder, OpenOrder};
 use crate::ledger::store::index::Fingerprint;
-use crate::wire::Text;
 use crate::wire::proto::OrderState;
+use crate::wire::{Rule, Text};
 
 /// What a stock command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,23 @@ impl State {
     /// An order is held: each of its lines was taken by [`Rows::hold`](crate::ledger::state::rows::Rows::hold), and
     /// stays so.
     #[inline]
-    pub(crate) fn hold(&mut self, order: NewOrder<'_>) {
+    pub(crate) fn hold(&mut self, order: &NewOrder<'_>) {
         for line in order.lines {
             self.rows.note(line.row, self.records.now());
         }
+        for taken in order.taken {
+            self.counts.add(taken.limit, (taken.count, taken.period), &taken.key, taken.units);
+        }
         let slot = self.orders.open(order);
         self.enter_open(order.fingerprint, slot);
+    }
+
+    /// Sets a selling rule, or removes the one that stands.
+    pub(crate) fn set_rule(&mut self, pool: Text<'_>, rule: &Rule<'_>, issued_at_ms: i64) {
+        match rule {
+            Rule::Sale(sale) => self.set_sale(pool, sale, issued_at_ms),
+            Rule::Limit(limit) => self.set_limit(pool, limit, issued_at_ms),
+        }
     }
 
     /// Reserved becomes committed.
@@ -55,6 +66,12 @@ impl State {
                 OrderState::Committed => figures.committed -= i64::from(line.quantity),
                 _ => figures.reserved -= i64::from(line.quantity),
             });
+        }
+        for taken in self.orders.taken(kept) {
+            // A limit that counts anew since, or another period, has nothing of this order.
+            if self.selling.counts(taken.limit, taken.count, taken.period) {
+                self.counts.take_back(taken.limit, (taken.count, taken.period), &taken.key, taken.units);
+            }
         }
         self.close(slot, ending);
         kept

@@ -1,62 +1,125 @@
 //! The ladder that an order's pool and lines climb once the order itself is in order. Its guards stand here once, in
-//! RULES.md's order. Most orders meet none of them: they are reserved line by line in one go, and only where that fails
+//! RULES.md's order. Most orders meet none that holds: they are reserved line by line in one go, and only where that fails
 //! is each guard asked over all lines, so that the answer is that of the first one that holds.
 
-use super::verdict::{Bar, LinesAtHand};
+use super::verdict::{Bar, LineBar, LinesAtHand, Tallied};
 use crate::ledger::foresight::Foresight;
 use crate::ledger::state::State;
+use crate::ledger::state::selling::Scope;
 use crate::wire::decision::{HeldLine, LineResult};
-use crate::wire::proto::Reason;
-use crate::wire::{OrderLines, Text};
+use crate::wire::limits::{MAX_KEYS, MAX_SEGMENTS};
+use crate::wire::proto::{Outcome, Reason};
+use crate::wire::{OrderLines, Text, Vouched};
 
-/// A line of an order that is not reserved, and that did not stand in its way.
-const NOT_ALLOCATED: LineResult =
-    LineResult { allocated: 0, available: None, reason: Reason::Unspecified, shortfall: 0 };
-
-/// A guard of a row: why no order takes anything of it.
-type RowGuard = fn(&State, u32) -> Option<Reason>;
-
-/// The guards that look at a line's row alone, in RULES.md's order.
-const ROW_GUARDS: [RowGuard; 1] = [halted];
-
-fn halted(state: &State, row: u32) -> Option<Reason> {
-    state.rows.figures(row).halted.then_some(Reason::Halted)
+/// Who asks, as far as rules look at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'b, 'a> {
+    pub(crate) customer: Text<'a>,
+    /// None if he brought nothing.
+    pub(crate) brought: Option<&'b Brought<'a>>,
 }
 
+impl<'a> Asker<'_, 'a> {
+    pub(crate) fn segments(&self) -> impl Iterator<Item = Text<'a>> + Clone {
+        self.brought.into_iter().flat_map(|it| it.segments[..it.segment_count].iter().copied())
+    }
+
+    /// Names and values.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (Text<'a>, Text<'a>)> + Clone {
+        self.brought.into_iter().flat_map(|it| it.keys[..it.key_count].iter().copied())
+    }
+}
+
+/// The segments and keys of an order, read once: each line asks for them again, and they stand somewhere in a message
+/// that may be long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brought<'a> {
+    segments: [Text<'a>; MAX_SEGMENTS],
+    segment_count: usize,
+    keys: [(Text<'a>, Text<'a>); MAX_KEYS],
+    key_count: usize,
+}
+
+impl<'a> Brought<'a> {
+    /// What was checked to be no more than an order may bring.
+    pub(crate) fn of(vouched: &Vouched<'a>) -> Brought<'a> {
+        let (segments, keys) = ([Text::EMPTY; MAX_SEGMENTS], [(Text::EMPTY, Text::EMPTY); MAX_KEYS]);
+        let mut brought = Brought { segments, segment_count: 0, keys, key_count: 0 };
+        for (to, segment) in brought.segments.iter_mut().zip(vouched.segments()) {
+            *to = segment;
+            brought.segment_count += 1;
+        }
+        for (to, key) in brought.keys.iter_mut().zip(vouched.keys()) {
+            *to = key;
+            brought.key_count += 1;
+        }
+        brought
+    }
+}
+
+/// A guard of a sale: of that of the pool, then of that of each line.
+type SaleGuard = fn(&State, &Asker<'_, '_>, &Scope) -> Option<LineBar>;
+
+/// The guards of sales, in RULES.md's order.
+const SALE_GUARDS: [SaleGuard; 3] = [State::not_open, State::closed, State::not_eligible];
+
 impl State {
-    /// Takes the units of all lines, which then stand in `at_hand.held`; or none, for the bar given. What is known of
-    /// each line stands in `at_hand.results` if the bar is one of lines.
+    /// Takes the units of all lines, which then stand in `at_hand.held`, with what the order is counted as in
+    /// `at_hand.taken`; or nothing, for the bar given. What is known of each line stands in `at_hand.results` if the bar
+    /// is one of lines.
     #[inline]
     pub(crate) fn reserve(
         &mut self,
         pool: Option<u32>,
         lines: OrderLines<'_>,
+        asker: &Asker<'_, '_>,
         foresight: &Foresight,
         at_hand: &mut LinesAtHand,
     ) -> Result<(), Bar> {
         at_hand.clear();
-        if let Some(reason) = pool.and_then(|pool| self.pool_bar(pool)) {
-            return Err(Bar::of_pool(reason));
-        }
+        let Some(number) = pool.filter(|pool| self.rows.is_pool_free(*pool) || self.passes_pool(*pool, asker)) else {
+            return self.climb_all(pool, lines, asker, at_hand);
+        };
+        let ruled = !self.rows.is_pool_free(number);
         for (i, line) in lines.iter().enumerate() {
-            match pool.and_then(|pool| self.row(pool, line.sku, foresight, i)) {
-                Some(row) if self.rows.is_free(row, line.quantity) => {
+            match self.row(number, line.sku, foresight, i) {
+                Some(row)
+                    if self.rows.has(row, line.quantity)
+                        && (!ruled && self.rows.is_free(row)
+                            || self.passes(number, row, line.quantity, asker, &mut at_hand.tally)) =>
+                {
                     self.rows.hold(row, line.quantity);
                     at_hand.held.push(HeldLine { row, quantity: line.quantity });
                 }
                 _ => {
                     self.put_back(at_hand);
-                    return self.climb(pool, lines, at_hand);
+                    return self.climb_all(pool, lines, asker, at_hand);
                 }
             }
         }
-        debug_assert!(self.climbs_too(pool, lines, at_hand), "the ladder bars what was reserved in one go");
+        if !at_hand.tally.is_empty() {
+            self.note_taken(at_hand);
+        }
+        debug_assert!(self.climbs_too(pool, lines, asker, at_hand), "the ladder bars what was reserved in one go");
         Ok(())
     }
 
-    /// The guards of a pool.
-    fn pool_bar(&self, pool: u32) -> Option<Reason> {
-        self.rows.pool_halted(pool).then_some(Reason::Halted)
+    /// Whether no guard of the pool holds.
+    #[inline(never)]
+    fn passes_pool(&self, pool: u32, asker: &Asker<'_, '_>) -> bool {
+        self.pool_bar(pool, asker).is_none()
+    }
+
+    /// Whether none of a line's guards about rules holds. Adds the line to the tally.
+    #[inline(never)]
+    fn passes(&self, pool: u32, row: u32, units: u32, asker: &Asker<'_, '_>, tally: &mut Vec<Tallied>) -> bool {
+        if self.rows.figures(row).halted {
+            return false;
+        }
+        let scope = self.rows.scope(row).map(|scope| &self.selling.scopes[scope]);
+        scope.is_none_or(|scope| SALE_GUARDS.iter().all(|guard| guard(self, asker, scope).is_none()))
+            && self.lacks_key(asker, pool, row).is_none()
+            && self.over_limit(asker, (pool, row), units, tally).is_none()
     }
 
     /// The stock row of line `i`, which somebody may have foreseen.
@@ -68,32 +131,79 @@ impl State {
         }
     }
 
+    /// The guards of the pool, then those of the lines. Takes the units if none holds.
+    #[inline(never)]
+    fn climb_all(
+        &mut self,
+        pool: Option<u32>,
+        lines: OrderLines<'_>,
+        asker: &Asker<'_, '_>,
+        at_hand: &mut LinesAtHand,
+    ) -> Result<(), Bar> {
+        if let Some(bar) = pool.and_then(|pool| self.pool_bar(pool, asker)) {
+            return Err(Bar::of_pool(bar));
+        }
+        self.climb(pool, lines, asker, at_hand)
+    }
+
+    fn pool_bar(&self, pool: u32, asker: &Asker<'_, '_>) -> Option<LineBar> {
+        if self.rows.pool_halted(pool) {
+            return Some(LineBar::new(Reason::Halted));
+        }
+        let scope = &self.selling.scopes[self.rows.pool_scope(pool)?];
+        SALE_GUARDS.iter().find_map(|guard| guard(self, asker, scope))
+    }
+
     /// Every guard of the lines, one after the other over all lines: a SKU that is unknown outweighs one that is halted,
     /// and that one that is short. Takes the units if none holds.
-    fn climb(&mut self, pool: Option<u32>, lines: OrderLines<'_>, at_hand: &mut LinesAtHand) -> Result<(), Bar> {
-        let LinesAtHand { held, results, .. } = at_hand;
+    fn climb(
+        &mut self,
+        pool: Option<u32>,
+        lines: OrderLines<'_>,
+        asker: &Asker<'_, '_>,
+        at_hand: &mut LinesAtHand,
+    ) -> Result<(), Bar> {
+        let LinesAtHand { held, results, tally, .. } = at_hand;
         for line in lines {
             let row = pool.and_then(|pool| self.rows.row(pool, line.sku));
             held.extend(row.map(|row| HeldLine { row, quantity: line.quantity }));
             let reason = if row.is_none() { Reason::UnknownSku } else { Reason::Unspecified };
-            results.push(LineResult { reason, ..NOT_ALLOCATED });
+            results.push(LineResult { reason, ..LineResult::allocated(0) });
         }
-        if held.len() < results.len() {
-            return Err(Bar::of_lines(Reason::UnknownSku));
+        let Some(pool) = pool.filter(|_| held.len() == results.len()) else {
+            return Err(Bar::of_lines(Outcome::Rejected, Reason::UnknownSku));
+        };
+        let halted = |state: &State, row| state.rows.figures(row).halted.then(|| LineBar::new(Reason::Halted));
+        self.over_lines(held, results, |state, line| halted(state, line.row))?;
+        for guard in SALE_GUARDS {
+            self.over_lines(held, results, |state, line| {
+                guard(state, asker, &state.selling.scopes[state.rows.scope(line.row)?])
+            })?;
         }
-        for guard in ROW_GUARDS {
-            let mut bar = None;
-            for (line, result) in held.iter().zip(&mut *results) {
-                if let Some(reason) = guard(self, line.row) {
-                    result.reason = reason;
-                    bar = bar.or(Some(reason));
-                }
-            }
-            if let Some(reason) = bar {
-                return Err(Bar::of_lines(reason));
-            }
+        self.over_lines(held, results, |state, line| state.lacks_key(asker, pool, line.row))?;
+        self.over_lines(held, results, |state, line| state.over_limit(asker, (pool, line.row), line.quantity, tally))?;
+        self.take_or_explain(at_hand)?;
+        self.note_taken(at_hand);
+        Ok(())
+    }
+
+    /// Asks one guard about every line; the bar of the first that it holds for, with what was found out of all.
+    fn over_lines(
+        &self,
+        held: &[HeldLine],
+        results: &mut [LineResult],
+        mut guard: impl FnMut(&State, &HeldLine) -> Option<LineBar>,
+    ) -> Result<(), Bar> {
+        let mut first: Option<Bar> = None;
+        for (line, result) in held.iter().zip(results) {
+            let Some(bar) = guard(self, line) else { continue };
+            let LineBar { outcome, reason, opens_at_ms, left, rule } = bar;
+            *result = LineResult { reason, opens_at_ms, left, rule, ..LineResult::allocated(0) };
+            let order = first.get_or_insert(Bar::of_lines(outcome, reason));
+            // All of it may be sold once its last line may.
+            order.opens_at_ms = order.opens_at_ms.max(opens_at_ms);
         }
-        self.take_or_explain(at_hand)
+        first.map_or(Ok(()), Err)
     }
 
     /// Takes the units of the rows in `at_hand.held`, or none of them and says which lines are short of what.
@@ -106,7 +216,8 @@ impl State {
                 result.allocated = line.quantity;
             } else {
                 short = true;
-                *result = LineResult { available: Some(available), reason: Reason::OutOfStock, ..NOT_ALLOCATED };
+                let reason = Reason::OutOfStock;
+                *result = LineResult { available: Some(available), reason, ..LineResult::allocated(0) };
             }
         }
         if !short {
@@ -117,20 +228,35 @@ impl State {
             self.rows.put_back(line.row, result.allocated);
             result.allocated = 0;
         }
-        Err(Bar::of_lines(Reason::OutOfStock))
+        Err(Bar::of_lines(Outcome::Rejected, Reason::OutOfStock))
     }
 
     /// Puts back what was taken for the order at hand, before anybody noted it.
     fn put_back(&mut self, at_hand: &mut LinesAtHand) {
-        for line in at_hand.held.drain(..) {
+        for line in &at_hand.held {
             self.rows.put_back(line.row, line.quantity);
         }
+        at_hand.clear();
     }
 
     /// Whether the ladder lets an order through that was reserved in one go. Leaves everything as it is.
-    fn climbs_too(&mut self, pool: Option<u32>, lines: OrderLines<'_>, at_hand: &mut LinesAtHand) -> bool {
+    fn climbs_too(
+        &mut self,
+        pool: Option<u32>,
+        lines: OrderLines<'_>,
+        asker: &Asker<'_, '_>,
+        at_hand: &mut LinesAtHand,
+    ) -> bool {
         at_hand.in_one_go.clone_from(&at_hand.held);
+        let counted = at_hand.taken.len();
         self.put_back(at_hand);
-        self.climb(pool, lines, at_hand).is_ok() && at_hand.held == at_hand.in_one_go
+        let climbs = self.climb_all(pool, lines, asker, at_hand).is_ok();
+        climbs && at_hand.held == at_hand.in_one_go && at_hand.taken.len() == counted
+    }
+
+    /// The segments by which an order passed, of those that it brought, of its pool's sale and those of its lines.
+    pub(crate) fn all_segments_used(&self, pool: u32, asker: &Asker<'_, '_>, at_hand: &LinesAtHand) -> u16 {
+        let scopes = at_hand.held.iter().map(|line| self.rows.scope(line.row)).chain([self.rows.pool_scope(pool)]);
+        scopes.flatten().fold(0, |used, scope| used | self.segments_used(asker, &self.selling.scopes[scope]))
     }
 }

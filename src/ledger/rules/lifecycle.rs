@@ -119,10 +119,8 @@ impl State {
     fn tell_shortfalls(&self, kept: Kept, lines: &mut LinesAtHand) {
         lines.clear();
         lines.results.extend(self.orders.lines(kept).iter().map(|line| LineResult {
-            allocated: line.quantity,
-            available: None,
-            reason: Reason::Unspecified,
             shortfall: self.rows.figures(line.row).shortfall(),
+            ..LineResult::allocated(line.quantity)
         }));
     }
 }

@@ -4,10 +4,12 @@
 pub(crate) mod effects; // hold, commit, release, hand over: each effect once
 mod ladder; // the guards of an order's pool and lines
 mod level; // the rules level of the log
+mod limit; // how much each customer may have
 mod lifecycle; // confirm, extend, cancel, ship
 mod place; // the guards of an order itself
 pub(crate) mod replay; // decisions from the log
-mod stock; // receive, adjust, count, safety stock, halt, resume
+mod sale; // from when, until when and to whom
+mod stock; // stock commands, and those that set rules
 pub(crate) mod verdict; // what was decided, before it is given its texts
 
 use super::foresight::Foresight;
@@ -30,6 +32,11 @@ impl State {
         lines: &mut LinesAtHand,
     ) -> Verdict {
         if let Some(field) = command.unsupported {
+            return Verdict { field, ..Verdict::of(Outcome::Unsupported) };
+        }
+        if let Some((level, field)) = command.kind.needs_level()
+            && level > self.rules_level
+        {
             return Verdict { field, ..Verdict::of(Outcome::Unsupported) };
         }
         match command.kind {

@@ -1,17 +1,19 @@
 //! Place: all lines of an order or none.
 
 use super::id_fault;
-use super::verdict::{Bar, LinesAtHand, ShownLines, Verdict};
+use super::ladder::{Asker, Brought};
+use super::sale::has_doubled;
+use super::verdict::{Bar, Barred, LineBar, LinesAtHand, Passed, ShownLines, ShownSelling, Verdict};
 use crate::ledger::foresight::Foresight;
 use crate::ledger::state::closed::{Ending, Remembered};
 use crate::ledger::state::identity::Identity;
 use crate::ledger::state::known::Found;
-use crate::ledger::state::orders::{NewOrder, OpenOrder};
+use crate::ledger::state::orders::{NewOrder, OpenOrder, Taken};
 use crate::ledger::state::{Reserve, State};
 use crate::wire::content;
-use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES, MAX_QUANTITY};
+use crate::wire::limits::{MAX_ID_BYTES, MAX_KEYS, MAX_LINES, MAX_QUANTITY, MAX_SEGMENTS};
 use crate::wire::proto::{OrderState, Outcome, Reason};
-use crate::wire::{Place, Text};
+use crate::wire::{Place, Text, Vouched};
 
 impl State {
     pub(crate) fn place(
@@ -31,7 +33,7 @@ impl State {
         let identity = Identity::Order { pool, order_id: it.order_id, attempt: it.attempt };
         let fingerprint = self.fingerprint(identity, foresight.fingerprint);
         let found = self.find(fingerprint);
-        let content = content::of_order(pool, it.customer, it.channel, it.placed_at_ms, it.lines);
+        let content = content::of_order(pool, it.customer, it.channel, it.placed_at_ms, it.lines, &it.vouched);
         if let Some((original, placed)) = self.original(found) {
             let outcome = if placed == content { Outcome::Duplicate } else { Outcome::Conflict };
             let copy = Verdict { original: Some(original), ..Verdict::order(outcome, self.state(found)) };
@@ -53,31 +55,64 @@ impl State {
         if let Some(reason) = self.attempt_fault(pool, it) {
             return Verdict::invalid(reason);
         }
+        let brought = (!it.vouched.is_empty()).then(|| Brought::of(&it.vouched));
+        let asker = Asker { customer: it.customer, brought: brought.as_ref() };
         let barred = match found {
-            Found::Unknown => self.reserve(known_pool, it.lines, foresight, lines),
-            _ => Err(Bar::of_pool(Reason::Cancelled)),
+            Found::Unknown => self.reserve(known_pool, it.lines, &asker, foresight, lines),
+            _ => Err(Bar::of_pool(LineBar::new(Reason::Cancelled))),
         };
-        let Err(Bar { reason, lines }) = barred else {
+        let Err(bar) = barred else {
             let expires_at_ms = self.shard_time_ms.saturating_add_unsigned(match it.hold_ms {
                 0 => self.rules.default_hold_ms,
                 asked => asked,
             });
-            self.hold(NewOrder {
+            let pool = known_pool.expect("stock was reserved in it");
+            let selling = self.passed(pool, &asker, lines);
+            self.hold(&NewOrder {
                 fingerprint,
-                pool: known_pool.expect("stock was reserved in it"),
+                pool,
                 order_id: it.order_id,
                 attempt: it.attempt,
                 content,
                 sequence: self.sequence,
                 expires_at_ms,
                 lines: &lines.held,
+                taken: &lines.taken,
             });
             let lines = ShownLines::Asked;
-            return Verdict { lines, expires_at_ms, content, ..Verdict::order(Outcome::Reserved, OrderState::Held) };
+            let reserved = Verdict::order(Outcome::Reserved, OrderState::Held);
+            return Verdict { lines, expires_at_ms, content, selling, ..reserved };
         };
+        let Bar { outcome, reason, lines: shown, opens_at_ms, rule } = bar;
+        let selling = if opens_at_ms == 0 && rule == 0 { ShownSelling::None } else { ShownSelling::Barred };
+        lines.barred = Barred { opens_at_ms, rule };
+        let lines = shown;
+        if outcome != Outcome::Rejected {
+            return Verdict { reason, lines, selling, ..Verdict::of(outcome) };
+        }
         let ending = Ending::rejected(reason).expect("a reason that an order is rejected for");
         self.remember(identity, fingerprint, found, Remembered { content, sequence: self.sequence, ending });
-        Verdict { reason, lines, content, ..Verdict::order(Outcome::Rejected, OrderState::Rejected) }
+        Verdict { reason, lines, content, selling, ..Verdict::order(outcome, OrderState::Rejected) }
+    }
+
+    /// What the decision about an order that was reserved tells of the rules that it passed.
+    #[inline]
+    fn passed(&self, pool: u32, asker: &Asker<'_, '_>, at_hand: &mut LinesAtHand) -> ShownSelling {
+        if at_hand.taken.is_empty() && asker.brought.is_none() {
+            return ShownSelling::None;
+        }
+        self.note_passed(pool, asker, at_hand)
+    }
+
+    #[inline(never)]
+    fn note_passed(&self, pool: u32, asker: &Asker<'_, '_>, at_hand: &mut LinesAtHand) -> ShownSelling {
+        let (keys, customer) = self.keys_used(asker, at_hand);
+        let segments = self.all_segments_used(pool, asker, at_hand);
+        at_hand.counted.clear();
+        at_hand.counted.extend(at_hand.taken.iter().map(Taken::shown));
+        at_hand.passed = Passed { segments, keys, customer };
+        let nothing = at_hand.taken.is_empty() && segments == 0;
+        if nothing { ShownSelling::None } else { ShownSelling::Passed }
     }
 
     /// What is wrong with the command itself.
@@ -105,6 +140,11 @@ impl State {
         if it.hold_ms > self.rules.max_hold_ms {
             return Some(Reason::HoldTooLong);
         }
+        if !it.vouched.is_empty()
+            && let Some(reason) = vouched_fault(&it.vouched)
+        {
+            return Some(reason);
+        }
         self.clock_fault(it.placed_at_ms)
     }
 
@@ -119,4 +159,17 @@ impl State {
             _ => None,
         })
     }
+}
+
+/// What is wrong with what the checkout vouches for.
+fn vouched_fault(vouched: &Vouched<'_>) -> Option<Reason> {
+    let names = vouched.keys().map(|(name, _)| name);
+    let values = vouched.keys().map(|(_, value)| value);
+    if let Some(reason) = vouched.segments().chain(names.clone()).chain(values).find_map(id_fault) {
+        return Some(reason);
+    }
+    if vouched.segment_count() > MAX_SEGMENTS || vouched.key_count() > MAX_KEYS {
+        return Some(Reason::TooMany);
+    }
+    (has_doubled(vouched.segments()) || has_doubled(names)).then_some(Reason::Doubled)
 }

@@ -3,16 +3,17 @@
 use super::effects::StockEffect;
 use super::stock::halt_of;
 use super::verdict::LinesAtHand;
+use super::{limit, sale};
 use crate::ledger::foresight::Foresight;
 use crate::ledger::state::State;
 use crate::ledger::state::closed::{Ending, Remembered};
 use crate::ledger::state::identity::{Identity, OrderRef};
 use crate::ledger::state::known::Found;
-use crate::ledger::state::orders::NewOrder;
-use crate::wire::decision::HeldLine;
+use crate::ledger::state::orders::{NewOrder, Taken};
+use crate::wire::decision::{HeldLine, Selling};
 use crate::wire::link::RULES_LEVEL;
 use crate::wire::proto::{Asked, OrderState, Outcome, Reason};
-use crate::wire::{Decision, StockLevel};
+use crate::wire::{Counted, Decision, Rule, StockLevel};
 
 /// Why a logged decision cannot have been made by a ledger in this state: the log, or the ledger, is not what it is
 /// taken for. The ledger must not be used any more.
@@ -183,7 +184,12 @@ impl State {
         if decision.expires_at_ms < self.shard_time_ms {
             return Err("the hold ends before it begins");
         }
-        self.hold(NewOrder {
+        if let Some(told) = &decision.selling {
+            for counted in told.counted.iter() {
+                lines.taken.push(self.follow_counted(&counted, told)?);
+            }
+        }
+        self.hold(&NewOrder {
             fingerprint,
             pool,
             order_id: order.order_id,
@@ -192,8 +198,25 @@ impl State {
             sequence: decision.sequence,
             expires_at_ms: decision.expires_at_ms,
             lines: &lines.held,
+            taken: &lines.taken,
         });
         Ok(())
+    }
+
+    /// What an order is counted as: the decision says it, and nothing of the rule is evaluated.
+    fn follow_counted(&self, counted: &Counted, told: &Selling<'_>) -> Result<Taken, &'static str> {
+        let Counted { count, period, units } = *counted;
+        let limit = self.selling.limit_counting(count).ok_or("no limit counts since then")?;
+        if !self.selling.counts(limit, count, period) {
+            return Err("the limit counts in another period");
+        }
+        let terms = self.selling.limits[limit].terms.as_ref().ok_or("the limit does not stand")?;
+        let key = match &*terms.key {
+            "" => Some(told.customer),
+            name => told.keys.pairs().find(|(known, _)| *known == name).map(|(_, value)| value),
+        };
+        let key = key.filter(|key| !key.is_empty()).ok_or("nothing tells what the limit counts by")?;
+        Ok(Taken { limit, count, period, units, key: self.count_key(count, period, key) })
     }
 
     fn follow_rejected(
@@ -218,6 +241,9 @@ impl State {
     }
 
     fn follow_stock(&mut self, asked: Asked, decision: &Decision<'_>) -> Result<(), &'static str> {
+        if let Asked::SetSale | Asked::SetLimit = asked {
+            return self.follow_rule(decision);
+        }
         let after = decision.stock.ok_or("a stock command shows no stock")?;
         let effect = match asked {
             Asked::Receive | Asked::Adjust | Asked::Count => StockEffect::OnHand(after.change),
@@ -240,6 +266,25 @@ impl State {
                 return Err("the stock is not what it was");
             }
         }
+        self.follow_applied(decision)
+    }
+
+    fn follow_rule(&mut self, decision: &Decision<'_>) -> Result<(), &'static str> {
+        let told = decision.selling.as_ref().ok_or("the rule that was set is missing")?;
+        let rule = told.set.ok_or("the rule that was set is missing")?;
+        // Whoever applies it relies on its figures, and on room for it at each SKU.
+        let (fault, one_too_many) = match &rule {
+            Rule::Sale(it) => (sale::fault(it), false),
+            Rule::Limit(it) => (limit::fault(it), self.is_one_too_many(decision.pool, it)),
+        };
+        if fault.is_some() || one_too_many {
+            return Err("no such rule can be set");
+        }
+        self.set_rule(decision.pool, &rule, told.issued_at_ms);
+        self.follow_applied(decision)
+    }
+
+    fn follow_applied(&mut self, decision: &Decision<'_>) -> Result<(), &'static str> {
         let identity = Identity::Stock { pool: decision.pool, id: decision.id };
         let identity = identity.checked().ok_or("an id is missing or over-long")?;
         let fingerprint = self.fingerprints.of(identity);
@@ -285,7 +330,7 @@ mod tests {
     use crate::wire::command::LinesBuf;
     use crate::wire::decision::Source;
     use crate::wire::proto::Input;
-    use crate::wire::{Command, Kind, Place, StockChange, encode, view};
+    use crate::wire::{Command, Kind, Place, StockChange, Vouched, encode, view};
 
     const RULES: Rules = Rules {
         shard: 0,
@@ -313,6 +358,7 @@ mod tests {
             lines: lines.lines(),
             hold_ms: 0,
             answer_by_ms: 0,
+            vouched: Vouched::default(),
         });
         let mut log = Vec::new();
         let mut note = |decision: Decision<'_>| {

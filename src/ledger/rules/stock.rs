@@ -1,16 +1,17 @@
 //! Stock commands: receive, adjust, count, set safety stock, halt and resume.
 
 use super::effects::StockEffect;
-use super::id_fault;
-use super::verdict::{ShownStock, Verdict};
+use super::verdict::{ShownSelling, ShownStock, Verdict};
+use super::{id_fault, limit, sale};
 use crate::ledger::state::closed::{Ending, Remembered};
 use crate::ledger::state::identity::Identity;
 use crate::ledger::state::known::Found;
 use crate::ledger::state::{Reserve, State};
+use crate::ledger::store::index::Fingerprint;
 use crate::wire::content;
 use crate::wire::limits::{MAX_ID_BYTES, MAX_STOCK_FIGURE, MAX_STOCK_QUANTITY};
 use crate::wire::proto::{Outcome, Reason};
-use crate::wire::{StockChange, Text};
+use crate::wire::{Rule, StockChange, Text};
 
 impl State {
     pub(crate) fn stock_command(
@@ -36,6 +37,9 @@ impl State {
         if self.is_busy_for_stock(it) {
             return Verdict::of(Outcome::Busy);
         }
+        if let Some(rule) = it.rule() {
+            return self.rule_command((pool, identity, fingerprint), issued_at_ms, content, &rule);
+        }
         let (sku, effect) = effect_of(it);
         let row = self.rows.pool(pool).and_then(|pool| self.rows.row(pool, sku));
         if let (StockEffect::Halted(_), None) = (effect, row) {
@@ -56,6 +60,28 @@ impl State {
 }
 
 impl State {
+    /// Sets a selling rule, unless a later one stands.
+    fn rule_command(
+        &mut self,
+        (pool, identity, fingerprint): (Text<'_>, Identity<'_>, Fingerprint),
+        issued_at_ms: i64,
+        content: u64,
+        rule: &Rule<'_>,
+    ) -> Verdict {
+        let standing_ms = match rule {
+            Rule::Sale(sale) => self.sale_issued_ms(pool, sale.sku),
+            Rule::Limit(limit) if self.is_one_too_many(pool, limit) => return Verdict::invalid(Reason::TooMany),
+            Rule::Limit(limit) => self.limit_issued_ms(pool, limit.name),
+        };
+        if issued_at_ms < standing_ms {
+            return Verdict { reason: Reason::Stale, ..Verdict::of(Outcome::NotAllowed) };
+        }
+        self.set_rule(pool, rule, issued_at_ms);
+        let what = Remembered { content, sequence: self.sequence, ending: Ending::Applied };
+        self.remember(identity, fingerprint, Found::Unknown, what);
+        Verdict { content, selling: ShownSelling::Set, ..Verdict::of(Outcome::Applied) }
+    }
+
     /// Whether there is no memory left to remember this command. What stops a sale is taken for longest.
     fn is_busy_for_stock(&self, it: &StockChange<'_>) -> bool {
         self.is_busy(if matches!(it, StockChange::Halt { .. }) { Reserve::Halts } else { Reserve::Stock })
@@ -71,6 +97,7 @@ fn effect_of<'a>(it: &StockChange<'a>) -> (Text<'a>, StockEffect) {
         StockChange::SetSafetyStock { sku, quantity } => (sku, StockEffect::SafetyStock(quantity as i64)),
         StockChange::Halt { sku } => (sku, halt_of(sku, true)),
         StockChange::Resume { sku } => (sku, halt_of(sku, false)),
+        StockChange::SetSale(_) | StockChange::SetLimit(_) => unreachable!("a rule moves no stock"),
     }
 }
 
@@ -91,6 +118,8 @@ fn change_fault(it: &StockChange<'_>) -> Option<Reason> {
         }
         StockChange::SetSafetyStock { sku, quantity } => (sku, Text::EMPTY, quantity <= MAX_STOCK_QUANTITY),
         StockChange::Halt { sku } | StockChange::Resume { sku } => (sku, Text::EMPTY, true),
+        StockChange::SetSale(ref rule) => return sale::fault(rule),
+        StockChange::SetLimit(ref rule) => return limit::fault(rule),
     };
     let whole_pool = matches!(it, StockChange::Halt { .. } | StockChange::Resume { .. }) && sku.is_empty();
     if whole_pool {

@@ -1,6 +1,8 @@
 //! What was decided about one command, before it is given the strings and lines that it speaks of.
 
-use crate::ledger::state::orders::Kept;
+use crate::ledger::state::counts::CountKey;
+use crate::ledger::state::orders::{Kept, Taken};
+use crate::wire::Counted;
 use crate::wire::Original;
 use crate::wire::decision::{HeldLine, LineResult};
 use crate::wire::proto::{OrderState, Outcome, Reason};
@@ -14,6 +16,25 @@ pub(crate) struct LinesAtHand {
     pub(crate) results: Vec<LineResult>,
     /// What was reserved in one go, while an assertion asks the ladder too.
     pub(crate) in_one_go: Vec<HeldLine>,
+    /// Units of the order by limit, while its lines climb.
+    pub(crate) tally: Vec<Tallied>,
+    /// The counts that the order is in.
+    pub(crate) taken: Vec<Taken>,
+    /// The same, as the decision shows them.
+    pub(crate) counted: Vec<Counted>,
+    pub(crate) passed: Passed,
+    pub(crate) barred: Barred,
+}
+
+/// What an order asks of one limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tallied {
+    pub(crate) limit: u32,
+    pub(crate) key: CountKey,
+    /// Units counted before this order.
+    pub(crate) before: u64,
+    /// Units of the lines so far, as they were asked.
+    pub(crate) units: u64,
 }
 
 impl LinesAtHand {
@@ -21,26 +42,53 @@ impl LinesAtHand {
     pub(crate) fn clear(&mut self) {
         self.held.clear();
         self.results.clear();
+        self.tally.clear();
+        self.taken.clear();
+    }
+}
+
+/// What stands in the way of a line, or of anything of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LineBar {
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Reason,
+    /// From when on it does not; 0 if that is not known.
+    pub(crate) opens_at_ms: i64,
+    /// Units that would have been possible.
+    pub(crate) left: Option<u64>,
+    /// The rule that stands there, by the sequence at which it was set.
+    pub(crate) rule: u64,
+}
+
+impl LineBar {
+    /// A reason to reject, of no rule.
+    pub(crate) fn new(reason: Reason) -> LineBar {
+        LineBar { outcome: Outcome::Rejected, reason, opens_at_ms: 0, left: None, rule: 0 }
     }
 }
 
 /// Why an order is not reserved.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bar {
+    pub(crate) outcome: Outcome,
     pub(crate) reason: Reason,
     /// The decision shows the order's lines, with what stood in the way of each.
     pub(crate) lines: ShownLines,
+    pub(crate) opens_at_ms: i64,
+    /// The pool's rule that stood in the way; of lines each names its own.
+    pub(crate) rule: u64,
 }
 
 impl Bar {
     /// Something about the whole order stands in its way.
-    pub(crate) fn of_pool(reason: Reason) -> Bar {
-        Bar { reason, lines: ShownLines::None }
+    pub(crate) fn of_pool(bar: LineBar) -> Bar {
+        let LineBar { outcome, reason, opens_at_ms, rule, .. } = bar;
+        Bar { outcome, reason, lines: ShownLines::None, opens_at_ms, rule }
     }
 
     /// Some lines stand in its way; [`LinesAtHand::results`] says which.
-    pub(crate) fn of_lines(reason: Reason) -> Bar {
-        Bar { reason, lines: ShownLines::Asked }
+    pub(crate) fn of_lines(outcome: Outcome, reason: Reason) -> Bar {
+        Bar { outcome, reason, lines: ShownLines::Asked, opens_at_ms: 0, rule: 0 }
     }
 }
 
@@ -77,6 +125,36 @@ pub(crate) struct Verdict {
     pub original: Option<Original>,
     pub field: u32,
     pub rules_level: u32,
+    pub selling: ShownSelling,
+}
+
+/// What a decision tells of selling rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShownSelling {
+    None,
+    /// The command's rule, which was set.
+    Set,
+    /// [`LinesAtHand::passed`], and the counts that the order is in.
+    Passed,
+    /// [`LinesAtHand::barred`].
+    Barred,
+}
+
+/// By which of what it brought an order passed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Passed {
+    /// A bit for each of its segments, and of its keys.
+    pub(crate) segments: u16,
+    pub(crate) keys: u16,
+    /// Whether a count goes by its customer.
+    pub(crate) customer: bool,
+}
+
+/// What stood in the way of a whole order.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Barred {
+    pub(crate) opens_at_ms: i64,
+    pub(crate) rule: u64,
 }
 
 impl Verdict {
@@ -93,6 +171,7 @@ impl Verdict {
             original: None,
             field: 0,
             rules_level: 0,
+            selling: ShownSelling::None,
         }
     }
 

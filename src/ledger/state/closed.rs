@@ -152,6 +152,11 @@ impl Records {
         self.now - generation <= KNOWN_GENERATIONS
     }
 
+    /// The generation that an instant lies in.
+    pub(crate) fn generation_at(&self, at_ms: i64) -> i64 {
+        at_ms.div_euclid(self.length_ms)
+    }
+
     /// Identities known.
     pub(crate) fn known(&self) -> usize {
         self.known

@@ -5,7 +5,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::closed::Remembered;
 use super::identity::{Identity, Parts};
-use crate::wire::Text;
+use super::selling::Stamp;
+use crate::wire::{Rule, Text};
 
 /// Builds canonical bytes in a buffer that is reused.
 #[derive(Debug, Default)]
@@ -42,6 +43,21 @@ impl Canonical {
     pub(crate) fn i64(&mut self, value: i64) -> &mut Canonical {
         self.0.extend_from_slice(&value.to_le_bytes());
         self
+    }
+
+    /// When a rule was set or removed.
+    pub(crate) fn stamp(&mut self, stamp: &Stamp) -> &mut Canonical {
+        self.i64(stamp.issued_at_ms).u64(stamp.sequence).i64(stamp.generation)
+    }
+
+    /// What a rule says.
+    pub(crate) fn rule(&mut self, rule: &Rule<'_>) -> &mut Canonical {
+        rule.define(&mut self.0);
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     pub(crate) fn hash(&self) -> u128 {

@@ -1,6 +1,7 @@
 //! What a shard knows, and nothing of what it decides by: every figure that a rule reads or changes stands here, with its
 //! part of the digest.
 
+pub(crate) mod counts; // what limits have counted
 pub(crate) mod closed; // identities of what is closed, by generations
 mod digest; // canonical bytes, and their sum
 pub(crate) mod expiry; // the order in which holds fall due
@@ -8,13 +9,16 @@ pub(crate) mod identity; // what makes two commands copies of one another
 pub(crate) mod known; // one index over all identities
 pub(crate) mod orders; // open orders and what they hold
 pub(crate) mod rows; // stock: pools, SKUs, figures
+pub(crate) mod selling; // the selling rules that stand
 
 use super::terms::{FingerprintKey, Pressure, Rules};
 use closed::{MAX_RECORDS, Records};
+use counts::Counts;
 use digest::Canonical;
 use identity::Fingerprinter;
 use orders::Orders;
 use rows::Rows;
+use selling::{NONE, SaleSlot, Selling};
 
 use super::store::index::Index;
 
@@ -61,7 +65,9 @@ pub(crate) struct State {
     pub(crate) records: Records,
     pub(crate) orders: Orders,
     pub(crate) rows: Rows,
-    canonical: Canonical,
+    pub(crate) selling: Selling,
+    pub(crate) counts: Counts,
+    pub(crate) canonical: Canonical,
 }
 
 impl State {
@@ -78,6 +84,8 @@ impl State {
             records: Records::new(rules.window_ms, rules.skew_ms),
             orders: Orders::new(),
             rows: Rows::new(u64::from_le_bytes(low) ^ u64::from_le_bytes(high).rotate_left(1)),
+            selling: Selling::new(),
+            counts: Counts::default(),
             canonical: Canonical::default(),
         }
     }
@@ -92,15 +100,74 @@ impl State {
         if self.records.advance(shard_time_ms) {
             let records = &self.records;
             self.rows.begin_generation(|generation| records.knows(generation));
+            self.forget_rules();
         }
+        if shard_time_ms >= self.selling.next_period_ms {
+            self.turn_periods();
+        }
+        self.counts.sweep();
         self.records.clear_out(&mut self.index, CLEARED_PER_ADVANCE);
     }
 
     /// The sum over all that is known.
     pub(crate) fn digest(&mut self) -> u128 {
         let sum = self.rows.digest().wrapping_add(self.orders.digest(&self.rows));
-        let sum = sum.wrapping_add(self.records.digest());
-        sum.wrapping_add(self.canonical.rules_level(self.rules_level))
+        let rules = self.selling.digest().wrapping_add(self.counts.digest());
+        let rules = rules.wrapping_add(self.canonical.rules_level(self.rules_level));
+        sum.wrapping_add(self.records.digest()).wrapping_add(rules)
+    }
+
+    /// Rules that were removed, or are over, are forgotten as identities are, and with them the rows and pools that only
+    /// they kept. Once a generation, over all rules.
+    fn forget_rules(&mut self) {
+        for slot in 0..self.selling.limits.slots() {
+            let limit = &self.selling.limits[slot];
+            if limit.is_used() && limit.terms.is_none() && !self.records.knows(limit.stamp.generation) {
+                let pool = limit.pool;
+                self.selling.forget_limit(slot);
+                self.rows.unpin_pool(pool);
+            }
+        }
+        // Rows first: a pool goes once it has none.
+        for of_pools in [false, true] {
+            for scope in 0..self.selling.scopes.slots() {
+                if self.selling.scopes[scope].is_used() && (self.selling.scopes[scope].row == NONE) == of_pools {
+                    self.forget_scope(scope);
+                }
+            }
+        }
+    }
+
+    fn forget_scope(&mut self, number: u32) {
+        let removed = |slot: &SaleSlot| slot.sale.is_none() && !self.records.knows(slot.stamp.generation);
+        if self.selling.scopes[number].sale.as_ref().is_some_and(removed) {
+            self.selling.forget_sale(number);
+        }
+        let scope = &self.selling.scopes[number];
+        if !scope.is_idle(self.shard_time_ms) {
+            return;
+        }
+        let (pool, row) = (scope.pool, scope.row);
+        let closed_ms = scope.sale.as_ref().and_then(|slot| slot.sale.as_ref()).map(|sale| sale.closes_at_ms);
+        let set = scope.sale.as_ref().map(|slot| slot.stamp.generation);
+        let closed = closed_ms.map(|at_ms| self.records.generation_at(at_ms));
+        let changed = if row == NONE { set } else { Some(self.rows.changed(row)) };
+        let known = changed.max(closed).is_some_and(|generation| self.records.knows(generation));
+        let bare = if row == NONE { self.rows.is_pool_bare(pool) } else { self.rows.is_bare(row) };
+        if bare && !known {
+            self.selling.forget_sale(number);
+        } else if bare || self.selling.scopes[number].sale.is_some() {
+            return;
+        }
+        self.selling.free_scope(number);
+        if row == NONE {
+            self.rows.set_pool_scope(pool, None);
+        } else {
+            self.rows.set_scope(row, None);
+            if bare {
+                self.rows.drop_row(row);
+            }
+        }
     }
 
     /// Whether so much of the memory is used that what would have to be remembered anew is refused.
@@ -110,10 +177,15 @@ impl State {
     }
 
     fn has_used(&self, percent: usize) -> bool {
-        let ids = self.records.known() + IDS_OF_AN_OPEN_ORDER * self.orders.len();
+        let ids = self.records.known() + IDS_OF_AN_OPEN_ORDER * self.orders.len() + self.counts.len();
         // Half of the records' positions: the other half covers forgotten ones that are still to be cleared out.
         let max_ids = self.rules.max_ids.min(MAX_RECORDS / 2);
         ids * 100 >= max_ids * percent
+    }
+
+    fn bytes(&self) -> usize {
+        let known = self.index.bytes() + self.records.bytes() + self.orders.bytes() + self.rows.bytes();
+        known + self.selling.bytes() + self.counts.bytes()
     }
 
     /// How full it is.
@@ -122,7 +194,7 @@ impl State {
             remembered: self.records.known(),
             open: self.orders.len(),
             rows: self.rows.len(),
-            bytes: self.index.bytes() + self.records.bytes() + self.orders.bytes() + self.rows.bytes(),
+            bytes: self.bytes(),
             alarm: self.has_used(ALARM_PERCENT),
             busy: self.is_busy(Reserve::Orders),
         }

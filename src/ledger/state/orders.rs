@@ -1,15 +1,17 @@
 //! Open orders: held or committed, with what they hold, in recycled slots; and the order in which holds fall due.
 
+use super::counts::CountKey;
 use super::digest::Canonical;
 use super::expiry::{Due, Holds};
 use super::rows::Rows;
+use super::selling::MAX_LIMITS_A_SKU;
 use crate::ledger::store::arena::{Arena, Run};
 use crate::ledger::store::index::Fingerprint;
 use crate::ledger::store::slab::Slab;
-use crate::wire::Text;
 use crate::wire::decision::{HeldLine, HeldLines, SkuNames};
 use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES};
 use crate::wire::proto::OrderState;
+use crate::wire::{Counted, Text};
 
 /// The smallest place for lines and id of an order, in bytes: a line.
 const SMALLEST_KEPT_BYTES: usize = 8;
@@ -19,6 +21,7 @@ const SMALLEST_KEPT_BYTES: usize = 8;
 pub(crate) struct Kept {
     run: Run,
     lines: u8,
+    taken: u16,
 }
 
 const _: () = assert!(MAX_LINES <= u8::MAX as usize);
@@ -26,6 +29,56 @@ const _: () = assert!(MAX_LINES <= u8::MAX as usize);
 impl Kept {
     fn lines_end(self) -> usize {
         usize::from(self.lines) * HeldLines::LINE_BYTES
+    }
+
+    fn taken_bytes(self) -> usize {
+        usize::from(self.taken) * TAKEN_BYTES
+    }
+}
+
+/// Bytes of a [`Taken`] as it is kept.
+const TAKEN_BYTES: usize = 4 + 8 + 8 + 4 + 12 + 16;
+/// Most counts that an order is in: two for each line.
+const MAX_TAKEN: usize = MAX_LIMITS_A_SKU * MAX_LINES;
+
+/// Units of an order that a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) limit: u32,
+    /// Sequence at which the limit began to count.
+    pub(crate) count: u64,
+    pub(crate) period: i64,
+    pub(crate) units: u32,
+    pub(crate) key: CountKey,
+}
+
+impl Taken {
+    /// As a decision shows it.
+    pub(crate) fn shown(&self) -> Counted {
+        Counted { count: self.count, period: self.period, units: self.units }
+    }
+
+    fn to_bytes(self) -> [u8; TAKEN_BYTES] {
+        let Taken { limit, count, period, units, key: CountKey { fingerprint: Fingerprint([a, b, c]), hash } } = self;
+        let mut bytes = [0; TAKEN_BYTES];
+        bytes[..4].copy_from_slice(&limit.to_le_bytes());
+        bytes[4..12].copy_from_slice(&count.to_le_bytes());
+        bytes[12..20].copy_from_slice(&period.to_le_bytes());
+        bytes[20..24].copy_from_slice(&units.to_le_bytes());
+        for (to, word) in bytes[24..36].as_chunks_mut().0.iter_mut().zip([a, b, c]) {
+            *to = word.to_le_bytes();
+        }
+        bytes[36..].copy_from_slice(&hash.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; TAKEN_BYTES]) -> Taken {
+        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let fingerprint = Fingerprint([word(24), word(28), word(32)]);
+        let hash = u128::from(long(36)) | u128::from(long(44)) << 64;
+        let key = CountKey { fingerprint, hash };
+        Taken { limit: word(0), count: long(4), period: long(12) as i64, units: word(20), key }
     }
 }
 
@@ -59,6 +112,7 @@ pub(crate) struct NewOrder<'a> {
     pub sequence: u64,
     pub expires_at_ms: i64,
     pub lines: &'a [HeldLine],
+    pub taken: &'a [Taken],
 }
 
 /// The open orders.
@@ -78,7 +132,11 @@ impl Orders {
     pub(crate) fn new() -> Orders {
         Orders {
             slots: Slab::new(),
-            kept: Arena::new(SMALLEST_KEPT_BYTES, MAX_LINES * HeldLines::LINE_BYTES + MAX_ID_BYTES, 0),
+            kept: Arena::new(
+                SMALLEST_KEPT_BYTES,
+                MAX_LINES * HeldLines::LINE_BYTES + MAX_ID_BYTES + MAX_TAKEN * TAKEN_BYTES,
+                0,
+            ),
             due: Holds::default(),
             held: 0,
             dirty: Vec::new(),
@@ -110,7 +168,9 @@ impl Orders {
 
     /// An order's id. After [`Orders::close`] it stands until the next [`Orders::open`].
     pub(crate) fn id(&self, kept: Kept) -> Text<'_> {
-        Text::new(&self.kept.get(kept.run)[kept.lines_end()..]).expect("it was kept from a text")
+        let bytes = self.kept.get(kept.run);
+        let end = bytes.len() - kept.taken_bytes();
+        Text::new(&bytes[kept.lines_end()..end]).expect("it was kept from a text")
     }
 
     /// An order's lines. After [`Orders::close`] they stand until the next [`Orders::open`].
@@ -119,13 +179,20 @@ impl Orders {
         HeldLines::new(&self.kept.get(kept.run)[..kept.lines_end()])
     }
 
+    /// The counts that an order is in. After [`Orders::close`] they stand until the next [`Orders::open`].
+    #[inline]
+    pub(crate) fn taken(&self, kept: Kept) -> impl Iterator<Item = Taken> + use<'_> {
+        let bytes = self.kept.get(kept.run);
+        bytes[bytes.len() - kept.taken_bytes()..].as_chunks().0.iter().map(Taken::from_bytes)
+    }
+
     /// Keeps a new order, held, and tells its slot.
     #[inline]
-    pub(crate) fn open(&mut self, order: NewOrder<'_>) -> u32 {
+    pub(crate) fn open(&mut self, order: &NewOrder<'_>) -> u32 {
         // A slot that is used again keeps its place in the list of dirty ones, and what it is to be settled against.
         let (dirty, digest) = self.slots.next().map_or((false, 0), |last| (last.dirty, last.digest));
-        let kept = self.keep(order.order_id, order.lines);
-        let NewOrder { fingerprint, pool, attempt, content, sequence, expires_at_ms, .. } = order;
+        let kept = self.keep(order.order_id, order.lines, order.taken);
+        let NewOrder { fingerprint, pool, attempt, content, sequence, expires_at_ms, .. } = *order;
         let state = OrderState::Held;
         let it = OpenOrder {
             fingerprint,
@@ -149,15 +216,19 @@ impl Orders {
     }
 
     #[inline]
-    fn keep(&mut self, id: Text<'_>, lines: &[HeldLine]) -> Kept {
+    fn keep(&mut self, id: Text<'_>, lines: &[HeldLine], taken: &[Taken]) -> Kept {
         let kept_lines = lines.len() * HeldLines::LINE_BYTES;
-        let run = self.kept.make(kept_lines + id.len());
-        let (to_lines, to_id) = self.kept.get_mut(run).split_at_mut(kept_lines);
+        let run = self.kept.make(kept_lines + id.len() + taken.len() * TAKEN_BYTES);
+        let (to_lines, rest) = self.kept.get_mut(run).split_at_mut(kept_lines);
+        let (to_id, to_taken) = rest.split_at_mut(id.len());
+        for (to, taken) in to_taken.as_chunks_mut().0.iter_mut().zip(taken) {
+            *to = taken.to_bytes();
+        }
         for (to, line) in to_lines.as_chunks_mut().0.iter_mut().zip(lines) {
             *to = line.to_bytes();
         }
         id.copy_to(to_id);
-        Kept { run, lines: lines.len() as u8 }
+        Kept { run, lines: lines.len() as u8, taken: taken.len() as u16 }
     }
 
     /// Held becomes committed.
@@ -212,12 +283,18 @@ impl Orders {
             self.digest = self.digest.wrapping_sub(order.digest);
             order.digest = 0;
             if order.state != OrderState::Unspecified {
-                let (lines, id) = self.kept.get(order.kept.run).split_at(order.kept.lines_end());
+                let bytes = self.kept.get(order.kept.run);
+                let (bytes, taken) = bytes.split_at(bytes.len() - order.kept.taken_bytes());
+                let (lines, id) = bytes.split_at(order.kept.lines_end());
                 let pool = rows.pool_name(order.pool).as_bytes();
                 self.canonical.begin(3).str(pool).str(id).u32(order.attempt);
                 self.canonical.u64(order.content).u64(order.sequence).u8(order.state as u8).i64(order.expires_at_ms);
                 for line in HeldLines::new(lines) {
                     self.canonical.str(rows.sku(line.row).as_bytes()).u32(line.quantity);
+                }
+                for taken in taken.as_chunks().0.iter().map(Taken::from_bytes) {
+                    let Taken { count, period, units, key, .. } = taken;
+                    self.canonical.u64(count).i64(period).u64(key.hash as u64).u64((key.hash >> 64) as u64).u32(units);
                 }
                 order.digest = self.canonical.hash();
                 self.digest = self.digest.wrapping_add(order.digest);

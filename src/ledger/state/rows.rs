@@ -25,6 +25,8 @@ pub(crate) struct Figures {
     pub committed: i64,
     pub safety_stock: i64,
     pub halted: bool,
+    /// The number of the row's rules plus one; 0 if it has none.
+    scope: u32,
 }
 
 impl Figures {
@@ -83,6 +85,10 @@ struct Pool {
     name: Box<str>,
     halted: bool,
     rows: u32,
+    /// Limits of that pool that are remembered.
+    pins: u32,
+    /// As [`Figures::scope`].
+    scope: u32,
 }
 
 /// The stock of a shard.
@@ -165,6 +171,65 @@ impl Rows {
         self.pools[pool].halted
     }
 
+    /// Whether no rule of the pool stands in the way of its lines.
+    #[inline]
+    pub(crate) fn is_pool_free(&self, pool: u32) -> bool {
+        let pool = &self.pools[pool];
+        !pool.halted && pool.scope == 0
+    }
+
+    /// The rules of a pool.
+    #[inline]
+    pub(crate) fn pool_scope(&self, pool: u32) -> Option<u32> {
+        self.pools[pool].scope.checked_sub(1)
+    }
+
+    /// The rules of a row.
+    #[inline]
+    pub(crate) fn scope(&self, row: u32) -> Option<u32> {
+        self.rows[row].figures.scope.checked_sub(1)
+    }
+
+    pub(crate) fn set_scope(&mut self, row: u32, scope: Option<u32>) {
+        self.rows[row].figures.scope = scope.map_or(0, |scope| scope + 1);
+    }
+
+    /// A pool without rules that has nothing else is dropped.
+    pub(crate) fn set_pool_scope(&mut self, pool: u32, scope: Option<u32>) {
+        self.pools[pool].scope = scope.map_or(0, |scope| scope + 1);
+        self.drop_pool_if_idle(pool);
+    }
+
+    /// A pool stays as long as a limit of it is remembered.
+    pub(crate) fn pin_pool(&mut self, pool: u32) {
+        self.pools[pool].pins += 1;
+    }
+
+    pub(crate) fn unpin_pool(&mut self, pool: u32) {
+        self.pools[pool].pins -= 1;
+        self.drop_pool_if_idle(pool);
+    }
+
+    pub(crate) fn pool_of(&self, row: u32) -> u32 {
+        self.rows[row].pool
+    }
+
+    /// Whether nothing but rules keeps a row.
+    pub(crate) fn is_bare(&self, row: u32) -> bool {
+        Figures { scope: 0, ..self.rows[row].figures } == Figures::default()
+    }
+
+    /// Whether nothing but a sale keeps a pool.
+    pub(crate) fn is_pool_bare(&self, pool: u32) -> bool {
+        let pool = &self.pools[pool];
+        pool.rows == 0 && !pool.halted && pool.pins == 0
+    }
+
+    /// Generation of a row's last change.
+    pub(crate) fn changed(&self, row: u32) -> i64 {
+        self.past[row].changed
+    }
+
     /// The row of a SKU in a pool.
     #[inline]
     pub(crate) fn row(&self, pool: u32, sku: Text<'_>) -> Option<u32> {
@@ -203,11 +268,17 @@ impl Rows {
         &self.rows[row].figures
     }
 
-    /// Whether no rule stands in the way of so many units of a row.
+    /// Whether so many units of a row are available.
     #[inline]
-    pub(crate) fn is_free(&self, row: u32, units: u32) -> bool {
+    pub(crate) fn has(&self, row: u32, units: u32) -> bool {
+        self.rows[row].figures.available() >= i64::from(units)
+    }
+
+    /// Whether no rule is about a row, nor a halt.
+    #[inline]
+    pub(crate) fn is_free(&self, row: u32) -> bool {
         let figures = &self.rows[row].figures;
-        !figures.halted && figures.available() >= i64::from(units)
+        !figures.halted && figures.scope == 0
     }
 
     /// Units of a row are held. [`Rows::put_back`] may undo it; [`Rows::note`] must follow if it does not.
@@ -347,18 +418,19 @@ impl Rows {
         }
     }
 
-    fn make_pool(&mut self, name: Text<'_>) -> u32 {
+    pub(crate) fn make_pool(&mut self, name: Text<'_>) -> u32 {
         if let Some(pool) = self.pool(name) {
             return pool;
         }
-        let pool = self.pools.put(Pool { name: name.as_str().into(), halted: false, rows: 0 });
+        let pool = self.pools.put(Pool { name: name.as_str().into(), halted: false, rows: 0, pins: 0, scope: 0 });
         let (pools, seed) = (&self.pools, self.seed);
         let hash_of = |pool: &u32| xxh3_64_with_seed(pools[*pool].name.as_bytes(), seed);
         self.pool_index.insert_unique(hash_of(&pool), pool, hash_of);
         pool
     }
 
-    fn drop_row(&mut self, row: u32) {
+    /// A row that nothing is known of any more.
+    pub(crate) fn drop_row(&mut self, row: u32) {
         let it = &mut self.rows[row];
         it.used = false;
         let (pool, sku) = (it.pool, it.sku);
@@ -375,7 +447,7 @@ impl Rows {
     }
 
     fn drop_pool_if_idle(&mut self, pool: u32) {
-        if self.pools[pool].rows > 0 || self.pools[pool].halted {
+        if !self.is_pool_bare(pool) || self.pools[pool].scope != 0 {
             return;
         }
         let hash = xxh3_64_with_seed(self.pools[pool].name.as_bytes(), self.seed);

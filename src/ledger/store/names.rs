@@ -16,17 +16,11 @@ pub(crate) struct Name {
 }
 
 /// The names that are too long to stand in place.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Names {
     long: Slab<Box<str>>,
     /// Bytes of them all.
     bytes: usize,
-}
-
-impl Default for Names {
-    fn default() -> Names {
-        Names { long: Slab::new(), bytes: 0 }
-    }
 }
 
 impl Names {

@@ -13,9 +13,20 @@ pub(crate) struct Slab<T> {
     slots: u32,
 }
 
+impl<T> Default for Slab<T> {
+    fn default() -> Slab<T> {
+        Slab::new()
+    }
+}
+
 impl<T> Slab<T> {
     pub(crate) fn new() -> Slab<T> {
         Slab { chunks: Vec::new(), free: Vec::new(), slots: 0 }
+    }
+
+    /// Slots there are, freed ones too: their numbers are those below.
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots
     }
 
     /// Puts `value` into a slot and tells which.

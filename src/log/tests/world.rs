@@ -292,6 +292,7 @@ pub(super) fn decision(sequence: u64, order_id: &str) -> Decision<'_> {
         original: None,
         field: 0,
         rules_level: 0,
+        selling: None,
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::keys::{
     self, adjust, cancel, command, confirm, count, extend, raise_rules_level, receive, ship, stock_command,
 };
 use super::super::proto::Input;
+use super::super::selling::{Limit, Sale, Vouched};
 use super::super::text::Text;
 use super::Validated;
 use super::walk::{Note, PlaceNote};
@@ -45,6 +46,7 @@ fn place<'a>(note: &PlaceNote, record: &Validated<'a>, unsupported: Option<u32>)
         lines: OrderLines { body, lines, count: note.lines },
         hold_ms: note.hold_ms,
         answer_by_ms: note.answer_by_ms,
+        vouched: Vouched::of(note.vouched.bytes(body)),
     });
     Command { pool: note.pool.text(body), reply_partition: note.reply_partition, unsupported, kind }
 }
@@ -95,7 +97,7 @@ fn order_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
 /// The body of a StockCommand.
 pub(super) fn stock_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
     let mut made = Command { pool: Text::EMPTY, reply_partition: None, unsupported: None, kind: Kind::Unknown };
-    let (mut id, mut issued_at_ms, mut kind) = (Text::EMPTY, 0, None);
+    let (mut id, mut issued_at_ms, mut kind, mut rule) = (Text::EMPTY, 0, None, None);
     let mut fields = Fields::new(body);
     while let Some(key) = fields.next_key()? {
         match key {
@@ -111,11 +113,16 @@ pub(super) fn stock_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
             | stock_command::SHIP_MESSAGE
             | stock_command::TICK_MESSAGE
             | stock_command::RAISE_RULES_LEVEL_MESSAGE => kind = Some((key, Flat::read(fields.bytes()?)?)),
+            stock_command::SET_SALE_MESSAGE => rule = Some(StockChange::SetSale(Sale::read(fields.bytes()?)?)),
+            stock_command::SET_LIMIT_MESSAGE => rule = Some(StockChange::SetLimit(Limit::read(fields.bytes()?)?)),
             stock_command::REPLY_PARTITION_UINT32 => made.reply_partition = Some(fields.varint()? as u32),
             _ => {
                 fields.skip_unknown(key, stock_command::LAST, 1)?;
             }
         }
+    }
+    if let Some(change) = rule {
+        made.kind = Kind::Stock { id, issued_at_ms, change };
     }
     let Some((kind, flat)) = kind else { return Ok(made) };
     let change = match kind {

@@ -9,8 +9,8 @@ use proptest::strategy::ValueTree;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use self::oracle::{check, is_sound, order_command, shown};
-use self::values::{put_bytes, value};
-use super::super::command::{Kind, Place};
+use self::values::{put_bytes, value, value_of_rules};
+use super::super::command::{Kind, Place, StockChange};
 use super::super::proto::command;
 use super::*;
 
@@ -28,6 +28,11 @@ proptest! {
     #[test]
     fn both_decoders_agree_on_right_wrong_and_damaged_fields(input in inputs(), dice in dice()) {
         check(&value(input, &dice), input);
+    }
+
+    #[test]
+    fn both_decoders_agree_on_rules_and_what_orders_bring_for_them(input in inputs(), dice in dice()) {
+        check(&value_of_rules(input, &dice), input);
     }
 
     #[test]
@@ -80,6 +85,111 @@ fn the_generator_makes_values_of_every_sort() {
     }
     let counts = [sound, merged, poison, binding, mixed, mixed_and_merged];
     assert!(counts.iter().zip([400, 100, 100, 50, 100, 50]).all(|(count, least)| *count > least), "{counts:?}");
+}
+
+#[test]
+fn the_generator_of_rules_makes_lists_of_every_sort() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut keys, mut segments, mut early, mut only, mut skus, mut merged) = (0, 0, 0, 0, 0, 0);
+    let (mut malformed, mut binding) = (0, 0);
+    for _ in 0..1_000 {
+        let dice = dice().new_tree(&mut runner).expect("no filter").current();
+        for input in [Input::Orders, Input::Stock] {
+            let value = value_of_rules(input, &dice);
+            let mut scratch = Scratch::default();
+            let record = validate(Some(&value), input, &mut scratch).expect("its framing is sound");
+            for command in record.commands() {
+                binding += usize::from(command.unsupported.is_some());
+                match command.kind {
+                    Kind::Place(Place { vouched, .. }) => {
+                        keys += usize::from(vouched.key_count() > 1);
+                        segments += usize::from(vouched.segment_count() > 1);
+                    }
+                    Kind::Stock { change: StockChange::SetSale(sale), .. } => {
+                        early += usize::from(sale.early().count() > 1);
+                        only += usize::from(sale.only().count() > 1);
+                    }
+                    Kind::Stock { change: StockChange::SetLimit(limit), .. } => {
+                        skus += usize::from(limit.skus().count() > 1);
+                    }
+                    _ => malformed += 1,
+                }
+            }
+            merged += usize::from(!scratch.merged.is_empty());
+        }
+    }
+    let counts = [keys, segments, early, only, skus, merged, malformed, binding];
+    assert!(counts.iter().all(|count| *count > 50), "{counts:?}");
+}
+
+/// A value with one command that is `body` within fields of these numbers, innermost first.
+fn nested(numbers: &[u32], body: &[u8]) -> Vec<u8> {
+    let mut value = body.to_vec();
+    for number in numbers.iter().chain([&1]) {
+        let inner = std::mem::take(&mut value);
+        put_bytes(&mut value, *number, &inner);
+    }
+    value
+}
+
+/// Messages of selling rules, by the fields that they stand in, innermost first.
+const RULES: [(Input, &[u32]); 5] = [
+    (Input::Stock, &[14]),
+    (Input::Stock, &[4, 14]),
+    (Input::Stock, &[15]),
+    (Input::Orders, &[1]),
+    (Input::Orders, &[11, 1]),
+];
+
+#[test]
+fn a_field_of_a_rule_that_is_not_known_is_unsupported_by_its_number() {
+    for (input, numbers) in RULES {
+        for number in [12, 42, 99, 100] {
+            let mut body = Vec::new();
+            encode_key(number, WireType::Varint, &mut body);
+            body.push(1);
+            let value = nested(numbers, &body);
+            assert!(is_sound(&check(&value, input)));
+            let mut scratch = Scratch::default();
+            let record = validate(Some(&value), input, &mut scratch).expect("its framing is sound");
+            let unsupported = (number < 100).then_some(number);
+            assert_eq!(record.command(0).unsupported, unsupported, "{input:?} {numbers:?}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_field_of_a_rule_makes_its_command_malformed() {
+    // A text that is no UTF-8, in the field after the first text where that is a list; a wrong wire type; a field that is
+    // cut short.
+    let of_text = |number: u8| vec![number << 3 | 2, 1, 0xff];
+    let of_type = |number: u8| vec![number << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let cut = |number: u8| vec![number << 3 | 2, 5, b'a'];
+    let texts: [&[u8]; 5] = [&[1, 5], &[1], &[1, 4, 6], &[10], &[1, 2]];
+    let all: [&[u8]; 5] = [&[1, 2, 3, 4, 5], &[1, 2], &[1, 2, 3, 4, 5, 6, 7, 8], &[10, 11], &[1, 2]];
+    for (((input, numbers), texts), all) in RULES.into_iter().zip(texts).zip(all) {
+        let broken_texts = texts.iter().flat_map(|number| [of_text(*number), cut(*number)]);
+        for body in broken_texts.chain(all.iter().map(|number| of_type(*number))) {
+            assert_eq!(check(&nested(numbers, &body), input), Some(vec![false]), "{input:?} {numbers:?} {body:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_stands_twice_is_merged_as_protobuf_says() {
+    let sale = |opens_at_ms, only: &str| {
+        let sale = proto::SetSale { sku: "shirt".into(), opens_at_ms, only: vec![only.into()], ..Default::default() };
+        let kind = Some(proto::stock_command::Kind::SetSale(sale));
+        proto::StockCommand { kind, ..Default::default() }.encode_to_vec()
+    };
+    let mut value = Vec::new();
+    put_bytes(&mut value, 1, &[sale(3, "gold"), sale(5, "seoul")].concat());
+    assert!(is_sound(&check(&value, Input::Stock)));
+    let mut scratch = Scratch::default();
+    let merged = validate(Some(&value), Input::Stock, &mut scratch).expect("valid").command(0);
+    let Kind::Stock { change: StockChange::SetSale(sale), .. } = merged.kind else { panic!("{merged:?}") };
+    assert_eq!(sale.opens_at_ms, 5);
+    assert!(sale.only().map(|segment| segment.as_str()).eq(["gold", "seoul"]));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::super::fields::{Fields, LAST_BINDING_FIELD, LENGTH, Malformed, VARINT
 use super::super::keys::{self, Shape, cancel, command, confirm, extend, order_line, place, stock_command};
 use super::super::limits::MAX_LINES;
 use super::super::proto::Input;
+use super::super::selling;
 use super::super::text::Text;
 
 /// Messages that a field of Command and of StockCommand, of a kind within, and of a line within that stands in.
@@ -41,6 +42,8 @@ pub(super) struct PlaceNote {
     pub(super) first_line: u32,
     pub(super) noted_lines: u32,
     pub(super) lines: u32,
+    /// The Place itself, if it has segments or keys, so that they are found again; else nothing.
+    pub(super) vouched: Span,
 }
 
 /// The walk through a value.
@@ -56,20 +59,19 @@ pub(super) struct Walk<'a, 'l> {
 }
 
 impl<'a> Walk<'a, '_> {
-    /// Walks the body of a Command or StockCommand.
-    #[inline]
-    pub(super) fn command(&mut self, body: &'a [u8], input: Input) -> Note {
-        let first_line = self.lines.len();
-        let note = match input {
+    /// Walks the body of a Command or StockCommand. [`Walk::malformed`] follows an error.
+    #[inline(always)]
+    pub(super) fn command(&mut self, body: &'a [u8], input: Input) -> Result<Note, Malformed> {
+        match input {
             Input::Stock => self.stock_command(body),
             Input::Orders | Input::Unspecified => self.order_command(body),
-        };
-        note.unwrap_or_else(|_| self.malformed(body, input, first_line))
+        }
     }
 
     /// Notes a command that cannot be read. Nothing that was found in it before counts.
     #[cold]
-    fn malformed(&mut self, body: &'a [u8], input: Input, first_line: usize) -> Note {
+    #[inline(never)]
+    pub(super) fn malformed(&mut self, body: &'a [u8], input: Input, first_line: usize) -> Note {
         self.lines.truncate(first_line);
         self.unsupported = None;
         let reply_partition = match input {
@@ -93,15 +95,15 @@ impl<'a> Walk<'a, '_> {
                 }
                 command::CONFIRM_MESSAGE => {
                     kinds += 1;
-                    self.flat(fields.take(number)?, &confirm::SHAPE)?;
+                    self.flat(fields.take(number)?, &confirm::SHAPE, IN_KIND)?;
                 }
                 command::EXTEND_MESSAGE => {
                     kinds += 1;
-                    self.flat(fields.take(number)?, &extend::SHAPE)?;
+                    self.flat(fields.take(number)?, &extend::SHAPE, IN_KIND)?;
                 }
                 command::CANCEL_MESSAGE => {
                     kinds += 1;
-                    self.flat(fields.take(number)?, &cancel::SHAPE)?;
+                    self.flat(fields.take(number)?, &cancel::SHAPE, IN_KIND)?;
                 }
                 command::REPLY_PARTITION_UINT32 => reply_partition = Some(number as u32),
                 _ => fields = self.unknown(field, command::LAST, IN_COMMAND)?,
@@ -119,6 +121,7 @@ impl<'a> Walk<'a, '_> {
         let first_line = self.lines.len();
         let (mut pool, mut order_id, mut customer, mut channel) = Default::default();
         let (mut attempt, mut placed_at_ms, mut hold_ms, mut answer_by_ms, mut lines) = (0, 0, 0, 0, 0);
+        let mut vouched = Span::default();
         let whole = self.body;
         let span = |text: Text<'a>| Span::of(whole, text.as_bytes());
         let mut fields = Fields::new(body);
@@ -141,6 +144,14 @@ impl<'a> Walk<'a, '_> {
                 }
                 place::HOLD_MS_UINT64 => hold_ms = number,
                 place::ANSWER_BY_MS_INT64 => answer_by_ms = number as i64,
+                place::SEGMENTS_STRING => {
+                    fields.take_text(number)?;
+                    vouched = Span::of(whole, body);
+                }
+                place::KEYS_MESSAGE => {
+                    self.flat(fields.take(number)?, &keys::place_key::SHAPE, IN_LINE)?;
+                    vouched = Span::of(whole, body);
+                }
                 _ => fields = self.unknown(field, place::LAST, IN_KIND)?,
             }
         }
@@ -158,6 +169,7 @@ impl<'a> Walk<'a, '_> {
             first_line: first_line as u32,
             noted_lines,
             lines,
+            vouched,
         })
     }
 
@@ -187,6 +199,7 @@ impl<'a> Walk<'a, '_> {
         Ok(line)
     }
 
+    #[inline(never)]
     fn stock_command(&mut self, body: &'a [u8]) -> Result<Note, Malformed> {
         let mut kinds = 0;
         let mut fields = Fields::new(body);
@@ -208,34 +221,35 @@ impl<'a> Walk<'a, '_> {
                 stock_command::SHIP_MESSAGE => &keys::ship::SHAPE,
                 stock_command::TICK_MESSAGE => &keys::tick::SHAPE,
                 stock_command::RAISE_RULES_LEVEL_MESSAGE => &keys::raise_rules_level::SHAPE,
+                stock_command::SET_SALE_MESSAGE => {
+                    kinds += 1;
+                    selling::walk_sale(fields.take(number)?, IN_KIND, &mut |fields, last, depth| {
+                        self.unknown(fields, last, depth)
+                    })?;
+                    continue;
+                }
+                stock_command::SET_LIMIT_MESSAGE => {
+                    kinds += 1;
+                    selling::walk_limit(fields.take(number)?, IN_KIND, &mut |fields, last, depth| {
+                        self.unknown(fields, last, depth)
+                    })?;
+                    continue;
+                }
                 _ => {
                     fields = self.unknown(field, stock_command::LAST, IN_COMMAND)?;
                     continue;
                 }
             };
             kinds += 1;
-            self.flat(fields.take(number)?, shape)?;
+            self.flat(fields.take(number)?, shape, IN_KIND)?;
         }
         self.merge |= kinds > 1;
         Ok(Note::Other(Span::of(self.body, body)))
     }
 
-    /// A kind without messages of its own.
-    fn flat(&mut self, body: &'a [u8], shape: &Shape) -> Result<(), Malformed> {
-        let mut fields = Fields::new(body);
-        loop {
-            let field = fields;
-            let Some((key, number)) = fields.next_head()? else { break };
-            let bit = shape.bit(key);
-            match key & 7 {
-                LENGTH if shape.texts & bit != 0 => {
-                    fields.take_text(number)?;
-                }
-                VARINT if shape.varints & bit != 0 => {}
-                _ => fields = self.unknown(field, shape.last, IN_KIND)?,
-            }
-        }
-        Ok(())
+    /// A message that has strings and varints only.
+    fn flat(&mut self, body: &'a [u8], shape: &Shape, depth: u32) -> Result<(), Malformed> {
+        shape.walk(body, depth, &mut |fields, last, depth| self.unknown(fields, last, depth))
     }
 
     /// Passes over the field that comes next in `fields`, which is none of those numbered from 1 to `last_known`.

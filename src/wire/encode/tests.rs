@@ -4,8 +4,10 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::super::command::LinesBuf;
+use super::super::decision::CountedUnits;
 use super::super::decision::{HeldLine, HeldLines, SkuNames};
-use super::super::proto::{self, Input, OrderState, Outcome};
+use super::super::proto::{self, Input, OrderState, Outcome, Reason};
+use super::super::selling::{Sale, tests as rules};
 use super::super::view;
 use super::*;
 
@@ -25,10 +27,11 @@ fn enumeration<E: TryFrom<i32>>() -> impl Strategy<Value = i32> {
 prop_compose! {
     fn line()(
         sku in text(), quantity in number(), allocated in number(), reason in enumeration::<Reason>(),
-        available in prop::option::of(any::<i64>()), shortfall in number(),
+        available in prop::option::of(any::<i64>()), shortfall in number(), opens_at_ms in number(),
+        left in prop::option::of(any::<u64>()), rule in number(),
     ) -> proto::LineDecision {
-        let (quantity, allocated) = (quantity as u32, allocated as u32);
-        proto::LineDecision { sku, quantity, allocated, available, reason, shortfall }
+        let (quantity, allocated, opens_at_ms) = (quantity as u32, allocated as u32, opens_at_ms as i64);
+        proto::LineDecision { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule }
     }
 }
 
@@ -49,21 +52,43 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn counted()(count in number(), period in any::<i64>(), units in number()) -> proto::Counted {
+        proto::Counted { count, period, units: units as u32 }
+    }
+}
+
+prop_compose! {
+    /// A decision that tells of selling rules alone, and of any but a sale and a limit at once.
+    fn selling()(
+        is_sale: bool, sale in prop::option::of(rules::any_sale()), limit in prop::option::of(rules::any_limit()),
+        counted in prop::collection::vec(counted(), 0..4), customer in text(),
+        keys in prop::collection::vec(rules::any_key(), 0..4), segments in prop::collection::vec(text(), 0..4),
+        n in prop::array::uniform3(number()),
+    ) -> proto::Decision {
+        let (sale, limit) = if is_sale { (sale, None) } else { (None, limit) };
+        proto::Decision {
+            sale, limit, counted, customer, keys, segments,
+            opens_at_ms: n[0] as i64, rule: n[1], issued_at_ms: n[2] as i64, ..Default::default()
+        }
+    }
+}
+
+prop_compose! {
     /// Any decision that the contract allows.
     pub(in super::super) fn any_decision()(
-        texts in prop::array::uniform3(text()), n in prop::array::uniform8(number()),
+        texts in prop::array::uniform3(text()), n in prop::array::uniform9(number()),
         asked in enumeration::<Asked>(), outcome in enumeration::<Outcome>(), reason in enumeration::<Reason>(),
         state in enumeration::<OrderState>(), input in enumeration::<Input>(),
         lines in prop::collection::vec(line(), 0..6), stock in prop::option::of(level()),
         original in prop::option::of(original()), reply_partition in prop::option::of(any::<u32>()),
-        rules_level in number(),
+        selling in prop_oneof![Just(proto::Decision::default()), selling()],
     ) -> proto::Decision {
         let [pool, order_id, id] = texts;
         proto::Decision {
             sequence: n[0], asked, pool, order_id, attempt: n[1] as u32, id, outcome, reason, state, lines, stock,
             expires_at_ms: n[2] as i64, decided_at_ms: n[3] as i64, content: n[4], original,
             field: n[5] as u32, input, offset: n[6] as i64, index: n[7] as u32, reply_partition,
-            rules_level: rules_level as u32,
+            rules_level: n[8] as u32, ..selling
         }
     }
 }
@@ -77,6 +102,9 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
         available: line.available,
         reason: line.reason as i32,
         shortfall: line.shortfall,
+        opens_at_ms: line.opens_at_ms,
+        left: line.left,
+        rule: line.rule,
     };
     let level = |level: StockLevel<'_>| proto::StockLevel {
         sku: level.sku.to_string(),
@@ -93,6 +121,13 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
         outcome: original.outcome as i32,
         reason: original.reason as i32,
     };
+    let told = decision.selling.unwrap_or_default();
+    let (sale, limit) = match &told.set {
+        Some(Rule::Sale(sale)) => (Some(rules::sale(sale)), None),
+        Some(Rule::Limit(limit)) => (None, Some(rules::limit(limit))),
+        None => (None, None),
+    };
+    let counted = |Counted { count, period, units }| proto::Counted { count, period, units };
     proto::Decision {
         sequence: decision.sequence,
         asked: decision.asked as i32,
@@ -115,6 +150,15 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
         index: source.index,
         reply_partition: source.reply_partition,
         rules_level: decision.rules_level,
+        sale,
+        limit,
+        counted: told.counted.iter().map(counted).collect(),
+        customer: told.customer.to_string(),
+        keys: rules::keys(told.keys),
+        segments: rules::texts(told.segments.texts()),
+        opens_at_ms: told.opens_at_ms,
+        rule: told.rule,
+        issued_at_ms: told.issued_at_ms,
     }
 }
 
@@ -189,6 +233,11 @@ fn a_field_that_binds_and_is_not_known_is_refused_by_its_number_and_a_later_one_
             (Within::LineDecision, holding(10, &with_field(proto::LineDecision::default(), field))),
             (Within::StockLevel, holding(11, &with_field(proto::StockLevel::default(), field))),
             (Within::Original, holding(15, &with_field(proto::Original::default(), field))),
+            (Within::Rule, holding(22, &with_field(proto::SetSale::default(), field))),
+            (Within::Rule, holding(22, &holding(4, &with_field(proto::EarlySale::default(), field)))),
+            (Within::Rule, holding(23, &with_field(proto::SetLimit::default(), field))),
+            (Within::Counted, holding(24, &with_field(proto::Counted::default(), field))),
+            (Within::Rule, holding(26, &with_field(proto::PlaceKey::default(), field))),
         ]
     };
     for number in [37, 99] {
@@ -202,6 +251,11 @@ fn a_field_that_binds_and_is_not_known_is_refused_by_its_number_and_a_later_one_
     }
     let told = view::decision(&with_field(proto::Decision::default(), 37)).expect_err("refused").to_string();
     assert_eq!(told, "decision field 37 is not known");
+    let told = [22, 24].map(|number| {
+        let bytes = holding(number, &with_field(proto::Decision::default(), 37));
+        view::decision(&bytes).expect_err("refused").to_string()
+    });
+    assert_eq!(told, ["rule field 37 is not known", "count field 37 is not known"]);
 }
 
 #[derive(Debug)]
@@ -220,8 +274,15 @@ fn with_lines(lines: DecisionLines<'_>) -> Decision<'_> {
 #[test]
 fn lines_are_the_same_wherever_they_stand() {
     let results = [
-        LineResult { allocated: 0, available: Some(-2), reason: Reason::OutOfStock, shortfall: 0 },
-        LineResult { allocated: 1, available: None, reason: Reason::Unspecified, shortfall: 3 },
+        LineResult {
+            available: Some(-2),
+            reason: Reason::OutOfStock,
+            opens_at_ms: 4,
+            left: Some(0),
+            rule: 5,
+            ..LineResult::allocated(0)
+        },
+        LineResult { shortfall: 3, ..LineResult::allocated(1) },
     ];
     let asked: LinesBuf = [("shirt", 2), ("socks", 1)].into_iter().collect();
     let held = [HeldLine { row: 0, quantity: 2 }, HeldLine { row: 1, quantity: 1 }].map(HeldLine::to_bytes).concat();
@@ -241,5 +302,67 @@ fn lines_are_the_same_wherever_they_stand() {
         }
         assert_eq!(seen[0], seen[1]);
         assert_eq!(seen[0][0].allocated, if results.is_empty() { 2 } else { 0 });
+    }
+}
+
+/// What a decision becomes when it is written and `prost` reads it.
+fn written(made: &Decision<'_>) -> proto::Decision {
+    let mut bytes = Vec::new();
+    decision(&mut bytes, made, &Source { input: Input::Orders, offset: 0, index: 0, reply_partition: None });
+    proto::Decision::decode(&bytes[..]).expect("it is a Decision")
+}
+
+fn telling(selling: Selling<'_>) -> Decision<'_> {
+    Decision { selling: Some(selling), ..with_lines(DecisionLines::None) }
+}
+
+proptest! {
+    #[test]
+    fn of_the_keys_and_segments_of_an_order_those_that_it_passed_by_are_written(
+        keys in prop::collection::vec(rules::any_key(), 0..5), segments in prop::collection::vec(text(), 0..17),
+        key_mask: u16, segment_mask: u16, counted in prop::collection::vec(counted(), 0..5),
+    ) {
+        let place = proto::Place { keys, segments, hold_ms: 9, ..Default::default() };
+        let made: Vec<_> = counted.iter().map(|&proto::Counted { count, period, units }| {
+            Counted { count, period, units }
+        }).collect();
+        rules::with_place(&place, |vouched| {
+            let selling = Selling {
+                counted: CountedUnits::Made(&made),
+                customer: "ann".into(),
+                keys: vouched.some_keys(key_mask),
+                segments: vouched.some_segments(segment_mask),
+                ..Selling::default()
+            };
+            let told = written(&telling(selling));
+            let in_mask = |mask: u16, at: usize| mask >> at & 1 == 1;
+            let of_keys = place.keys.iter().enumerate().filter(|(at, _)| in_mask(key_mask, *at));
+            assert_eq!(told.keys, of_keys.map(|(_, key)| key.clone()).collect::<Vec<_>>());
+            let of_segments = place.segments.iter().enumerate().filter(|(at, _)| in_mask(segment_mask, *at));
+            assert_eq!(told.segments, of_segments.map(|(_, segment)| segment.clone()).collect::<Vec<_>>());
+            assert_eq!((&told.counted, &*told.customer), (&counted, "ann"));
+        });
+    }
+}
+
+#[test]
+fn a_rule_that_says_nothing_is_written_all_the_same() {
+    // It removes the sale of the whole pool: were it left out, replay would not know that anything was removed.
+    let nothing = Sale::read(&[]).expect("all defaults");
+    let told = written(&telling(Selling { set: Some(Rule::Sale(nothing)), ..Selling::default() }));
+    assert_eq!((&told.sale, &told.limit), (&Some(proto::SetSale::default()), &None));
+    let bytes = told.encode_to_vec();
+    let read = view::decision(&bytes).expect("valid").0.selling.and_then(|told| told.set);
+    assert!(matches!(read, Some(Rule::Sale(sale)) if sale.removes()), "{read:?}");
+}
+
+#[test]
+fn a_decision_that_sets_two_rules_is_refused() {
+    use super::super::fields::Malformed;
+
+    let (sale, limit) = (holding(22, &[]), holding(23, &[]));
+    for both in [[&sale, &limit], [&sale, &sale], [&limit, &limit]] {
+        let both = [&both[0][..], both[1]].concat();
+        assert_eq!(view::decision(&both).expect_err("two rules"), Malformed::Repeated);
     }
 }

@@ -264,6 +264,7 @@ fn the_worst_record_there_can_be_fits_into_a_link() {
         available: None,
         reason: Reason::OutOfStock as i32,
         shortfall: 2_000_000_000_000_000,
+        ..Default::default()
     };
     let worst = proto::Decision {
         sequence: u64::MAX >> 1,
@@ -300,6 +301,7 @@ fn the_worst_record_there_can_be_fits_into_a_link() {
         index: u32::MAX,
         reply_partition: Some(u32::MAX),
         rules_level: u32::MAX,
+        ..Default::default()
     };
     let bytes = worst.encode_to_vec();
     assert!(bytes.len() <= MAX_DECISION_BYTES, "{}", bytes.len());

@@ -4,8 +4,8 @@
 use sluice::wire::proto::{OrderState, Original, Outcome, Reason};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::hash::push_str;
-use super::{Model, Order, OrderKey, Row};
+use super::hash::{define_limit, define_sale, push_str};
+use super::{Model, Order, OrderKey, Row, Stamp};
 
 /// What kind of identity is remembered.
 const ORDER: u8 = 1;
@@ -32,7 +32,49 @@ impl Model {
             bytes.extend(self.rules_level.to_le_bytes());
             xxh3_128(&bytes)
         });
-        rows.chain(halted).chain(orders).chain(stock).chain(level).fold(0, u128::wrapping_add).to_be_bytes()
+        let sum = |hashes: &mut dyn Iterator<Item = u128>| hashes.fold(0, u128::wrapping_add);
+        let known = sum(&mut rows.chain(halted).chain(orders).chain(stock).chain(level));
+        known.wrapping_add(self.rules_hash()).to_be_bytes()
+    }
+
+    /// Of selling rules, and of what limits have counted.
+    fn rules_hash(&self) -> u128 {
+        let sales = self.sales.iter().map(|((pool, sku), sale)| {
+            let mut bytes = vec![6];
+            push_str(&mut bytes, pool);
+            push_str(&mut bytes, sku);
+            self.push_stamp(&mut bytes, &sale.stamp, sale.rule.is_some());
+            if let Some(rule) = &sale.rule {
+                define_sale(&mut bytes, rule);
+            }
+            xxh3_128(&bytes)
+        });
+        let limits = self.limits.iter().map(|((pool, name), limit)| {
+            let mut bytes = vec![7];
+            push_str(&mut bytes, pool);
+            self.push_stamp(&mut bytes, &limit.stamp, limit.rule.is_some());
+            push_str(&mut bytes, name);
+            if let Some(rule) = &limit.rule {
+                bytes.extend(limit.count.to_le_bytes());
+                define_limit(&mut bytes, rule);
+            }
+            xxh3_128(&bytes)
+        });
+        let counters = self.counters.iter().map(|((count, period, key), units)| {
+            let mut bytes = vec![8];
+            bytes.extend(count.to_le_bytes());
+            bytes.extend(period.to_le_bytes());
+            bytes.extend(xxh3_128(key.as_bytes()).to_le_bytes());
+            xxh3_128(&bytes).wrapping_mul(u128::from(*units))
+        });
+        sales.chain(limits).chain(counters).fold(0, u128::wrapping_add)
+    }
+
+    fn push_stamp(&self, bytes: &mut Vec<u8>, stamp: &Stamp, stands: bool) {
+        bytes.extend(stamp.issued_at.to_le_bytes());
+        bytes.extend(stamp.sequence.to_le_bytes());
+        bytes.extend(self.generation(stamp.at).to_le_bytes());
+        bytes.push(stands.into());
     }
 
     fn row_hash(&self, (pool, sku): &(String, String), row: &Row) -> u128 {
@@ -87,6 +129,12 @@ fn open_hash((pool, order_id, attempt): &OrderKey, order: &Order) -> u128 {
     for (sku, units) in &order.lines {
         push_str(&mut bytes, sku);
         bytes.extend(units.to_le_bytes());
+    }
+    for known in &order.counts {
+        bytes.extend(known.count.to_le_bytes());
+        bytes.extend(known.period.to_le_bytes());
+        bytes.extend(xxh3_128(known.key.as_bytes()).to_le_bytes());
+        bytes.extend(known.units.to_le_bytes());
     }
     xxh3_128(&bytes)
 }

@@ -4,8 +4,10 @@
 
 mod digest;
 pub(crate) mod hash;
+mod limit;
 mod order;
 mod place;
+mod sale;
 mod stock;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +15,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use sluice::wire::proto::{Asked, Command, Decision, OrderState, Original, Outcome, Reason, command};
 
 use hash::partition;
+use limit::{Counters, InCount, Limits};
+use sale::Sales;
 
 const LONGEST_ID: usize = 128;
 const MOST_LINES: usize = 200;
 const MOST_UNITS: u32 = 1_000_000;
 const MOST_STOCK: u64 = 1_000_000_000_000;
+const MOST_SEGMENTS: usize = 16;
+const MOST_KEYS: usize = 4;
+const MOST_LIMIT_SKUS: usize = 200;
+const LIMITS_A_SKU: usize = 2;
 const STOCK_RANGE: i64 = 1_000_000_000_000_000;
 /// The newest rules level that there is.
 const NEWEST_LEVEL: u32 = 1;
@@ -59,6 +67,15 @@ struct Order {
     content: u64,
     expires_at: i64,
     lines: Vec<(String, u32)>,
+    counts: Vec<InCount>,
+}
+
+/// When a selling rule was set, or removed: by its sender's clock, by sequence, by shard time.
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    issued_at: i64,
+    sequence: u64,
+    at: i64,
 }
 
 impl Order {
@@ -103,6 +120,9 @@ pub(crate) struct Model {
     stock_ids: BTreeMap<(String, String), (Original, u64, i64)>,
     rows: BTreeMap<(String, String), Row>,
     halted_pools: BTreeSet<String>,
+    sales: Sales,
+    limits: Limits,
+    counters: Counters,
 }
 
 impl Model {
@@ -117,6 +137,9 @@ impl Model {
             stock_ids: BTreeMap::new(),
             rows: BTreeMap::new(),
             halted_pools: BTreeSet::new(),
+            sales: Sales::new(),
+            limits: Limits::new(),
+            counters: Counters::new(),
         }
     }
 
@@ -134,6 +157,7 @@ impl Model {
         if self.generation(self.now) != before {
             self.forget();
         }
+        self.turn_periods();
     }
 
     /// Ends the next hold that is due.
@@ -155,6 +179,9 @@ impl Model {
             Some(Kind::Extend(it)) => (Asked::Extend, &it.pool, &it.order_id, it.attempt),
             Some(Kind::Cancel(it)) => (Asked::Cancel, &it.pool, &it.order_id, it.attempt),
         };
+        if let Some(field) = self.field_of_a_higher_level(command) {
+            return self.unsupported(asked, pool, order_id, attempt, "", field);
+        }
         let echo = echo(asked, pool, order_id, attempt, "");
         if let Some(refusal) = self.pool_refusal(&echo, pool) {
             return refusal;
@@ -172,6 +199,16 @@ impl Model {
             Kind::Cancel(it) => {
                 self.unknown(it.placed_at_ms, &key, &echo).unwrap_or_else(|| self.cancel(key, it.placed_at_ms, echo))
             }
+        }
+    }
+
+    /// The field of a Place that needs a higher rules level than there is.
+    fn field_of_a_higher_level(&self, command: &Command) -> Option<u32> {
+        match &command.kind {
+            Some(command::Kind::Place(it)) if self.rules_level < 1 => {
+                (!it.segments.is_empty()).then_some(10).or((!it.keys.is_empty()).then_some(11))
+            }
+            _ => None,
         }
     }
 
@@ -231,7 +268,8 @@ impl Model {
         let knows = |at: i64| now - at.div_euclid(length_ms) <= 5;
         self.orders.retain(|_, order| order.is_open() || knows(order.changed_at));
         self.stock_ids.retain(|_, (_, _, at)| knows(*at));
-        self.rows.retain(|_, row| !row.empty() || knows(row.changed_at));
+        self.limits.retain(|_, limit| limit.rule.is_some() || knows(limit.stamp.at));
+        self.forget_rows_and_sales(knows);
     }
 
     fn clock_fault(&self, at: i64) -> Option<Reason> {
@@ -253,7 +291,8 @@ impl Model {
     /// Whether so much is known that what would have to be remembered anew is refused from `percent` of the memory on. An
     /// open order counts for four.
     fn busy(&self, percent: usize) -> bool {
-        let full = |ids: usize| (ids + self.stock_ids.len()) * 100 >= self.rules.max_ids * percent;
+        let others = self.stock_ids.len() + self.counters.len();
+        let full = |ids: usize| (ids + others) * 100 >= self.rules.max_ids * percent;
         let ids = |order: &Order| if order.is_open() { 4 } else { 1 };
         // Not counted as long as it can't matter.
         full(4 * self.orders.len()) && full(self.orders.values().map(ids).sum())
@@ -317,4 +356,9 @@ fn id_fault(id: &str) -> Option<Reason> {
         n if n > LONGEST_ID => Some(Reason::IdTooLong),
         _ => None,
     }
+}
+
+/// Whether something stands twice in a list.
+fn doubled(list: &[&str]) -> bool {
+    list.iter().collect::<BTreeSet<_>>().len() < list.len()
 }

@@ -70,6 +70,7 @@ impl Model {
                     content: 0,
                     expires_at: 0,
                     lines: Vec::new(),
+                    counts: Vec::new(),
                 };
                 self.orders.insert(key.clone(), order);
                 let mut decision = self.about(Asked::Cancel, &key, Outcome::Noted, OrderState::Cancelled);
@@ -113,14 +114,15 @@ impl Model {
         }
     }
 
-    /// Closes a held or committed order and gives back what it holds.
+    /// Closes a held or committed order and gives back what it holds, and what it was counted as.
     pub(super) fn close(&mut self, key: &OrderKey, state: OrderState) -> Vec<LineDecision> {
         let order = self.orders.get_mut(key).expect("it is open");
         let before = std::mem::replace(&mut order.state, state);
         order.changed_at = self.now;
         let first = order.original.expect("it was placed").sequence;
-        let (expires_at, lines) = (order.expires_at, order.lines.clone());
+        let (expires_at, lines, counts) = (order.expires_at, order.lines.clone(), order.counts.clone());
         self.holds.remove(&(expires_at, first, key.clone()));
+        self.give_back(&counts);
         for (sku, units) in &lines {
             self.change(&key.0, sku, |row| match before {
                 OrderState::Held => row.reserved -= i64::from(*units),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sluice::wire::proto::{Asked, Decision, LineDecision, OrderState, Original, Outcome, Place, Reason};
+use sluice::wire::proto::{Decision, LineDecision, OrderLine, OrderState, Original, Outcome, Place, Reason};
 
 use super::hash::content_of_place;
 use super::order::as_held;
-use super::{LONGEST_ID, MOST_LINES, MOST_UNITS, Model, Order, OrderKey, id_fault};
+use super::{LONGEST_ID, MOST_KEYS, MOST_LINES, MOST_SEGMENTS, MOST_UNITS, Model, Order, OrderKey, doubled, id_fault};
 
 impl Model {
     pub(super) fn place(&mut self, it: &Place, key: OrderKey, echo: Decision, engine_time_ms: i64) -> Decision {
@@ -45,21 +45,30 @@ impl Model {
                 Some(_) => {}
             }
         }
-        let (reason, lines) = self.reserve(it, self.orders.contains_key(&key));
-        let state = if reason.is_none() { OrderState::Held } else { OrderState::Rejected };
-        let outcome = if reason.is_none() { Outcome::Reserved } else { Outcome::Rejected };
-        let reason = reason.unwrap_or_default();
-        let hold = if it.hold_ms == 0 { self.rules.default_hold_ms } else { it.hold_ms as i64 };
-        let expires_at = if outcome == Outcome::Reserved { self.now + hold } else { 0 };
-        let mut decision = self.about(Asked::Place, &key, outcome, state);
-        decision.reason = reason.into();
-        decision.lines = lines;
-        decision.content = content;
-        decision.expires_at_ms = expires_at;
-        let first = Original { sequence: self.sequence, outcome: outcome.into(), reason: reason.into() };
-        if outcome == Outcome::Reserved {
-            self.holds.insert((expires_at, self.sequence, key.clone()));
+        let (bar, lines) = self.judge(it, self.orders.contains_key(&key));
+        let (outcome, reason) =
+            bar.as_ref().map_or((Outcome::Reserved, Reason::Unspecified), |bar| (bar.outcome, bar.reason));
+        let (opens_at, rule) = bar.map_or((0, 0), |bar| (bar.opens_at, bar.rule));
+        let barred = Decision { lines, opens_at_ms: opens_at, rule, ..echo };
+        if outcome == Outcome::NotOpen {
+            return self.finish(barred, outcome, reason);
         }
+        let state = if outcome == Outcome::Reserved { OrderState::Held } else { OrderState::Rejected };
+        let decision = Decision { state: state.into(), content, ..barred };
+        let mut decision = self.finish(decision, outcome, reason);
+        let mut counts = Vec::new();
+        if outcome == Outcome::Reserved {
+            let hold = if it.hold_ms == 0 { self.rules.default_hold_ms } else { it.hold_ms as i64 };
+            decision.expires_at_ms = self.now + hold;
+            decision.segments = self.segments_used(it);
+            counts = self.count(it, &mut decision);
+            for line in &mut decision.lines {
+                line.allocated = line.quantity;
+                self.change(&it.pool, &line.sku, |row| row.reserved += i64::from(line.quantity));
+            }
+            self.holds.insert((decision.expires_at_ms, self.sequence, key.clone()));
+        }
+        let first = Original { sequence: self.sequence, outcome: outcome.into(), reason: reason.into() };
         self.orders.insert(
             key,
             Order {
@@ -67,8 +76,9 @@ impl Model {
                 changed_at: self.now,
                 original: Some(first),
                 content,
-                expires_at,
+                expires_at: decision.expires_at_ms,
                 lines: it.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect(),
+                counts,
             },
         );
         decision
@@ -98,54 +108,118 @@ impl Model {
         if it.hold_ms > self.rules.max_hold_ms as u64 {
             return Some(Reason::HoldTooLong);
         }
+        if let Some(reason) = vouched_fault(it) {
+            return Some(reason);
+        }
         self.clock_fault(it.placed_at_ms)
     }
 
-    fn reserve(&mut self, it: &Place, cancelled: bool) -> (Option<Reason>, Vec<LineDecision>) {
+    /// What bars an order that is in order itself, if anything does, and its lines as the decision shows them.
+    fn judge(&self, it: &Place, cancelled: bool) -> (Option<Bar>, Vec<LineDecision>) {
         if cancelled {
-            return (Some(Reason::Cancelled), Vec::new());
+            return (Some(Bar::of(Reason::Cancelled)), Vec::new());
         }
-        if self.halted_pools.contains(&it.pool) {
-            return (Some(Reason::Halted), Vec::new());
+        let halted = self.halted_pools.contains(&it.pool).then(|| Bar::of(Reason::Halted));
+        let of_pool = halted
+            .or_else(|| self.not_open(it, ""))
+            .or_else(|| self.closed(it, ""))
+            .or_else(|| self.not_eligible(it, ""));
+        if of_pool.is_some() {
+            return (of_pool, Vec::new());
         }
-        let line = |sku: &str, quantity: u32, reason: Reason| LineDecision {
-            sku: sku.into(),
-            quantity,
-            reason: reason.into(),
-            ..LineDecision::default()
-        };
         let row = |sku: &str| self.rows.get(&(it.pool.clone(), sku.to_owned()));
-        if it.lines.iter().any(|l| row(&l.sku).is_none()) {
-            let flag = |sku: &str| if row(sku).is_none() { Reason::UnknownSku } else { Reason::Unspecified };
-            let lines = it.lines.iter().map(|l| line(&l.sku, l.quantity, flag(&l.sku))).collect();
-            return (Some(Reason::UnknownSku), lines);
+        let over_lines = |guard: &dyn Fn(&str) -> Option<Bar>| it.lines.iter().map(|line| guard(&line.sku)).collect();
+        let guards: [&dyn Fn() -> Vec<Option<Bar>>; 8] = [
+            &|| over_lines(&|sku| row(sku).is_none().then(|| Bar::of(Reason::UnknownSku))),
+            &|| over_lines(&|sku| row(sku).filter(|row| row.halted).map(|_| Bar::of(Reason::Halted))),
+            &|| over_lines(&|sku| self.not_open(it, sku)),
+            &|| over_lines(&|sku| self.closed(it, sku)),
+            &|| over_lines(&|sku| self.not_eligible(it, sku)),
+            &|| over_lines(&|sku| self.lacks_key(it, sku)),
+            &|| self.over_limits(it),
+            &|| self.short(it),
+        ];
+        for guard in guards {
+            let bars = guard();
+            let Some(first) = bars.iter().flatten().next() else { continue };
+            // The order as a whole may be placed once its last line may, and names no rule of its own.
+            let opens_at = bars.iter().flatten().map(|bar| bar.opens_at).max().unwrap_or(0);
+            let bar = Bar { opens_at, ..Bar::of(first.reason).with(first.outcome) };
+            return (Some(bar), it.lines.iter().zip(bars).map(|(line, bar)| shown(line, bar)).collect());
         }
-        let row = |sku: &str| row(sku).expect("all are known");
-        if it.lines.iter().any(|l| row(&l.sku).halted) {
-            let flag = |sku: &str| if row(sku).halted { Reason::Halted } else { Reason::Unspecified };
-            let lines = it.lines.iter().map(|l| line(&l.sku, l.quantity, flag(&l.sku))).collect();
-            return (Some(Reason::Halted), lines);
-        }
-        let mut taken: BTreeMap<&str, i64> = BTreeMap::new();
-        let mut lines = Vec::new();
-        for l in &it.lines {
-            let taken = taken.entry(&l.sku).or_default();
-            let available = row(&l.sku).available() - *taken;
-            if i64::from(l.quantity) <= available {
-                *taken += i64::from(l.quantity);
-                lines.push(line(&l.sku, l.quantity, Reason::Unspecified));
-            } else {
-                let short = line(&l.sku, l.quantity, Reason::OutOfStock);
-                lines.push(LineDecision { available: Some(available), ..short });
-            }
-        }
-        if lines.iter().any(|l| l.available.is_some()) {
-            return (Some(Reason::OutOfStock), lines);
-        }
-        for line in &mut lines {
-            line.allocated = line.quantity;
-            self.change(&it.pool, &line.sku, |row| row.reserved += i64::from(line.quantity));
-        }
-        (None, lines)
+        (None, it.lines.iter().map(|line| shown(line, None)).collect())
     }
+
+    /// Of each line, whether less is available than was asked.
+    fn short(&self, it: &Place) -> Vec<Option<Bar>> {
+        let mut taken: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut bars = Vec::new();
+        for line in &it.lines {
+            let taken = taken.entry(&line.sku).or_default();
+            let available = self.rows[&(it.pool.clone(), line.sku.clone())].available() - *taken;
+            let fits = i64::from(line.quantity) <= available;
+            if fits {
+                *taken += i64::from(line.quantity);
+            }
+            bars.push((!fits).then(|| Bar { available: Some(available), ..Bar::of(Reason::OutOfStock) }));
+        }
+        bars
+    }
+}
+
+/// What stands in the way of an order, or of one of its lines.
+#[derive(Clone, Debug)]
+pub(super) struct Bar {
+    pub(super) outcome: Outcome,
+    pub(super) reason: Reason,
+    pub(super) opens_at: i64,
+    pub(super) rule: u64,
+    pub(super) left: Option<u64>,
+    pub(super) available: Option<i64>,
+}
+
+impl Default for Bar {
+    fn default() -> Bar {
+        Bar::of(Reason::Unspecified)
+    }
+}
+
+impl Bar {
+    /// A reason to reject.
+    pub(super) fn of(reason: Reason) -> Bar {
+        Bar { outcome: Outcome::Rejected, reason, opens_at: 0, rule: 0, left: None, available: None }
+    }
+
+    fn with(self, outcome: Outcome) -> Bar {
+        Bar { outcome, ..self }
+    }
+}
+
+/// A line as it was asked, and what barred it.
+fn shown(line: &OrderLine, bar: Option<Bar>) -> LineDecision {
+    let Bar { reason, opens_at, rule, left, available, .. } = bar.unwrap_or_default();
+    LineDecision {
+        sku: line.sku.clone(),
+        quantity: line.quantity,
+        reason: reason.into(),
+        opens_at_ms: opens_at,
+        rule,
+        left,
+        available,
+        ..LineDecision::default()
+    }
+}
+
+/// What is wrong with what the checkout vouches for.
+fn vouched_fault(it: &Place) -> Option<Reason> {
+    let segments: Vec<&str> = it.segments.iter().map(String::as_str).collect();
+    let names: Vec<&str> = it.keys.iter().map(|key| key.name.as_str()).collect();
+    let values: Vec<&str> = it.keys.iter().map(|key| key.value.as_str()).collect();
+    if let Some(reason) = segments.iter().chain(&names).chain(&values).find_map(|text| id_fault(text)) {
+        return Some(reason);
+    }
+    if segments.len() > MOST_SEGMENTS || names.len() > MOST_KEYS {
+        return Some(Reason::TooMany);
+    }
+    (doubled(&segments) || doubled(&names)).then_some(Reason::Doubled)
 }

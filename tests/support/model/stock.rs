@@ -4,8 +4,10 @@ use sluice::wire::proto::{
     Asked, Decision, Original, Outcome, RaiseRulesLevel, Reason, StockCommand, StockLevel, stock_command,
 };
 
-use super::hash::content_of_stock;
-use super::{LONGEST_ID, MOST_STOCK, Model, NEWEST_LEVEL, STOCK_RANGE, echo, id_fault};
+use super::hash::{content_of_rule, content_of_stock, define_limit, define_sale};
+use super::limit::limit_fault;
+use super::sale::sale_fault;
+use super::{LONGEST_ID, MOST_STOCK, Model, NEWEST_LEVEL, STOCK_RANGE, Stamp, echo, id_fault};
 
 impl Model {
     /// Decides a command of `stock`.
@@ -40,12 +42,19 @@ impl Model {
             Kind::SetSafetyStock(it) => (Asked::SetSafetyStock, &it.sku, "", it.quantity as i64, 0),
             Kind::Halt(it) => (Asked::Halt, &it.sku, "", 0, 0),
             Kind::Resume(it) => (Asked::Resume, &it.sku, "", 0, 0),
+            Kind::SetSale(it) => (Asked::SetSale, &it.sku, "", 0, 0),
+            Kind::SetLimit(_) => (Asked::SetLimit, &String::new(), "", 0, 0),
         };
+        if self.rules_level < 1 && matches!(asked, Asked::SetSale | Asked::SetLimit) {
+            let field = if asked == Asked::SetSale { 14 } else { 15 };
+            return self.unsupported(asked, &command.pool, "", 0, &command.id, field);
+        }
         let echo = echo(asked, &command.pool, "", 0, &command.id);
         if let Some(refusal) = self.pool_refusal(&echo, &command.pool) {
             return refusal;
         }
-        let whole_pool = matches!(asked, Asked::Halt | Asked::Resume) && sku.is_empty();
+        let whole_pool =
+            matches!(asked, Asked::Halt | Asked::Resume | Asked::SetSale | Asked::SetLimit) && sku.is_empty();
         let in_range = match kind {
             Kind::Receive(it) => it.quantity >= 1 && it.quantity <= MOST_STOCK,
             Kind::Adjust(it) => it.change != 0 && it.change.unsigned_abs() <= MOST_STOCK,
@@ -57,6 +66,11 @@ impl Model {
             .or(if whole_pool { None } else { id_fault(sku) })
             .or((reason.len() > LONGEST_ID).then_some(Reason::IdTooLong))
             .or((!in_range).then_some(Reason::Quantity))
+            .or_else(|| match kind {
+                Kind::SetSale(it) => sale_fault(it),
+                Kind::SetLimit(it) => limit_fault(it),
+                _ => None,
+            })
             .or_else(|| self.clock_fault(command.issued_at_ms));
         if let Some(reason) = fault {
             return self.invalid(echo, reason);
@@ -64,7 +78,11 @@ impl Model {
         if command.issued_at_ms < self.now - self.rules.window_ms {
             return self.finish(echo, Outcome::TooOld, Reason::Unspecified);
         }
-        let content = content_of_stock(asked, command, sku, a, b, reason);
+        let content = match kind {
+            Kind::SetSale(it) => content_of_rule(asked, command, |bytes| define_sale(bytes, it)),
+            Kind::SetLimit(it) => content_of_rule(asked, command, |bytes| define_limit(bytes, it)),
+            _ => content_of_stock(asked, command, sku, a, b, reason),
+        };
         let id = (command.pool.clone(), command.id.clone());
         if let Some((first, applied, _)) = self.stock_ids.get(&id) {
             let outcome = if *applied == content { Outcome::Duplicate } else { Outcome::Conflict };
@@ -73,6 +91,9 @@ impl Model {
         }
         if self.busy(if asked == Asked::Halt { 100 } else { 99 }) {
             return self.finish(echo, Outcome::Busy, Reason::Unspecified);
+        }
+        if let Kind::SetSale(_) | Kind::SetLimit(_) = kind {
+            return self.set_rule(command, kind, content, echo);
         }
         let level = if whole_pool {
             if asked == Asked::Halt {
@@ -119,6 +140,42 @@ impl Model {
         let decision = self.finish(decision, Outcome::Applied, Reason::Unspecified);
         let first = Original { sequence: self.sequence, outcome: Outcome::Applied.into(), reason: 0 };
         self.stock_ids.insert(id, (first, content, self.now));
+        decision
+    }
+
+    fn set_rule(
+        &mut self,
+        command: &StockCommand,
+        kind: &stock_command::Kind,
+        content: u64,
+        echo: Decision,
+    ) -> Decision {
+        use stock_command::Kind;
+        let (pool, issued_at) = (&command.pool, command.issued_at_ms);
+        let before = match kind {
+            Kind::SetLimit(it) if self.one_too_many(pool, it) => return self.invalid(echo, Reason::TooMany),
+            Kind::SetLimit(it) => self.limits.get(&(pool.clone(), it.name.clone())).map(|limit| limit.stamp),
+            Kind::SetSale(it) => self.sale(pool, &it.sku).map(|sale| sale.stamp),
+            _ => unreachable!("it sets no rule"),
+        };
+        if before.is_some_and(|before| issued_at < before.issued_at) {
+            return self.finish(echo, Outcome::NotAllowed, Reason::Stale);
+        }
+        let mut decision = Decision { content, issued_at_ms: issued_at, ..echo };
+        match kind {
+            Kind::SetSale(it) => decision.sale = Some(it.clone()),
+            Kind::SetLimit(it) => decision.limit = Some(it.clone()),
+            _ => {}
+        }
+        let decision = self.finish(decision, Outcome::Applied, Reason::Unspecified);
+        let stamp = Stamp { issued_at, sequence: self.sequence, at: self.now };
+        match kind {
+            Kind::SetSale(it) => self.set_sale(pool, it, stamp),
+            Kind::SetLimit(it) => self.set_limit(pool, it, stamp),
+            _ => {}
+        }
+        let first = Original { sequence: self.sequence, outcome: Outcome::Applied.into(), reason: 0 };
+        self.stock_ids.insert((pool.clone(), command.id.clone()), (first, content, self.now));
         decision
     }
 

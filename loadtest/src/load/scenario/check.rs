@@ -2,7 +2,7 @@
 
 use sluice::wire::limits::{MAX_COMMANDS, MAX_ID_BYTES, MAX_LINES, MAX_RECORD_BYTES, MAX_STOCK_QUANTITY};
 
-use super::{Pools, Popularity, REHEARSAL_PREFIX, Scenario, Traffic};
+use super::{Pools, Popularity, REHEARSAL_PREFIX, Scenario, Traffic, rules};
 use crate::load::profile::Profile;
 use crate::load::traffic::{MAX_CUSTOMERS, MAX_QUANTITY, MAX_SKUS};
 use crate::report::result::Threshold;
@@ -22,6 +22,7 @@ pub(super) fn check(scenario: &Scenario, real_pools: bool) -> Result<(), Vec<Str
     let mut broken = Broken(Vec::new());
     pools(&scenario.traffic.pools, real_pools, &mut broken);
     traffic(&scenario.traffic, &mut broken);
+    rules::check(&scenario.rules, &scenario.traffic, &mut broken);
     broken.unless(!scenario.name.is_empty() && !scenario.description.trim().is_empty(), || {
         "name and description must not be empty: reports show them".to_owned()
     });
@@ -38,6 +39,16 @@ pub(super) fn check(scenario: &Scenario, real_pools: bool) -> Result<(), Vec<Str
                     format!("faults[{number}].at is after the end of the profile: nothing would be seen of it")
                 });
             }
+            for (number, sale) in scenario.rules.sale.iter().enumerate() {
+                broken.unless(scenario.drain.engine_starts_at.is_zero(), || {
+                    format!(
+                        "rules.sale[{number}] with drain.engine_starts_at: no engine is there to be told the instants"
+                    )
+                });
+                broken.unless(sale.opens <= profile.duration(), || {
+                    format!("rules.sale[{number}].opens is after the end of the profile: nothing would be sold")
+                });
+            }
             broken.unless(scenario.drain.engine_starts_at <= profile.duration(), || {
                 "drain.engine_starts_at is after the end of the profile".to_owned()
             });
@@ -46,10 +57,10 @@ pub(super) fn check(scenario: &Scenario, real_pools: bool) -> Result<(), Vec<Str
     if broken.0.is_empty() { Ok(()) } else { Err(broken.0) }
 }
 
-struct Broken(Vec<String>);
+pub(super) struct Broken(Vec<String>);
 
 impl Broken {
-    fn unless(&mut self, kept: bool, rule: impl FnOnce() -> String) {
+    pub(super) fn unless(&mut self, kept: bool, rule: impl FnOnce() -> String) {
         if !kept {
             self.0.push(rule());
         }
@@ -91,6 +102,7 @@ fn traffic(traffic: &Traffic, broken: &mut Broken) {
     broken.range("hot_units", traffic.hot_units, 0, MAX_STOCK_QUANTITY);
     broken.range("orders_per_record", traffic.orders_per_record, 1, MAX_COMMANDS as u32);
     broken.range("customers", traffic.customers, 1, MAX_CUSTOMERS);
+    broken.share("pairs", traffic.pairs);
     let lines = traffic.lines;
     broken.range("lines.least", lines.least, 1, MAX_LINES as u32);
     broken.range("lines.most", lines.most, lines.least, MAX_LINES as u32);

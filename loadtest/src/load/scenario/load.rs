@@ -13,10 +13,11 @@ use crate::cli::ScenarioArgs;
 const LEAST_LIKENESS: f64 = 0.5;
 
 /// The scenarios that are compiled in, in the order in which they are listed.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("smoke", include_str!("../../../../config/scenarios/smoke.toml")),
     ("festival-opening", include_str!("../../../../config/scenarios/festival-opening.toml")),
     ("sold-out", include_str!("../../../../config/scenarios/sold-out.toml")),
+    ("midnight-thousand", include_str!("../../../../config/scenarios/midnight-thousand.toml")),
     ("steady-day", include_str!("../../../../config/scenarios/steady-day.toml")),
     ("backlog-drain", include_str!("../../../../config/scenarios/backlog-drain.toml")),
     ("retry-storm", include_str!("../../../../config/scenarios/retry-storm.toml")),
@@ -193,6 +194,7 @@ impl Scenario {
     /// Multiplies the times of the profile, and with them those of what happens meanwhile.
     pub fn stretch(&mut self, factor: f64) {
         self.profile.stretch(factor);
+        self.rules.stretch(factor);
         let drain = &mut self.drain.engine_starts_at;
         let faults = self.faults.iter_mut().flat_map(|fault| [&mut fault.at, &mut fault.lasts]);
         for time in faults.chain([drain]) {

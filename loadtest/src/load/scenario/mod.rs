@@ -4,6 +4,7 @@
 mod load; // file, flags, errors that name key and fix
 mod check; // what values must be, and to each other
 mod time; // durations as people write them
+pub mod rules; // selling rules, set before the first order
 mod command; // `loadtest scenarios`
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use command::command;
 pub use load::{ScenarioError, built_in, load};
+pub use rules::{LimitRule, Rules, SaleRule};
 
 use crate::load::profile::{Profile, ProfileError};
 
@@ -43,6 +45,9 @@ pub struct Scenario {
     /// What is ordered, and what becomes of it.
     #[serde(default)]
     pub traffic: Traffic,
+    /// Selling rules, set before anything is on the shelves.
+    #[serde(default)]
+    pub rules: Rules,
     /// The end of the run, and its beginning.
     #[serde(default)]
     pub drain: Drain,
@@ -176,6 +181,8 @@ pub struct Traffic {
     pub orders_per_record: u32,
     /// Customers that order, each as often as the others.
     pub customers: u32,
+    /// Share of orders that come in pairs: two in a row of one customer, each with lines of its own.
+    pub pairs: f64,
     /// How long stock is held for an order that is neither confirmed nor cancelled.
     #[serde(with = "time")]
     pub hold: Duration,
@@ -340,6 +347,7 @@ impl Default for Traffic {
             lines: Lines { least: 1, most: 3, quantity: 3 },
             orders_per_record: 1,
             customers: 10_000_000,
+            pairs: 0.0,
             hold: Duration::from_secs(15 * 60),
             duplicates: Duplicates::default(),
             confirm: FollowUp::default(),

@@ -175,6 +175,24 @@ fn what_is_wrong_is_said_with_its_place_and_its_remedy() {
     let much =
         format!("{SMALL}[traffic]\norders_per_record = 1_000\nlines = {{ least = 1, most = 200, quantity = 1 }}\n");
     check(&much, &[], &["orders_per_record", "lines.most", "lower one of them"]);
+    let ruled = |rules: &str| format!("{SMALL}[traffic]\nskus = 300\n{rules}");
+    check(&ruled("[[rules.sale]]\nopen = \"5s\"\n"), &[], &["unknown field `open`", "did you mean opens?"]);
+    check(&ruled("[[rules.sale]]\nskus = [300]\nopens = \"5s\"\n"), &[], &["rules.sale[0].skus names 300"]);
+    check(&ruled("[[rules.sale]]\nskus = [5, 5]\nopens = \"5s\"\n"), &[], &["rules.sale[0].skus", "twice"]);
+    check(&ruled("[[rules.sale]]\n"), &[], &["rules.sale[0] has neither opens nor closes"]);
+    check(&ruled("[[rules.sale]]\nopens = \"5s\"\ncloses = \"4s\"\n"), &[], &["rules.sale[0].closes"]);
+    check(&ruled("[[rules.sale]]\nopens = \"2m\"\n"), &[], &["rules.sale[0].opens is after the end"]);
+    let sale = "[[rules.sale]]\nopens = \"5s\"\n";
+    check(&ruled(&sale.repeat(2)), &[], &["rules.sale: two of them name the same SKU"]);
+    check(&ruled(sale), &["--set", "traffic.duplicates.changed=0.1"], &["traffic.duplicates.changed = 0.1"]);
+    check(&ruled(sale), &["--set", "drain.engine_starts_at=5s"], &["rules.sale[0] with drain.engine_starts_at"]);
+    let limit = "[[rules.limit]]\nname = \"one\"\nskus = [1]\nunits = 1\n";
+    check(&ruled(&limit.replace("skus = [1]\n", "")), &[], &["rules.limit[0].skus are 300", "at most 200"]);
+    check(&ruled(&limit.replace("units = 1\n", "")), &[], &["rules.limit[0] has neither units nor units_an_order"]);
+    check(&ruled(&limit.replace("one", "")), &[], &["rules.limit[0].name"]);
+    check(&ruled(&limit.repeat(2)), &[], &["rules.limit[1].name = \"one\": another limit has that name"]);
+    let three = [limit.to_owned(), limit.replace("one", "two"), limit.replace("one", "three")].concat();
+    check(&ruled(&three), &[], &["rules.limit: a SKU stands under more than 2 of them"]);
     check(SMALL, &["--set", "traffic.skuz=5"], &["--set traffic.skuz=5", "no key traffic.skuz", "did you mean skus?"]);
     check(SMALL, &["--set", "traffic.skus=many"], &["--set traffic.skus=many"]);
     check(SMALL, &["--set", "traffic.skus"], &["must be key=value"]);

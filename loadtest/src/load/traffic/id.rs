@@ -141,8 +141,9 @@ impl OrderId {
     }
 }
 
+/// Number that digits tell; none if one of them is no digit.
 #[inline]
-fn read(digits: &[u8]) -> Option<u64> {
+pub(super) fn read(digits: &[u8]) -> Option<u64> {
     let (mut value, mut wrong) = (0, 0);
     for digit in digits {
         let worth = WORTH[usize::from(*digit)];

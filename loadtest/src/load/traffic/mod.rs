@@ -7,27 +7,31 @@
 //! - [`Stream`] appends record after record to a buffer, in the order in which they are due;
 //! - [`OrderId`] is what an order id says: which run, generator, number, and when it was due;
 //! - [`Plan`] says what the order of a number is: pool, lines, fate;
-//! - [`stock`](mod@stock) has the records that fill the shelves before the first order.
+//! - [`stock`](mod@stock) has the records that set the rules and fill the shelves before the first order.
 
 mod stream; // the records, in the order in which they are due
 mod plan; // what the order of a number is
+mod buyers; // who places it
 mod popularity; // which SKU a line wants
 mod pools; // names of pools, and their partitions
 mod id; // order ids
 mod queue; // what follows an order, when it is due
 mod template; // prepared bytes, patched for each order
 pub mod stock; // what is put on the shelves before
+pub mod rules; // the selling rules that are set before that
 pub(crate) mod draw; // hashes, shares
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use buyers::MAX_CUSTOMERS;
+pub use buyers::customer_number;
 pub use id::{ID_BYTES, MAX_GENERATORS, MAX_SKUS, OrderId, RunId, sku_name, sku_number};
 pub use plan::{Fate, Line, Order, Plan, Repeat};
 pub use pools::{Pool, PoolSet};
 pub use stream::{Record, Stream};
+pub(crate) use template::MAX_QUANTITY;
 pub use template::is_poison;
-pub(crate) use template::{MAX_CUSTOMERS, MAX_QUANTITY};
 
 /// Who sends: what, beside the scenario, decides the bytes of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::buyers::Buyers;
 use super::draw::{Share, below, mix};
 use super::popularity::Sampler;
 use super::{Kind, Origin};
 use crate::load::scenario::Scenario;
 
 /// Tells the draws of one order from each other.
-const OF_CONTENT: u64 = 0x5143_d11a_6c3a_0b17;
+pub(super) const OF_CONTENT: u64 = 0x5143_d11a_6c3a_0b17;
 const OF_POOL: u64 = 0x2f63_80e4_94b1_77c9;
 const OF_POISON: u64 = 0x7d6e_02bd_44ac_6e53;
 const OF_SET: u64 = 0x11c8_9f21_e6d7_5a3d;
@@ -79,7 +80,8 @@ pub struct Plan {
     lines_least: u32,
     lines_spread: u32,
     quantity: u32,
-    customers: u32,
+    generator: u32,
+    buyers: Buyers,
     delays_ns: [u64; Kind::ALL.len()],
 }
 
@@ -92,7 +94,7 @@ impl Plan {
         let or_cancelled = confirmed.and(traffic.cancel.share);
         let delays_ns = Kind::ALL.map(|kind| delay(scenario, kind).as_nanos() as u64);
         Self {
-            seed: mix(mix(origin.seed) ^ u64::from(origin.generator)),
+            seed: seed_of(mix(origin.seed), origin.generator),
             per_record: u64::from(traffic.orders_per_record),
             pools,
             confirmed,
@@ -108,7 +110,8 @@ impl Plan {
             lines_least: traffic.lines.least,
             lines_spread: traffic.lines.most - traffic.lines.least + 1,
             quantity: traffic.lines.quantity,
-            customers: traffic.customers,
+            generator: origin.generator,
+            buyers: Buyers::new(traffic, mix(origin.seed)),
             delays_ns,
         }
     }
@@ -143,7 +146,13 @@ impl Plan {
     /// Number of the customer who places order `number`.
     #[inline]
     pub fn customer(&self, number: u64) -> u32 {
-        self.customer_of(self.content(number))
+        self.buyers.customer(self.generator, number)
+    }
+
+    /// The same of an order of another generator of the run.
+    #[inline]
+    pub fn customer_of(&self, generator: u32, number: u64) -> u32 {
+        self.buyers.customer(generator, number)
     }
 
     /// How long after its order a command of this kind is due.
@@ -200,11 +209,6 @@ impl Plan {
     }
 
     #[inline]
-    pub(super) fn customer_of(&self, content: u64) -> u32 {
-        below((content >> 32) as u32, self.customers)
-    }
-
-    #[inline]
     fn hash(&self, number: u64) -> u64 {
         mix(self.seed ^ number)
     }
@@ -231,6 +235,12 @@ impl Plan {
         };
         (fate, repeat)
     }
+}
+
+/// Seed of a generator's draws, from that of the run's.
+#[inline]
+pub(super) fn seed_of(run_seed: u64, generator: u32) -> u64 {
+    mix(run_seed ^ u64::from(generator))
 }
 
 /// How long after its order a command of this kind is due. An order that was cancelled early has no cancel later, and

@@ -271,7 +271,7 @@ impl Stream {
         let placed_at_ms = self.placed_at_ms(placed_us);
         let own = Own {
             id,
-            customer: self.plan.customer_of(content),
+            customer: self.plan.customer(number),
             placed_at_ms,
             answer_by_ms: placed_at_ms + self.deadline_ms,
             more: copy.more,

@@ -4,7 +4,8 @@
 use prost::encoding::encode_varint as put_varint;
 
 use super::Origin;
-use super::id::{ID_BYTES, OrderId, RunId, SKU_BYTES, stamp_sku, write};
+use super::buyers::{blank_name, stamp_customer};
+use super::id::{ID_BYTES, OrderId, RunId, SKU_BYTES, stamp_sku};
 use super::plan::Line;
 
 /// What every order names as its channel.
@@ -12,12 +13,6 @@ pub(super) const CHANNEL: &str = "rehearsal";
 
 /// Longest quantity that takes one byte as a varint, less the unit that a changed copy has more.
 pub(crate) const MAX_QUANTITY: u32 = 126;
-
-/// Digits of a customer's number.
-const CUSTOMER_DIGITS: usize = 6;
-const CUSTOMER_BYTES: usize = 1 + CUSTOMER_DIGITS;
-/// Customers that have a number.
-pub(crate) const MAX_CUSTOMERS: u32 = 1 << (5 * CUSTOMER_DIGITS);
 
 /// An instant in milliseconds since 1970 takes this many bytes as a varint, from 1971 to 2109.
 const INSTANT_BYTES: usize = 6;
@@ -42,14 +37,6 @@ pub(super) struct PlaceTemplate {
     placed_at: usize,
     lines: usize,
     answer_by: Option<usize>,
-}
-
-/// Name of a customer.
-#[cfg(test)]
-pub(super) fn customer_name(number: u32) -> String {
-    let mut name = [b'c'; CUSTOMER_BYTES];
-    stamp_customer(&mut name, number);
-    String::from_utf8(name.to_vec()).expect("made of ASCII only")
 }
 
 /// What all orders of one template share.
@@ -83,7 +70,7 @@ impl PlaceTemplate {
         if shared.attempt > 0 {
             place.extend([tag(3, NUMBER), shared.attempt]);
         }
-        let customer = text(&mut place, 4, &[b'c'; CUSTOMER_BYTES]);
+        let customer = text(&mut place, 4, &blank_name());
         text(&mut place, 5, CHANNEL.as_bytes());
         let placed_at = instant(&mut place, 6);
         let lines = place.len();
@@ -197,11 +184,6 @@ fn poison_number(generator: u32, record: u64) -> u64 {
 #[inline]
 fn part<const N: usize>(bytes: &mut [u8], at: usize) -> &mut [u8; N] {
     (&mut bytes[at..at + N]).try_into().expect("a slice of N bytes")
-}
-
-#[inline]
-fn stamp_customer(to: &mut [u8; CUSTOMER_BYTES], number: u32) {
-    write::<CUSTOMER_DIGITS>(&mut to[1..], u64::from(number));
 }
 
 #[inline]

@@ -10,7 +10,7 @@ use sluice::wire::proto::{self, command};
 use super::*;
 use crate::load::profile::Profile;
 use crate::load::scenario::{Arrival, Deadline, Duplicates, FollowUp, Lines, Pools, Popularity, ProfileSpec, Scenario};
-use crate::load::scenario::{Drain, Traffic};
+use crate::load::scenario::{Drain, LimitRule, Rules, SaleRule, Traffic};
 
 const START_MS: i64 = 1_800_000_000_000;
 
@@ -23,6 +23,7 @@ fn scenario(traffic: Traffic, rate: f64, seconds: u64) -> Scenario {
         thresholds: Vec::new(),
         profile: ProfileSpec::Constant { rate, duration: Duration::from_secs(seconds) },
         traffic,
+        rules: Rules::default(),
         drain: Drain::default(),
         faults: Vec::new(),
     }
@@ -101,12 +102,14 @@ fn expected(scenario: &Scenario, plan: &Plan, id: OrderId, kind: Kind) -> proto:
         pool: pools.list()[order.pool as usize].name.clone(),
         order_id: id.text(origin(1).run),
         attempt: u32::from(again),
-        customer: template::customer_name(plan.customer(id.number)),
+        customer: buyers::customer_name(plan.customer(id.number)),
         channel: template::CHANNEL.to_owned(),
         placed_at_ms,
         lines,
         hold_ms: scenario.traffic.hold.as_millis() as u64,
         answer_by_ms: if order.deadline && !again { placed_at_ms + deadline_ms } else { 0 },
+        segments: Vec::new(),
+        keys: Vec::new(),
     }
 }
 
@@ -339,4 +342,41 @@ fn the_profile_of_a_stream_is_that_of_its_scenario() {
         let expected = profile.asked_by(second as f64);
         assert!((found - expected).abs() < 5.0 * expected.sqrt(), "by {second} s: {found}, and {expected} are asked");
     }
+}
+
+#[test]
+fn rules_come_before_the_stock_and_instants_with_the_start() {
+    let traffic = Traffic { skus: 3, pools: Pools::Named(vec!["rehearsal-a".to_owned()]), ..Traffic::default() };
+    let sale = SaleRule { skus: vec![0, 2], opens: Duration::from_secs(5), closes: Duration::ZERO };
+    let limit = LimitRule { name: "one".to_owned(), skus: Vec::new(), units: 1, units_an_order: 0 };
+    let rules = Rules { sale: vec![sale], limit: vec![limit] };
+    let scenario = Scenario { rules, ..scenario(traffic, 1_000.0, 10) };
+    let pools = PoolSet::new(&scenario.traffic.pools, 4);
+    let run = origin(1).run;
+    let read = |records: Vec<stock::StockRecord>| -> Vec<proto::StockCommand> {
+        let commands = |record: stock::StockRecord| {
+            assert_eq!(record.partition, pools.list()[0].partition);
+            let value = proto::StockCommands::decode(record.value.as_slice()).expect("protobuf");
+            assert_eq!(value.commands.len(), record.commands as usize);
+            value.commands
+        };
+        records.into_iter().flat_map(commands).collect()
+    };
+    let sales = |commands: &[proto::StockCommand]| -> Vec<(String, i64)> {
+        let sale = |command: &proto::StockCommand| match &command.kind {
+            Some(proto::stock_command::Kind::SetSale(sale)) => Some((sale.sku.clone(), sale.opens_at_ms)),
+            _ => None,
+        };
+        commands.iter().filter_map(sale).collect()
+    };
+    let before = read(rules::before_stock(&scenario, run, &pools, START_MS).collect());
+    assert_eq!(before.len(), 3);
+    let Some(proto::stock_command::Kind::SetLimit(limit)) = &before[0].kind else { panic!("limits come first") };
+    assert!(rules::is_limit(run, limit.name.as_bytes()) && limit.name.ends_with("-one"), "{}", limit.name);
+    assert_eq!((limit.units, limit.skus.clone()), (1, [0, 1, 2].map(|sku| sku_name(run, sku)).to_vec()));
+    assert!(sales(&before).iter().all(|(_, opens_at_ms)| *opens_at_ms > START_MS + 1_000_000_000), "shut for now");
+    let then = read(rules::at_start(&scenario, run, &pools, START_MS, START_MS + 1_000).collect());
+    assert_eq!(sales(&then), [0, 2].map(|sku| (sku_name(run, sku), START_MS + 6_000)));
+    let ids: std::collections::HashSet<_> = before.iter().chain(&then).map(|command| &command.id).collect();
+    assert_eq!(ids.len(), before.len() + then.len(), "each command has an id of its own");
 }

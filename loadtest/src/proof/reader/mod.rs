@@ -18,7 +18,7 @@ use sluice::wire::entry::LogEntry;
 
 use crate::clock::RunClock;
 use crate::load::traffic::is_poison;
-use crate::proof::verify::{Findings, Ours, Shard};
+use crate::proof::verify::{Barred, Findings, Ours, Shard};
 use crate::report::result::Check;
 use consumer::{Connection, ReadError};
 use tally::Tally;
@@ -72,6 +72,8 @@ pub struct Read {
     pub findings: Findings,
     /// Units that orders hold at the end.
     pub taken: i64,
+    /// Orders in whose way a selling rule stood.
+    pub barred: Barred,
 }
 
 impl Reader {
@@ -175,11 +177,13 @@ impl Reader {
     /// If a reader did.
     pub fn stop(self) -> Read {
         self.shared.stop.store(true, Ordering::Relaxed);
-        let mut read = Read { tally: Tally::default(), findings: Findings::default(), taken: 0 };
+        let mut read =
+            Read { tally: Tally::default(), findings: Findings::default(), taken: 0, barred: Barred::default() };
         for thread in self.threads {
             for shard in thread.join().expect("a reader does not panic") {
                 read.findings.merge(shard.findings().clone());
                 read.taken += shard.taken();
+                read.barred += shard.barred();
             }
         }
         for tally in &self.shared.tallies {

@@ -56,6 +56,26 @@ pub(super) struct Answer {
     pub(super) original: Option<Original>,
 }
 
+/// What an order may be told beside what its earlier answers leave, because of what it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Leeway {
+    /// It may be refused for being late.
+    pub(super) has_deadline: bool,
+    /// Selling rules may stand in its way.
+    pub(super) is_ruled: bool,
+}
+
+impl Leeway {
+    fn allows(self, answer: &Answer) -> bool {
+        match (answer.outcome, answer.reason) {
+            (Outcome::Deadline, Reason::Unspecified) => self.has_deadline,
+            (Outcome::NotOpen, Reason::Unspecified) => self.is_ruled,
+            (Outcome::Rejected, Reason::Closed | Reason::Limit) => self.is_ruled,
+            _ => false,
+        }
+    }
+}
+
 /// Which of an order's commands an answer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
@@ -132,13 +152,11 @@ impl Life {
         [self.places, self.confirms, self.cancels, self.agains]
     }
 
-    /// Takes the next answer in. Tells which command it is for, and what is wrong with it; `has_deadline` says whether
-    /// the order may be refused for being late.
-    pub(super) fn take(&mut self, answer: &Answer, has_deadline: bool) -> (Of, Result<(), String>) {
+    /// Takes the next answer in. Tells which command it is for, and what is wrong with it.
+    pub(super) fn take(&mut self, answer: &Answer, leeway: Leeway) -> (Of, Result<(), String>) {
         let due = self.due(answer);
         let given = (answer.outcome, answer.reason);
-        let late = has_deadline && answer.asked == Asked::Place && given == (Outcome::Deadline, Reason::Unspecified);
-        let fits = due.contains(&given) || late && !due.contains(&(Outcome::Duplicate, Reason::Unspecified));
+        let fits = due.contains(&given) || leeway.allows(answer) && is_open(answer, due);
         let mut told = if fits { Ok(()) } else { Err(format!("{given:?} where {due:?} was due")) };
         if fits && answer.attempt == 0 && matches!(answer.outcome, Outcome::Duplicate | Outcome::Conflict) {
             told = self.check_original(answer);
@@ -149,8 +167,8 @@ impl Life {
         (of, told)
     }
 
-    /// The outcomes that the contract allows, given what was answered before; DEADLINE apart. Whether there was stock
-    /// is looked at elsewhere.
+    /// The outcomes that the contract allows, given what was answered before; [`Leeway`] apart. Whether there was stock,
+    /// and whether a rule stood in the way, is looked at elsewhere.
     fn due(&self, answer: &Answer) -> &'static [(Outcome, Reason)] {
         use Outcome as O;
         use Reason as R;
@@ -222,6 +240,14 @@ impl Life {
     }
 }
 
+/// Whether an answer may be another one than those that are due, by what the order is: it may be refused for being late
+/// unless it was decided before, and a rule may stand in its way wherever it may be reserved.
+fn is_open(answer: &Answer, due: &[(Outcome, Reason)]) -> bool {
+    let has = |outcome| due.contains(&(outcome, Reason::Unspecified));
+    answer.asked == Asked::Place
+        && if answer.outcome == Outcome::Deadline { !has(Outcome::Duplicate) } else { has(Outcome::Reserved) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -245,7 +271,7 @@ mod tests {
                     answer.original = Some(Original { sequence: 7, outcome, reason: Reason::Unspecified });
                 }
                 let mut unpacked = Life::unpack(life.pack());
-                let (_, told) = unpacked.take(&answer, false);
+                let (_, told) = unpacked.take(&answer, FREE);
                 life = unpacked;
                 told.is_ok()
             })
@@ -254,6 +280,9 @@ mod tests {
         life
     }
 
+    const FREE: Leeway = Leeway { has_deadline: false, is_ruled: false };
+    const DEADLINE: Leeway = Leeway { has_deadline: true, ..FREE };
+    const RULED: Leeway = Leeway { is_ruled: true, ..FREE };
     const NONE: Reason = Reason::Unspecified;
     const RESERVED: (Asked, Outcome, Reason) = (Asked::Place, Outcome::Reserved, NONE);
 
@@ -287,20 +316,44 @@ mod tests {
     fn a_refused_order_is_not_known() {
         let mut life = Life::default();
         let late = answer(Asked::Place, Outcome::Deadline, NONE);
-        assert!(life.take(&late, true).1.is_ok());
-        assert!(life.take(&answer(Asked::Confirm, Outcome::NotAllowed, Reason::UnknownOrder), true).1.is_ok());
-        assert!(life.take(&late, false).1.is_err(), "it has no deadline");
+        assert!(life.take(&late, DEADLINE).1.is_ok());
+        assert!(life.take(&answer(Asked::Confirm, Outcome::NotAllowed, Reason::UnknownOrder), DEADLINE).1.is_ok());
+        assert!(life.take(&late, FREE).1.is_err(), "it has no deadline");
         let again = Answer { attempt: 1, ..answer(Asked::Place, Outcome::Reserved, NONE) };
-        assert!(life.take(&again, false).1.is_err(), "the first attempt is not known");
+        assert!(life.take(&again, FREE).1.is_err(), "the first attempt is not known");
+    }
+
+    #[test]
+    fn what_came_too_early_may_come_again() {
+        let too_early = answer(Asked::Place, Outcome::NotOpen, NONE);
+        let reserved = answer(Asked::Place, Outcome::Reserved, NONE);
+        let mut life = Life::default();
+        assert_eq!(life.take(&too_early, RULED), (Of::Place, Ok(())));
+        assert_eq!(life.take(&reserved, RULED), (Of::Repeat, Ok(())));
+        assert!(life.take(&too_early, RULED).1.is_err(), "it was decided");
+        assert!(Life::default().take(&too_early, FREE).1.is_err(), "nothing is ruled");
+    }
+
+    #[test]
+    fn a_rule_stands_in_the_way_of_what_was_not_decided_yet() {
+        for reason in [Reason::Limit, Reason::Closed] {
+            let rejected = answer(Asked::Place, Outcome::Rejected, reason);
+            let mut life = Life::default();
+            assert!(life.take(&rejected, RULED).1.is_ok());
+            assert!(life.take(&rejected, RULED).1.is_err(), "it was decided");
+            assert!(Life::default().take(&rejected, FREE).1.is_err(), "nothing is ruled");
+        }
+        let mut early = check(&[(Asked::Cancel, Outcome::Noted, Reason::BeforePlace)], &[true]);
+        assert!(early.take(&answer(Asked::Place, Outcome::NotOpen, NONE), RULED).1.is_err(), "it was cancelled");
     }
 
     #[test]
     fn a_second_attempt_needs_the_end_of_the_first() {
         let again = Answer { attempt: 1, ..answer(Asked::Place, Outcome::Reserved, NONE) };
         let mut life = check(&[RESERVED], &[true]);
-        assert!(life.take(&again, false).1.is_err());
+        assert!(life.take(&again, FREE).1.is_err());
         let mut life = check(&[RESERVED, (Asked::Cancel, Outcome::Cancelled, NONE)], &[true, true]);
-        assert_eq!(life.take(&again, false), (Of::Again, Ok(())));
+        assert_eq!(life.take(&again, FREE), (Of::Again, Ok(())));
     }
 
     #[test]
@@ -309,10 +362,10 @@ mod tests {
         let original = |sequence, outcome| Some(Original { sequence, outcome, reason: NONE });
         let repeat = answer(Asked::Place, Outcome::Duplicate, NONE);
         for wrong in [None, original(8, Outcome::Reserved), original(7, Outcome::Rejected)] {
-            let told = life.take(&Answer { original: wrong, ..repeat }, false);
+            let told = life.take(&Answer { original: wrong, ..repeat }, FREE);
             assert!(told.1.is_err(), "{wrong:?}");
         }
-        let told = life.take(&Answer { original: original(7, Outcome::Reserved), ..repeat }, false);
+        let told = life.take(&Answer { original: original(7, Outcome::Reserved), ..repeat }, FREE);
         assert_eq!(told, (Of::Repeat, Ok(())));
     }
 

@@ -2,7 +2,8 @@
 //! was sold that was not there. Knows the wire contract, and nothing of the engine.
 //!
 //! - [`Shard`] takes the decisions of one partition in, in the order of the log: [`stock`] keeps what they say of the
-//!   stock, [`life`] what they say of each order, and what an answer must be after those before it;
+//!   stock, [`rules`] what they say of selling rules and of what each customer has, [`life`] what they say of each order,
+//!   and what an answer must be after those before it;
 //! - what an order was (lines, copies, deadline) is recomputed from its number, not remembered;
 //! - [`close`] compares what was answered with what was sent, at the end.
 //!
@@ -11,6 +12,7 @@
 
 mod shard; // the decisions of one partition, in the order of its log
 mod stock; // what they say of the shelves: nothing sold that was not there
+mod rules; // what they say of selling rules: nothing sold that they rule out
 mod life; // the life of one order: each answer as the contract has it
 mod lives; // what is known of every order, 8 bytes each
 mod close; // the end: what was answered against what was sent
@@ -21,6 +23,7 @@ mod tests;
 pub use close::{Closed, SentUpTo, close};
 pub use findings::Findings;
 pub use lives::{Lives, MOST_ORDERS};
+pub use rules::Barred;
 pub use shard::{Counted, Shard};
 
 use crate::load::traffic::{OrderId, Plan, PoolSet, RunId};
@@ -40,6 +43,8 @@ pub struct Ours {
     pub skus: u32,
     /// Whether stock is followed: only who has read since before it was put on the shelves can.
     pub follows_stock: bool,
+    /// Whether the run sets selling rules: they are followed where stock is.
+    pub ruled: bool,
     /// What is known of each order.
     pub lives: Lives,
 }

@@ -1,12 +1,13 @@
 //! The decisions of one shard, in the order of its log.
 
 use sluice::wire::entry::{EntryError, LinkView};
-use sluice::wire::proto::{Input, Outcome, Reason};
+use sluice::wire::proto::{Asked, Input, Outcome, Reason};
 use sluice::wire::{Decision, DecisionLine, Source};
 
 use super::Ours;
 use super::findings::Findings;
-use super::life::{Answer, Of};
+use super::life::{Answer, Leeway, Of};
+use super::rules::{Barred, RuleFault, Rules};
 use super::stock::{Stock, StockFault};
 use crate::load::traffic::{Fate, Kind, OrderId, Repeat, sku_number};
 use crate::report::result::Check;
@@ -26,6 +27,8 @@ pub struct Shard {
     partition: u32,
     /// By number of the pool; none for pools of other shards.
     stock: Vec<Option<Stock>>,
+    /// Likewise; none at all if the run sets no rules.
+    rules: Vec<Option<Rules>>,
     next_sequence: Option<u64>,
     /// Offset and index of the last command that was decided, of orders and of stock.
     last: [Option<(i64, u32)>; 2],
@@ -37,10 +40,11 @@ pub struct Shard {
 impl Shard {
     /// Nothing read yet.
     pub fn new(ours: &Ours, partition: u32) -> Self {
-        let pools = ours.pools.list().iter();
-        let stock = pools.map(|pool| (pool.partition == partition).then(|| Stock::new(ours.run, ours.skus))).collect();
+        let pools = || ours.pools.list().iter().map(|pool| pool.partition == partition);
+        let stock = pools().map(|mine| mine.then(|| Stock::new(ours.run, ours.skus))).collect();
+        let rules = pools().map(|mine| (mine && ours.ruled).then(|| Rules::new(ours.run, ours.skus))).collect();
         let findings = Findings::default();
-        Self { partition, stock, next_sequence: None, last: [None; 2], stocked: 0, findings }
+        Self { partition, stock, rules, next_sequence: None, last: [None; 2], stocked: 0, findings }
     }
 
     /// Takes a link in. `late`: it became readable when nothing was waited for any more. `count` is told of each answer
@@ -80,7 +84,11 @@ impl Shard {
         if ours.follows_stock {
             self.follow_stock(ours, pool, decision);
         }
-        let id = OrderId::parse(ours.run, decision.order_id.as_bytes())?;
+        let id = OrderId::parse(ours.run, decision.order_id.as_bytes());
+        if ours.follows_stock && ours.ruled {
+            self.follow_rules(ours, pool, id, decision);
+        }
+        let id = id?;
         (id.generator == ours.generator).then(|| self.answer(ours, pool, id, decision))
     }
 
@@ -135,6 +143,27 @@ impl Shard {
         }
     }
 
+    /// Keeps the rules of our pools and what customers have by them, whoever's order it is.
+    fn follow_rules(&mut self, ours: &Ours, pool: u32, id: Option<OrderId>, decision: &Decision<'_>) {
+        let Some(rules) = &mut self.rules[pool as usize] else { return };
+        if let (Outcome::Applied, Some(rule)) = (decision.outcome, decision.selling.and_then(|selling| selling.set)) {
+            self.stocked += u64::from(rules.set(&rule, decision.sequence));
+        }
+        let Some(id) = id else { return };
+        let customer = || ours.plan.customer_of(id.generator, id.number);
+        let told = match (decision.asked, decision.outcome, decision.reason) {
+            (Asked::Place, ..) => rules.placed(customer(), decision),
+            (_, Outcome::Cancelled | Outcome::Expired, Reason::Unspecified) => rules.released(customer(), decision),
+            _ => Ok(()),
+        };
+        let (check, text) = match told {
+            Ok(()) => return,
+            Err(RuleFault::Sold(text)) => (Check::RuledOut, text),
+            Err(RuleFault::Wrong(text)) => (Check::Wrong, text),
+        };
+        self.findings.add(check, || format!("{} {}: {text}", decision.pool, decision.order_id));
+    }
+
     /// An answer about an order of ours.
     fn answer(&mut self, ours: &Ours, pool: u32, id: OrderId, decision: &Decision<'_>) -> Counted {
         let answer = Answer {
@@ -147,8 +176,9 @@ impl Shard {
         };
         // Recomputed only where something depends on it: most orders are placed once, and reserved.
         let order = || ours.plan.order(id.number);
-        let may_be_late = decision.outcome == Outcome::Deadline && decision.attempt == 0 && order().deadline;
-        let changed = ours.lives.change(id.number, |life| life.take(&answer, may_be_late));
+        let has_deadline = decision.outcome == Outcome::Deadline && decision.attempt == 0 && order().deadline;
+        let leeway = Leeway { has_deadline, is_ruled: ours.ruled };
+        let changed = ours.lives.change(id.number, |life| life.take(&answer, leeway));
         let (of, mut told) = changed.unwrap_or((Of::Nobody, Err("an order of this number was never sent".to_owned())));
         if told.is_ok() {
             told = self.check_content(ours, pool, id, decision);
@@ -174,7 +204,8 @@ impl Shard {
     fn check_content(&self, ours: &Ours, pool: u32, id: OrderId, decision: &Decision<'_>) -> Result<(), String> {
         match (decision.outcome, decision.reason) {
             (Outcome::Reserved | Outcome::Confirmed | Outcome::Expired, _)
-            | (Outcome::Rejected, Reason::OutOfStock)
+            | (Outcome::NotOpen, _)
+            | (Outcome::Rejected, Reason::OutOfStock | Reason::Closed | Reason::Limit)
             | (Outcome::Cancelled, Reason::Unspecified) => {
                 let mut told = decision.lines();
                 for line in ours.plan.lines(id.number, id.due_us) {
@@ -212,6 +243,13 @@ impl Shard {
     /// Units that orders hold now, in all pools of this shard.
     pub fn taken(&self) -> i64 {
         self.stock.iter().flatten().map(Stock::taken).sum()
+    }
+
+    /// Orders in whose way a rule stood, in all pools of this shard.
+    pub fn barred(&self) -> Barred {
+        let mut sum = Barred::default();
+        self.rules.iter().flatten().for_each(|rules| sum += rules.barred());
+        sum
     }
 
     /// A fault found by whoever reads for it.

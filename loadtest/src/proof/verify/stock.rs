@@ -183,7 +183,9 @@ mod tests {
             None => (quantity, Reason::Unspecified),
             Some(_) => (0, Reason::OutOfStock),
         };
-        DecisionLine { sku: sku(1).into(), quantity, allocated, available, reason, shortfall: 0 }
+        let sku = sku(1).into();
+        let (shortfall, opens_at_ms, left, rule) = (0, 0, None, 0);
+        DecisionLine { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule }
     }
 
     fn with_five() -> Stock {

@@ -1,6 +1,8 @@
 //! A small engine that is right, its log, and each way in which a log can be wrong, planted.
 
 mod engine; // decides as the contract has it, plainly
+mod seller; // its selling rules
+mod ruled; // logs of a run with rules
 
 use std::collections::HashMap;
 
@@ -10,9 +12,10 @@ use sluice::wire::proto::{self, Commands, Decision, Input, Outcome, Reason, Stoc
 
 use super::*;
 use crate::load::scenario::{Pools, Scenario};
-use crate::load::traffic::{Kind, Origin, Stream, stock};
+use crate::load::traffic::{Kind, Origin, Stream, rules, stock};
 use crate::report::result::Check;
 use engine::Engine;
+use seller::Flaw;
 
 /// Everything that can happen to an order happens, and SKUs sell out.
 const SCENARIO: &str = r#"
@@ -44,11 +47,18 @@ struct Sent {
 }
 
 fn sent() -> Sent {
-    let scenario: Scenario = toml::from_str(SCENARIO).expect("a scenario");
+    sent_of(SCENARIO)
+}
+
+fn sent_of(scenario: &str) -> Sent {
+    let scenario: Scenario = toml::from_str(scenario).expect("a scenario");
     let run = RunId::parse("test").expect("legal");
     let origin = Origin { run, seed: 7, generator: 1, generators: 2, start_unix_ms: 1_800_000_000_000 };
     let pools = PoolSet::new(&Pools::Named(vec!["rehearsal-0".to_owned()]), 1);
-    let mut records: Vec<_> = stock::records(&scenario, run, &pools, origin.start_unix_ms)
+    let start_ms = origin.start_unix_ms;
+    let mut records: Vec<_> = rules::before_stock(&scenario, run, &pools, start_ms)
+        .chain(stock::records(&scenario, run, &pools, start_ms))
+        .chain(rules::at_start(&scenario, run, &pools, start_ms, start_ms))
         .map(|record| (Input::Stock, record.value))
         .collect();
     let profile = scenario.profile().expect("a profile");
@@ -74,13 +84,22 @@ impl Sent {
             pools: self.pools.clone(),
             skus: self.scenario.traffic.skus,
             follows_stock: true,
+            ruled: !self.scenario.rules.is_empty(),
             lives: Lives::default(),
         }
     }
 
     /// The log of an engine that has `spare` units more of each SKU than it was given.
     fn decided(&self, spare: i64) -> Vec<Decision> {
-        let mut engine = Engine::new(spare);
+        self.decided_as(Engine::new(spare, None))
+    }
+
+    /// The log of an engine that is wrong about rules.
+    fn decided_by(&self, flaw: Flaw) -> Vec<Decision> {
+        self.decided_as(Engine::new(0, Some(flaw)))
+    }
+
+    fn decided_as(&self, mut engine: Engine) -> Vec<Decision> {
         let mut offsets = HashMap::new();
         for (input, value) in &self.records {
             let offset = offsets.entry(*input as i32).or_insert(-1);
@@ -110,20 +129,30 @@ fn read(sent: &Sent, log: &[Decision], late_from: usize) -> (Findings, Vec<Count
     let mut counted = Vec::new();
     let (early, late) = log.split_at(late_from.min(log.len()));
     for (decisions, is_late) in links(early).map(|link| (link, false)).chain(links(late).map(|link| (link, true))) {
-        let header = proto::LinkHeader {
-            first_sequence: decisions[0].sequence,
-            count: decisions.len() as u32,
-            ..Default::default()
-        };
-        let link = proto::Link { header: Some(header), decisions: decisions.to_vec() };
-        let value = proto::LogRecord { kind: Some(log_record::Kind::Link(link)) }.encode_to_vec();
-        let LogEntry::Link(link) = LogEntry::parse(&value).expect("a link") else { panic!("a link") };
-        shard.link(&ours, &link, is_late, |answer| counted.push(answer)).expect("it can be read");
+        take(&mut shard, &ours, decisions, is_late, |answer| counted.push(answer));
     }
     let closed = close(&ours, &sent.up_to);
     let mut findings = shard.findings().clone();
     findings.merge(closed.findings.clone());
     (findings, counted, closed)
+}
+
+/// A shard takes decisions in as one link.
+fn take(shard: &mut Shard, ours: &Ours, decisions: &[Decision], late: bool, count: impl FnMut(Counted)) {
+    let header = proto::LinkHeader {
+        first_sequence: decisions[0].sequence,
+        count: decisions.len() as u32,
+        ..Default::default()
+    };
+    let link = proto::Link { header: Some(header), decisions: decisions.to_vec() };
+    let value = proto::LogRecord { kind: Some(log_record::Kind::Link(link)) }.encode_to_vec();
+    let LogEntry::Link(link) = LogEntry::parse(&value).expect("a link") else { panic!("a link") };
+    shard.link(ours, &link, late, count).expect("it can be read");
+}
+
+/// A shard takes a whole log in.
+fn feed(shard: &mut Shard, ours: &Ours, log: &[Decision]) {
+    links(log).for_each(|decisions| take(shard, ours, decisions, false, |_| {}));
 }
 
 /// The links of a log: ten decisions at most, without a gap in their sequences.
@@ -142,8 +171,13 @@ fn renumbered(mut log: Vec<Decision>) -> Vec<Decision> {
 /// Checks that a log is found wrong in the way that is named, and as often (0: at least once).
 #[track_caller]
 fn check(log: &[Decision], check: Check, count: u64) {
-    let sent = sent();
-    let (findings, ..) = read(&sent, log, usize::MAX);
+    check_of(&sent(), log, check, count);
+}
+
+/// The same of another run than most.
+#[track_caller]
+fn check_of(sent: &Sent, log: &[Decision], check: Check, count: u64) {
+    let (findings, ..) = read(sent, log, usize::MAX);
     let found = findings.count(check);
     let list = findings.into_list();
     assert!(if count == 0 { found > 0 } else { found == count }, "{check:?} {found} times; all: {list:#?}");

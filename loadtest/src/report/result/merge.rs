@@ -192,7 +192,7 @@ impl Verification {
 
 impl Finding {
     fn add(&mut self, other: &Self) {
-        // Whether stock was oversold, each generator tells from everybody's decisions.
+        // Whether stock was oversold or sold against a rule, each generator tells from everybody's decisions.
         self.count = if self.check.is_of_all() { self.count.max(other.count) } else { self.count + other.count };
         for example in &other.examples {
             if !self.examples.contains(example) {

@@ -94,13 +94,14 @@ const TOTALS: [&str; 9] =
 const RATES: [&str; 3] = ["asked_rate", "sent_rate", "decided_rate"];
 
 /// Outcomes of the wire contract that a run can meet.
-const OUTCOMES: [&str; 15] = [
+const OUTCOMES: [&str; 18] = [
     "RESERVED",
     "REJECTED",
     "CONFIRMED",
     "EXTENDED",
     "CANCELLED",
     "EXPIRED",
+    "NOTED",
     "DUPLICATE",
     "CONFLICT",
     "UNCHANGED",
@@ -110,6 +111,8 @@ const OUTCOMES: [&str; 15] = [
     "TOO_OLD",
     "DEADLINE",
     "UNSUPPORTED",
+    "BUSY",
+    "NOT_OPEN",
 ];
 
 /// Every name that [`Metric::parse`] knows, percentiles by example.

@@ -274,6 +274,8 @@ pub enum Check {
     Wrong,
     /// Of no SKU more was reserved than was there.
     Oversold,
+    /// Nothing was sold that a selling rule rules out.
+    RuledOut,
     /// The answer came before the drain's time was up.
     Late,
     /// Nothing was answered that was not sent.
@@ -282,7 +284,8 @@ pub enum Check {
 
 impl Check {
     /// All, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [Self::Lost, Self::Doubled, Self::Wrong, Self::Oversold, Self::Late, Self::Unexpected];
+    pub const ALL: [Self; 7] =
+        [Self::Lost, Self::Doubled, Self::Wrong, Self::Oversold, Self::RuledOut, Self::Late, Self::Unexpected];
 
     /// As thresholds, tables and JSON name it.
     pub fn name(self) -> &'static str {
@@ -291,6 +294,7 @@ impl Check {
             Self::Doubled => "doubled",
             Self::Wrong => "wrong",
             Self::Oversold => "oversold",
+            Self::RuledOut => "ruled_out",
             Self::Late => "late",
             Self::Unexpected => "unexpected",
         }
@@ -298,7 +302,7 @@ impl Check {
 
     /// Whether each of several generators judges everybody's decisions by it, and not its own only.
     pub fn is_of_all(self) -> bool {
-        self == Self::Oversold
+        matches!(self, Self::Oversold | Self::RuledOut)
     }
 
     /// The promise, in words.
@@ -308,6 +312,7 @@ impl Check {
             Self::Doubled => "no command is answered twice",
             Self::Wrong => "each answer is the one that the rules give",
             Self::Oversold => "no SKU is reserved beyond its stock",
+            Self::RuledOut => "nothing is sold that a rule rules out",
             Self::Late => "every answer comes before the drain ends",
             Self::Unexpected => "nothing is answered that was not sent",
         }

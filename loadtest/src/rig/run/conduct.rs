@@ -29,6 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// From the last preparation to the first order: time for threads to start.
 const START_IN: Duration = Duration::from_millis(300);
 
+/// The same where sales open at an instant: they are told it meanwhile, and that must be decided before the first order.
+const START_WITH_SALES_IN: Duration = Duration::from_secs(3);
+
 /// How long after the last command is due it may be sent; what is left then is unsent.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 
@@ -61,15 +64,17 @@ pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Op
             reader.partitions()
         )));
     }
-    if !stock(task, &pools, &reader, rig, interrupt)? {
-        return Ok(None);
-    }
+    let Some(stocked) = stock(task, &pools, &reader, rig, interrupt)? else { return Ok(None) };
     let drain = scenario.drain;
     if !drain.engine_starts_at.is_zero() {
         lock(rig).stop_engines().map_err(Failure::Environment)?;
     }
 
-    let clock = task.start_at.map_or_else(|| RunClock::starting_in(START_IN), RunClock::starting_at);
+    let start_in = if scenario.rules.sale.is_empty() { START_IN } else { START_WITH_SALES_IN };
+    let clock = task.start_at.map_or_else(|| RunClock::starting_in(start_in), RunClock::starting_at);
+    if !announce(task, &pools, &reader, rig, interrupt, (stocked, clock))? {
+        return Ok(None);
+    }
     let facts = Facts::gather(task, rig, &pools, clock);
     reader.begin(clock);
     let stream = Stream::new(scenario, &profile, origin(task, clock.start_unix_ms()), &pools);
@@ -240,20 +245,41 @@ impl Running {
     }
 }
 
-/// Fills the shelves, if that is this generator's part, and waits until that is decided. False if interrupted.
+/// Sets the rules and fills the shelves, if that is this generator's part, and waits until that is decided. How many
+/// commands it took; none if interrupted.
 fn stock(
     task: &Task,
     pools: &PoolSet,
     reader: &Reader,
     rig: &SharedRig,
     interrupt: &Interrupt,
-) -> Result<bool, Failure> {
+) -> Result<Option<u64>, Failure> {
     if task.share.index > 0 {
-        return Ok(true);
+        return Ok(Some(0));
     }
     let commands = shelves::fill(&task.connection, &task.stock_topic, &task.scenario, task.run, pools)
         .map_err(Failure::Environment)?;
-    shelves::wait(reader, commands, interrupt, || watch::check(rig)).map_err(Failure::Environment)
+    let decided = shelves::wait(reader, commands, interrupt, || watch::check(rig)).map_err(Failure::Environment)?;
+    Ok(decided.then_some(commands))
+}
+
+/// Tells the sales when they open, if that is this generator's part, and waits until that is decided. False if
+/// interrupted. `stocked` commands were decided before.
+fn announce(
+    task: &Task,
+    pools: &PoolSet,
+    reader: &Reader,
+    rig: &SharedRig,
+    interrupt: &Interrupt,
+    (stocked, clock): (u64, RunClock),
+) -> Result<bool, Failure> {
+    if task.share.index > 0 || task.scenario.rules.sale.is_empty() {
+        return Ok(true);
+    }
+    let start = clock.start_unix_ms();
+    let commands = shelves::announce(&task.connection, &task.stock_topic, &task.scenario, task.run, pools, start)
+        .map_err(Failure::Environment)?;
+    shelves::wait(reader, stocked + commands, interrupt, || watch::check(rig)).map_err(Failure::Environment)
 }
 
 fn origin(task: &Task, start_unix_ms: i64) -> Origin {
@@ -271,6 +297,7 @@ fn ours(task: &Task, pools: &PoolSet) -> Ours {
         skus: task.scenario.traffic.skus,
         // Whoever reads from before the stock was put there knows it.
         follows_stock: task.share.index == 0,
+        ruled: !task.scenario.rules.is_empty(),
         lives: Lives::default(),
     }
 }

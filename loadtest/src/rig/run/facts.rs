@@ -13,7 +13,7 @@ use crate::load::generator::Sent;
 use crate::load::traffic::PoolSet;
 use crate::proof::reader::Read;
 use crate::proof::reader::tally::SecondTally;
-use crate::proof::verify::Closed;
+use crate::proof::verify::{Barred, Closed};
 use crate::report::result::report::{FORMAT, VERSION};
 use crate::report::result::{Ended, Latency, Meta, Report, Saturation, Second, Totals, Verification};
 use crate::rig::faults::{SharedRig, lock};
@@ -72,7 +72,14 @@ impl Facts {
             ));
         }
         if !task.follows_stock() {
-            notes.push("the stock of the run is verified by its first generator".to_owned());
+            notes.push("stock and selling rules of the run are verified by its first generator".to_owned());
+        }
+        if task.follows_stock() && !task.scenario.rules.is_empty() {
+            let Barred { early, late, over_limit } = read.barred;
+            notes.push(format!(
+                "selling rules stood in the way of {early} orders before an opening, {late} after an end, {over_limit} over \
+                 a limit"
+            ));
         }
         let tally = read.tally;
         let mut report = Report {

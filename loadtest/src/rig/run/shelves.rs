@@ -1,4 +1,5 @@
-//! Puts the stock of a run on the shelves before the first order, and waits until the engine has decided all of it.
+//! Sets the rules of a run and puts its stock on the shelves before the first order, and waits until the engine has
+//! decided all of it.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,7 +11,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::interrupt::Interrupt;
 use crate::load::scenario::Scenario;
-use crate::load::traffic::{PoolSet, RunId, stock};
+use crate::load::traffic::stock::{self, StockRecord};
+use crate::load::traffic::{PoolSet, RunId, rules};
 use crate::proof::reader::Reader;
 use crate::proof::reader::consumer::Connection;
 
@@ -24,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long the last records may take to be acknowledged.
 const FLUSH_WITHIN: Duration = Duration::from_secs(30);
 
-/// Publishes the stock of all pools. How many commands that is.
+/// Publishes the rules of all pools, then their stock. How many commands that is.
 ///
 /// # Errors
 /// The brokers do not take it.
@@ -34,6 +36,37 @@ pub(super) fn fill(
     scenario: &Scenario,
     run: RunId,
     pools: &PoolSet,
+) -> anyhow::Result<u64> {
+    let now_ms = now_ms();
+    // In this order within a partition, so that nothing is on a shelf of which a rule does not stand.
+    let rules = rules::before_stock(scenario, run, pools, now_ms);
+    publish(connection, topic, pools, rules.chain(stock::records(scenario, run, pools, now_ms)))
+}
+
+/// Publishes what the rules say of instants, once the start of the run is known. How many commands that is.
+///
+/// # Errors
+/// The brokers do not take it.
+pub(super) fn announce(
+    connection: &Connection,
+    topic: &str,
+    scenario: &Scenario,
+    run: RunId,
+    pools: &PoolSet,
+    start_unix_ms: i64,
+) -> anyhow::Result<u64> {
+    publish(connection, topic, pools, rules::at_start(scenario, run, pools, now_ms(), start_unix_ms))
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
+}
+
+fn publish(
+    connection: &Connection,
+    topic: &str,
+    pools: &PoolSet,
+    records: impl Iterator<Item = StockRecord>,
 ) -> anyhow::Result<u64> {
     let mut config = ClientConfig::new();
     for (key, value) in &connection.properties {
@@ -46,9 +79,8 @@ pub(super) fn fill(
         .set("allow.auto.create.topics", "false")
         .create()
         .context("cannot make a producer for the stock")?;
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
     let mut commands = 0;
-    for record in stock::records(scenario, run, pools, now_ms) {
+    for record in records {
         commands += u64::from(record.commands);
         let key = &pools.list()[record.pool as usize].name;
         let mut out = BaseRecord::to(topic).partition(record.partition as i32).key(key).payload(&record.value);

@@ -4,6 +4,7 @@ use prost::encoding::{DecodeContext, decode_key, decode_varint, skip_field};
 
 use super::super::super::command::{Kind, OrderLines, Place, StockChange};
 use super::super::super::proto::{command, stock_command};
+use super::super::super::selling::tests as rules;
 use super::super::super::text::Text;
 use super::values::{COMMAND, Field::Message as M, STOCK_COMMAND, Schema, put_bytes};
 use super::*;
@@ -52,7 +53,11 @@ fn lines(lines: OrderLines<'_>) -> Vec<proto::OrderLine> {
 pub(super) fn order_command(made: Command<'_>) -> proto::Command {
     let pool = made.pool.to_string();
     let kind = match made.kind {
-        Kind::Place(Place { order_id, attempt, customer, channel, placed_at_ms, lines: l, hold_ms, answer_by_ms }) => {
+        Kind::Place(it) => {
+            let Place { order_id, attempt, customer, channel, placed_at_ms, lines: l, hold_ms, answer_by_ms, vouched } =
+                it;
+            assert_eq!(vouched.segment_count(), vouched.segments().count());
+            assert_eq!(vouched.key_count(), vouched.keys().count());
             Some(command::Kind::Place(proto::Place {
                 pool,
                 order_id: order_id.to_string(),
@@ -63,6 +68,8 @@ pub(super) fn order_command(made: Command<'_>) -> proto::Command {
                 lines: lines(l),
                 hold_ms,
                 answer_by_ms,
+                segments: rules::texts(vouched.segments()),
+                keys: rules::keys(vouched.some_keys(u16::MAX)),
             }))
         }
         Kind::Confirm { order_id, attempt, placed_at_ms } => {
@@ -114,6 +121,8 @@ fn warehouse_command(made: Command<'_>) -> proto::StockCommand {
                 }
                 StockChange::Halt { sku } => stock_command::Kind::Halt(proto::Halt { sku: sku.to_string() }),
                 StockChange::Resume { sku } => stock_command::Kind::Resume(proto::Resume { sku: sku.to_string() }),
+                StockChange::SetSale(sale) => stock_command::Kind::SetSale(rules::sale(&sale)),
+                StockChange::SetLimit(limit) => stock_command::Kind::SetLimit(rules::limit(&limit)),
             })
         }
         other => panic!("{other:?} in stock"),
@@ -206,6 +215,10 @@ struct OuterStockCommand {
     reply_partition: Option<u32>,
     #[prost(bytes = "vec", repeated, tag = "13")]
     raise_rules_level: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "14")]
+    set_sale: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "15")]
+    set_limit: Vec<Vec<u8>>,
 }
 
 /// The partition that a command names whose own fields `prost` reads. It is read as it stands, in a value.

@@ -17,7 +17,11 @@ pub(super) enum Field {
 use Field::{Message as M, Number as N, Text as T};
 
 const ORDER_LINE: Schema = &[T, N];
-const PLACE: Schema = &[T, T, N, T, T, N, M(ORDER_LINE), N, N];
+const PLACE_KEY: Schema = &[T, T];
+const PLACE: Schema = &[T, T, N, T, T, N, M(ORDER_LINE), N, N, T, M(PLACE_KEY)];
+const EARLY_SALE: Schema = &[T, N];
+const SET_SALE: Schema = &[T, N, N, M(EARLY_SALE), T];
+const SET_LIMIT: Schema = &[T, N, N, T, N, T, N, N];
 pub(super) const COMMAND: Schema = &[M(PLACE), M(&[T, T, N, N]), M(&[T, T, N, N, N]), M(&[T, T, N, N]), N];
 pub(super) const STOCK_COMMAND: Schema = &[
     T,
@@ -33,6 +37,8 @@ pub(super) const STOCK_COMMAND: Schema = &[
     M(&[N]),
     N,
     M(&[N, N]),
+    M(SET_SALE),
+    M(SET_LIMIT),
 ];
 
 fn schema(input: Input) -> Schema {
@@ -78,10 +84,14 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// A message of fields that are mostly right, in any order, repeated or missing.
+/// A message of a few fields that are mostly right, in any order, repeated or missing.
 fn soup(schema: Schema, dice: &mut Dice<'_>) -> Vec<u8> {
+    soup_of(dice.roll(9), schema, dice)
+}
+
+fn soup_of(fields: usize, schema: Schema, dice: &mut Dice<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    for _ in 0..dice.roll(9) {
+    for _ in 0..fields {
         let number = dice.roll(schema.len()) as u32 + 1;
         match dice.roll(128) {
             // A number that is not known, binding or not.
@@ -109,6 +119,26 @@ fn soup(schema: Schema, dice: &mut Dice<'_>) -> Vec<u8> {
             }
             _ => put_field(&mut out, number, schema[number as usize - 1], dice),
         }
+    }
+    out
+}
+
+/// A value of commands that bring or set what selling rules are about: each a Place, a SetSale or a SetLimit of many
+/// fields, or two of them.
+pub(super) fn value_of_rules(input: Input, dice: &[u8]) -> Vec<u8> {
+    let mut dice = Dice(dice.iter());
+    let mut out = Vec::new();
+    for _ in 0..=dice.roll(3) {
+        let mut body = Vec::new();
+        for _ in 0..=dice.roll(4) / 3 {
+            let (number, schema) = match input {
+                Input::Stock => [(14, SET_SALE), (15, SET_LIMIT)][dice.roll(2)],
+                _ => (1, PLACE),
+            };
+            let fields = dice.roll(24);
+            put_bytes(&mut body, number, &soup_of(fields, schema, &mut dice));
+        }
+        put_bytes(&mut out, 1, &body);
     }
     out
 }

@@ -7,6 +7,8 @@ use sluice::wire::proto::{
     stock_command,
 };
 
+use super::seller::{Barred, Flaw, Seller};
+
 /// As the contract has it, for what the tester sends.
 #[derive(Default)]
 pub(super) struct Engine {
@@ -17,19 +19,23 @@ pub(super) struct Engine {
     record_began: usize,
     /// on_hand and taken.
     rows: HashMap<String, (i64, i64)>,
+    seller: Seller,
+    /// The newest `placed_at_ms` so far.
+    time_ms: i64,
     orders: HashMap<(String, u32), Order>,
 }
 
 struct Order {
     state: OrderState,
     content: Vec<(String, u32)>,
+    customer: String,
     original: Original,
 }
 
 impl Engine {
-    /// One that is right if `spare` is 0.
-    pub(super) fn new(spare: i64) -> Self {
-        Self { spare, ..Self::default() }
+    /// One that is right if `spare` is 0 and it has no flaw.
+    pub(super) fn new(spare: i64, flaw: Option<Flaw>) -> Self {
+        Self { spare, seller: Seller::new(flaw), ..Self::default() }
     }
 
     /// Gives the decisions since the record before their source.
@@ -43,12 +49,26 @@ impl Engine {
     }
 
     pub(super) fn stock(&mut self, command: proto::StockCommand) {
-        let Some(stock_command::Kind::Receive(receive)) = command.kind else { panic!("only stock is received") };
+        let told = (Outcome::Applied, Reason::Unspecified);
+        let sequence = self.log.len() as u64 + 1;
+        let receive = match command.kind.expect("a kind") {
+            stock_command::Kind::Receive(receive) => receive,
+            stock_command::Kind::SetSale(sale) => {
+                self.seller.set_sale(sale.clone(), sequence);
+                self.decide(Asked::SetSale, &command.pool, "", 0, told).sale = Some(sale);
+                return;
+            }
+            stock_command::Kind::SetLimit(limit) => {
+                self.seller.set_limit(limit.clone(), sequence);
+                self.decide(Asked::SetLimit, &command.pool, "", 0, told).limit = Some(limit);
+                return;
+            }
+            _ => panic!("stock is received, and rules are set"),
+        };
         let (change, sku) = (receive.quantity as i64, receive.sku);
         let on_hand = self.rows.entry(sku.clone()).or_default();
         on_hand.0 += change;
         let level = StockLevel { sku, change, on_hand: on_hand.0, ..Default::default() };
-        let told = (Outcome::Applied, Reason::Unspecified);
         let decision = self.decide(Asked::Receive, &command.pool, "", 0, told);
         decision.stock = Some(level);
     }
@@ -86,10 +106,13 @@ impl Engine {
         for line in &lines {
             self.rows.get_mut(&line.sku).expect("it was reserved").1 -= i64::from(line.quantity);
         }
+        if let Some(order) = self.orders.get(&id) {
+            self.seller.release(&order.customer, &lines);
+        }
         let decision = self.decide(Asked::Cancel, &cancel.pool, &cancel.order_id, cancel.attempt, told);
         decision.lines = lines;
         let original = Original::default();
-        let order = Order { state: OrderState::Cancelled, content: Vec::new(), original };
+        let order = Order { state: OrderState::Cancelled, content: Vec::new(), customer: String::new(), original };
         self.orders.entry(id).or_insert(order).state = OrderState::Cancelled;
     }
 
@@ -97,24 +120,48 @@ impl Engine {
         let id = (place.order_id.clone(), place.attempt);
         let content: Vec<_> = place.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
         let sequence = self.log.len() as u64 + 1;
+        self.time_ms = self.time_ms.max(place.placed_at_ms);
+        let mut opens_at_ms = 0;
         let (told, lines, original) = match self.orders.get(&id) {
             Some(order) if order.original.sequence > 0 => {
                 let outcome = if order.content == content { Outcome::Duplicate } else { Outcome::Conflict };
                 ((outcome, Reason::Unspecified), Vec::new(), Some(order.original))
             }
             Some(_) => ((Outcome::Rejected, Reason::Cancelled), Vec::new(), None),
-            None => {
-                let (told, lines) = self.reserve(&place);
-                (told, lines, None)
-            }
+            None if let Some(fault) = self.attempt_fault(&place) => ((Outcome::Invalid, fault), Vec::new(), None),
+            None => match self.seller.bar(&place.customer, &place.lines, self.time_ms) {
+                Some(Barred { told, lines, opens_at_ms: opens }) => {
+                    opens_at_ms = opens;
+                    (told, lines, None)
+                }
+                None => {
+                    let (told, lines) = self.reserve(&place);
+                    (told, lines, None)
+                }
+            },
         };
+        let reserved = told.0 == Outcome::Reserved;
+        let counted = if reserved { self.seller.count(&place.customer, &lines) } else { Vec::new() };
         let decision = self.decide(Asked::Place, &place.pool, &place.order_id, place.attempt, told);
         decision.lines = lines;
         decision.original = original;
-        if original.is_none() {
-            let state = if told.0 == Outcome::Reserved { OrderState::Held } else { OrderState::Rejected };
+        decision.opens_at_ms = opens_at_ms;
+        decision.customer = if counted.is_empty() { String::new() } else { place.customer.clone() };
+        decision.counted = counted;
+        if original.is_none() && matches!(told.0, Outcome::Reserved | Outcome::Rejected) {
+            let state = if reserved { OrderState::Held } else { OrderState::Rejected };
             let original = Original { sequence, outcome: told.0.into(), reason: told.1.into() };
-            self.orders.insert(id, Order { state, content, original });
+            self.orders.insert(id, Order { state, content, customer: place.customer, original });
+        }
+    }
+
+    fn attempt_fault(&self, place: &Place) -> Option<Reason> {
+        let before = place.attempt.checked_sub(1)?;
+        match self.orders.get(&(place.order_id.clone(), before)) {
+            Some(order) if order.original.sequence > 0 => {
+                matches!(order.state, OrderState::Held | OrderState::Committed).then_some(Reason::AttemptOpen)
+            }
+            _ => Some(Reason::AttemptUnknown),
         }
     }
 
@@ -171,6 +218,7 @@ impl Engine {
             attempt,
             outcome: outcome.into(),
             reason: reason.into(),
+            decided_at_ms: self.time_ms,
             ..Default::default()
         });
         self.log.last_mut().expect("just pushed")

@@ -1,0 +1,147 @@
+//! Selling rules that a run sets before anything is on the shelves, and what they must be.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sluice::wire::limits::{MAX_LIMIT_SKUS, MAX_STOCK_QUANTITY};
+
+use super::check::Broken;
+use super::{Traffic, time};
+use crate::load::traffic::MAX_SKUS;
+
+/// Longest name of a limit: the run's name, and what else its command's id says, come in front of it.
+const MAX_LIMIT_NAME_BYTES: usize = 64;
+
+/// Limits that one SKU may stand under, by the contract.
+const MOST_LIMITS_A_SKU: usize = 2;
+
+/// Selling rules. They name SKUs, never a whole pool: SKUs are named after the run, so that no rule outlives it in a
+/// pool that others order from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// When SKUs are sold.
+    pub sale: Vec<SaleRule>,
+    /// How much of them each customer may have.
+    pub limit: Vec<LimitRule>,
+}
+
+/// When SKUs are sold, in each pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SaleRule {
+    /// Numbers of the SKUs; none: all.
+    pub skus: Vec<u32>,
+    /// Not sold before, after the first order was due.
+    #[serde(with = "time")]
+    pub opens: Duration,
+    /// Not sold from then on; 0: always.
+    #[serde(with = "time")]
+    pub closes: Duration,
+}
+
+/// How much of some SKUs together each customer may have, in each pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitRule {
+    /// What it is called; the name of the run comes in front of it.
+    pub name: String,
+    /// Numbers of the SKUs; none: all.
+    #[serde(default)]
+    pub skus: Vec<u32>,
+    /// Units that a customer may have; 0: any number.
+    #[serde(default)]
+    pub units: u64,
+    /// Units of one order; 0: any number.
+    #[serde(default)]
+    pub units_an_order: u64,
+}
+
+impl Rules {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sale.is_empty() && self.limit.is_empty()
+    }
+
+    /// Multiplies every time.
+    pub(super) fn stretch(&mut self, factor: f64) {
+        for time in self.sale.iter_mut().flat_map(|sale| [&mut sale.opens, &mut sale.closes]) {
+            *time = time.mul_f64(factor);
+        }
+    }
+}
+
+/// The SKUs that a rule means, of a scenario that has `all`.
+pub(crate) fn meant(skus: &[u32], all: u32) -> Vec<u32> {
+    if skus.is_empty() { (0..all).collect() } else { skus.to_vec() }
+}
+
+/// What the rules of a scenario must be, by themselves and to its traffic.
+pub(super) fn check(rules: &Rules, traffic: &Traffic, broken: &mut Broken) {
+    if rules.is_empty() {
+        return;
+    }
+    let all = traffic.skus.min(MAX_SKUS);
+    let mut sales = vec![0_usize; all as usize];
+    for (number, sale) in rules.sale.iter().enumerate() {
+        let key = format!("rules.sale[{number}]");
+        skus(&format!("{key}.skus"), &sale.skus, all, &mut sales, broken);
+        broken.unless(!sale.opens.is_zero() || !sale.closes.is_zero(), || {
+            format!("{key} has neither opens nor closes: it says nothing")
+        });
+        broken.unless(sale.closes.is_zero() || sale.closes > sale.opens, || {
+            format!("{key}.closes must be after {key}.opens")
+        });
+    }
+    broken.unless(sales.iter().all(|sales| *sales <= 1), || {
+        "rules.sale: two of them name the same SKU, and the later one would replace the other".to_owned()
+    });
+    let mut limits = vec![0_usize; all as usize];
+    for (number, limit) in rules.limit.iter().enumerate() {
+        let key = format!("rules.limit[{number}]");
+        skus(&format!("{key}.skus"), &limit.skus, all, &mut limits, broken);
+        let named = if limit.skus.is_empty() { all as usize } else { limit.skus.len() };
+        broken.unless(named <= MAX_LIMIT_SKUS, || {
+            format!("{key}.skus are {named}, and a limit counts at most {MAX_LIMIT_SKUS} together: name fewer")
+        });
+        broken.unless((1..=MAX_LIMIT_NAME_BYTES).contains(&limit.name.len()), || {
+            format!("{key}.name = {:?}: must have 1 to {MAX_LIMIT_NAME_BYTES} bytes", limit.name)
+        });
+        broken.unless(rules.limit[..number].iter().all(|before| before.name != limit.name), || {
+            format!("{key}.name = {:?}: another limit has that name, and would be replaced", limit.name)
+        });
+        broken.unless(limit.units > 0 || limit.units_an_order > 0, || {
+            format!("{key} has neither units nor units_an_order: it limits nothing")
+        });
+        broken.unless(limit.units.max(limit.units_an_order) <= MAX_STOCK_QUANTITY, || {
+            format!("{key}: units and units_an_order must be at most {MAX_STOCK_QUANTITY}")
+        });
+    }
+    broken.unless(limits.iter().all(|limits| *limits <= MOST_LIMITS_A_SKU), || {
+        format!("rules.limit: a SKU stands under more than {MOST_LIMITS_A_SKU} of them")
+    });
+    let opens = rules.sale.iter().any(|sale| !sale.opens.is_zero());
+    broken.unless(!opens || traffic.duplicates.changed == 0.0, || {
+        format!(
+            "traffic.duplicates.changed = {}: must be 0 where rules.sale opens later, because what was refused before \
+             the opening is not remembered, and its changed copy is an order like any other",
+            traffic.duplicates.changed
+        )
+    });
+}
+
+/// SKUs that a rule names, of `all`, counted in `named`.
+fn skus(key: &str, skus: &[u32], all: u32, named: &mut [usize], broken: &mut Broken) {
+    for sku in skus {
+        broken.unless(*sku < all, || format!("{key} names {sku}: {all} are sold (traffic.skus), numbered from 0"));
+    }
+    let mut sorted = skus.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    broken.unless(sorted.len() == skus.len(), || format!("{key} names a SKU twice"));
+    for sku in meant(&sorted, all) {
+        if let Some(count) = named.get_mut(sku as usize) {
+            *count += 1;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The selling rules of a run, as stock commands. Each names the run: its SKUs, and a limit's name, so that nobody else's
+//! sales are ruled by them.
+
+use prost::Message;
+use sluice::wire::proto::{self, stock_command};
+
+use super::id::{RunId, sku_name};
+use super::pools::PoolSet;
+use super::stock::StockRecord;
+use crate::load::scenario::{Rules, Scenario, rules::meant};
+
+/// Commands in a record: a limit may name 200 SKUs, and the record stays a fraction of the largest.
+const PER_RECORD: usize = 100;
+
+/// Until the start of the run is known, what opens later opens this long after its rule was issued: not within the run.
+const NOT_YET_MS: i64 = 365 * 24 * 60 * 60 * 1_000;
+
+/// Name of a limit of a run.
+pub fn limit_name(run: RunId, name: &str) -> String {
+    format!("{run}-{name}")
+}
+
+/// Whether a limit is one of this run.
+pub fn is_limit(run: RunId, name: &[u8]) -> bool {
+    name.strip_prefix(run.as_bytes()).is_some_and(|rest| rest.starts_with(b"-"))
+}
+
+/// The records that set every rule before stock is put on the shelves. A sale that opens later is shut.
+pub fn before_stock<'a>(
+    scenario: &'a Scenario,
+    run: RunId,
+    pools: &'a PoolSet,
+    issued_at_ms: i64,
+) -> impl Iterator<Item = StockRecord> + 'a {
+    records(pools, move |pool| {
+        let Rules { sale, limit } = &scenario.rules;
+        let limits = limit.iter().map(|limit| {
+            let name = limit_name(run, &limit.name);
+            let skus = meant(&limit.skus, scenario.traffic.skus).into_iter().map(|sku| sku_name(run, sku)).collect();
+            let id = format!("{run}-limit-{}", limit.name);
+            let (units, units_an_order) = (limit.units, limit.units_an_order);
+            let limit = proto::SetLimit { name, units, units_an_order, skus, ..Default::default() };
+            command(pool, id, issued_at_ms, stock_command::Kind::SetLimit(limit))
+        });
+        let shut = |sku: u32| proto::SetSale {
+            sku: sku_name(run, sku),
+            opens_at_ms: issued_at_ms + NOT_YET_MS,
+            ..Default::default()
+        };
+        let sales = sale.iter().flat_map(|rule| meant(&rule.skus, scenario.traffic.skus)).map(|sku| {
+            let id = format!("{run}-shut-{sku}");
+            command(pool, id, issued_at_ms, stock_command::Kind::SetSale(shut(sku)))
+        });
+        limits.chain(sales).collect()
+    })
+}
+
+/// The records that tell every sale its instants, now that the start of the run is known.
+pub fn at_start<'a>(
+    scenario: &'a Scenario,
+    run: RunId,
+    pools: &'a PoolSet,
+    issued_at_ms: i64,
+    start_unix_ms: i64,
+) -> impl Iterator<Item = StockRecord> + 'a {
+    records(pools, move |pool| {
+        let instant = |after: std::time::Duration| match after.as_millis() as i64 {
+            0 => 0,
+            after_ms => start_unix_ms + after_ms,
+        };
+        let sales = scenario.rules.sale.iter().flat_map(|rule| {
+            let (opens_at_ms, closes_at_ms) = (instant(rule.opens), instant(rule.closes));
+            meant(&rule.skus, scenario.traffic.skus).into_iter().map(move |sku| {
+                let sale = proto::SetSale { sku: sku_name(run, sku), opens_at_ms, closes_at_ms, ..Default::default() };
+                command(pool, format!("{run}-sale-{sku}"), issued_at_ms, stock_command::Kind::SetSale(sale))
+            })
+        });
+        sales.collect()
+    })
+}
+
+fn command(pool: &str, id: String, issued_at_ms: i64, kind: stock_command::Kind) -> proto::StockCommand {
+    proto::StockCommand { pool: pool.to_owned(), id, issued_at_ms, kind: Some(kind), reply_partition: None }
+}
+
+/// Records of the commands that each pool has.
+fn records<'a>(
+    pools: &'a PoolSet,
+    commands_of: impl Fn(&str) -> Vec<proto::StockCommand> + 'a,
+) -> impl Iterator<Item = StockRecord> + 'a {
+    pools.list().iter().enumerate().flat_map(move |(number, pool)| {
+        let commands = commands_of(&pool.name);
+        let record = |commands: &[proto::StockCommand]| StockRecord {
+            pool: number as u32,
+            partition: pool.partition,
+            commands: commands.len() as u32,
+            value: proto::StockCommands { commands: commands.to_vec() }.encode_to_vec(),
+        };
+        commands.chunks(PER_RECORD).map(record).collect::<Vec<_>>()
+    })
+}

@@ -1,0 +1,124 @@
+//! Selling rules as the small engine keeps them: plainly, a list of everything.
+
+use std::collections::HashMap;
+
+use sluice::wire::proto::{self, Counted, LineDecision, OrderLine, Outcome, Reason};
+
+/// In which way an engine may be wrong about rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// It opens this many ms early.
+    Opens(i64),
+    /// It closes this many ms late.
+    Closes(i64),
+    /// It leaves so many units more to each customer.
+    Leaves(i64),
+    /// It forgets to give back to the customer what he cancelled.
+    Keeps,
+}
+
+/// What was set, and what customers have.
+#[derive(Debug, Default)]
+pub(super) struct Seller {
+    flaw: Option<Flaw>,
+    /// By SKU, with the sequence at which it was set.
+    sales: HashMap<String, (proto::SetSale, u64)>,
+    limits: Vec<(proto::SetLimit, u64)>,
+    /// By limit and customer.
+    held: HashMap<(usize, String), i64>,
+}
+
+/// What an order is told instead of being reserved.
+pub(super) struct Barred {
+    pub(super) told: (Outcome, Reason),
+    pub(super) lines: Vec<LineDecision>,
+    pub(super) opens_at_ms: i64,
+}
+
+impl Seller {
+    /// One that is right if it has no flaw.
+    pub(super) fn new(flaw: Option<Flaw>) -> Self {
+        Self { flaw, ..Self::default() }
+    }
+
+    pub(super) fn set_sale(&mut self, sale: proto::SetSale, sequence: u64) {
+        self.sales.insert(sale.sku.clone(), (sale, sequence));
+    }
+
+    pub(super) fn set_limit(&mut self, limit: proto::SetLimit, sequence: u64) {
+        self.limits.push((limit, sequence));
+    }
+
+    /// What stands in the way of an order at this instant.
+    pub(super) fn bar(&self, customer: &str, asked: &[OrderLine], at_ms: i64) -> Option<Barred> {
+        let by = |flaw: fn(Flaw) -> Option<i64>| self.flaw.and_then(flaw).unwrap_or(0);
+        let early = by(|flaw| if let Flaw::Opens(ms) = flaw { Some(ms) } else { None });
+        let late = by(|flaw| if let Flaw::Closes(ms) = flaw { Some(ms) } else { None });
+        let more = by(|flaw| if let Flaw::Leaves(units) = flaw { Some(units) } else { None });
+        let blank = |line: &OrderLine| LineDecision {
+            sku: line.sku.clone(),
+            quantity: line.quantity,
+            ..LineDecision::default()
+        };
+        let mut lines: Vec<_> = asked.iter().map(blank).collect();
+        for line in &mut lines {
+            let shut = self.sales.get(&line.sku).filter(|(sale, _)| at_ms + early < sale.opens_at_ms);
+            (line.opens_at_ms, line.rule) = shut.map_or((0, 0), |(sale, rule)| (sale.opens_at_ms, *rule));
+        }
+        if let Some(opens_at_ms) = lines.iter().map(|line| line.opens_at_ms).max().filter(|opens| *opens > 0) {
+            return Some(Barred { told: (Outcome::NotOpen, Reason::Unspecified), lines, opens_at_ms });
+        }
+        for line in &mut lines {
+            let is_over = |sale: &proto::SetSale| sale.closes_at_ms > 0 && at_ms - late >= sale.closes_at_ms;
+            if let Some((_, rule)) = self.sales.get(&line.sku).filter(|(sale, _)| is_over(sale)) {
+                (line.reason, line.rule) = (Reason::Closed.into(), *rule);
+            }
+        }
+        if lines.iter().any(|line| line.reason() == Reason::Closed) {
+            return Some(Barred { told: (Outcome::Rejected, Reason::Closed), lines, opens_at_ms: 0 });
+        }
+        for at in 0..lines.len() {
+            let (before, rest) = lines.split_at_mut(at);
+            let line = &mut rest[0];
+            for (number, (limit, rule)) in self.limits.iter().enumerate() {
+                if !limit.skus.contains(&line.sku) {
+                    continue;
+                }
+                let earlier = before.iter().filter(|line| limit.skus.contains(&line.sku));
+                let in_order: i64 = earlier.map(|line| i64::from(line.quantity)).sum();
+                let held = self.held.get(&(number, customer.to_owned())).copied().unwrap_or(0);
+                let of = |most: u64, used: i64| if most == 0 { i64::MAX } else { most as i64 + more - used };
+                let left = of(limit.units, held + in_order).min(of(limit.units_an_order, in_order)).max(0) as u64;
+                if left < u64::from(line.quantity) && line.left.is_none_or(|least| left < least) {
+                    (line.reason, line.left, line.rule) = (Reason::Limit.into(), Some(left), *rule);
+                }
+            }
+        }
+        let limited = lines.iter().any(|line| line.reason() == Reason::Limit);
+        limited.then_some(Barred { told: (Outcome::Rejected, Reason::Limit), lines, opens_at_ms: 0 })
+    }
+
+    /// Counts an order that was reserved; what it then is counted as.
+    pub(super) fn count(&mut self, customer: &str, lines: &[LineDecision]) -> Vec<Counted> {
+        let mut counted = Vec::new();
+        for (number, (limit, rule)) in self.limits.iter().enumerate() {
+            let units: u32 = lines.iter().filter(|line| limit.skus.contains(&line.sku)).map(|line| line.quantity).sum();
+            if units > 0 {
+                *self.held.entry((number, customer.to_owned())).or_default() += i64::from(units);
+                counted.push(Counted { count: *rule, period: 0, units });
+            }
+        }
+        counted
+    }
+
+    /// Gives back what an order held.
+    pub(super) fn release(&mut self, customer: &str, lines: &[LineDecision]) {
+        if self.flaw == Some(Flaw::Keeps) {
+            return;
+        }
+        for (number, (limit, _)) in self.limits.iter().enumerate() {
+            let units: u32 = lines.iter().filter(|line| limit.skus.contains(&line.sku)).map(|line| line.quantity).sum();
+            *self.held.entry((number, customer.to_owned())).or_default() -= i64::from(units);
+        }
+    }
+}

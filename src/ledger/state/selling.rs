@@ -1,0 +1,275 @@
+//! The selling rules that stand: sales of SKUs and pools, limits by name. Rows and pools that no rule is about point to
+//! nothing here, and orders for them never come by.
+//!
+//! What was removed is remembered for the window, so that a rule issued earlier and arriving later does not undo it.
+
+use std::collections::HashMap;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::ledger::store::slab::Slab;
+use crate::wire::selling;
+
+/// Limits that one SKU may stand under, those of its pool included.
+pub(crate) const MAX_LIMITS_A_SKU: usize = 2;
+
+/// In place of a number: nothing.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// When a rule was set or removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    /// By the clock of whoever set it: an earlier one is stale.
+    pub(crate) issued_at_ms: i64,
+    /// Of the decision that did it.
+    pub(crate) sequence: u64,
+    pub(crate) generation: i64,
+}
+
+/// When and to whom something is sold.
+#[derive(Debug)]
+pub(crate) struct Sale {
+    /// 0: no bound, here and below.
+    pub(crate) opens_at_ms: i64,
+    pub(crate) closes_at_ms: i64,
+    pub(crate) early: Vec<(Box<str>, i64)>,
+    pub(crate) only: Vec<Box<str>>,
+}
+
+impl Sale {
+    pub(crate) fn of(sale: &selling::Sale<'_>) -> Sale {
+        Sale {
+            opens_at_ms: sale.opens_at_ms,
+            closes_at_ms: sale.closes_at_ms,
+            early: sale.early().map(|(segment, opens_at_ms)| (segment.as_str().into(), opens_at_ms)).collect(),
+            only: sale.only().map(|segment| segment.as_str().into()).collect(),
+        }
+    }
+
+    pub(crate) fn is_over(&self, now_ms: i64) -> bool {
+        self.closes_at_ms != 0 && now_ms >= self.closes_at_ms
+    }
+}
+
+/// A sale that stands, or was removed.
+#[derive(Debug)]
+pub(crate) struct SaleSlot {
+    pub(crate) stamp: Stamp,
+    pub(crate) sale: Option<Sale>,
+    /// What it adds to the digest.
+    digest: u128,
+}
+
+/// The rules that are about one row, or one pool.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    /// The row, or the pool if it is of one; [`NONE`] for a scope that is free.
+    pub(crate) row: u32,
+    pub(crate) pool: u32,
+    pub(crate) sale: Option<SaleSlot>,
+    /// Limits that count it; [`NONE`] where there is none.
+    pub(crate) limits: [u32; MAX_LIMITS_A_SKU],
+}
+
+impl Scope {
+    /// Of a row, or of a whole pool if `row` is [`NONE`].
+    pub(crate) fn new(pool: u32, row: u32) -> Scope {
+        Scope { row, pool, sale: None, limits: [NONE; MAX_LIMITS_A_SKU] }
+    }
+
+    pub(crate) fn limits(&self) -> impl Iterator<Item = u32> + Clone + use<> {
+        self.limits.into_iter().filter(|limit| *limit != NONE)
+    }
+
+    /// Whether no rule stands by `now_ms`: a sale that is over counts as none.
+    pub(crate) fn is_idle(&self, now_ms: i64) -> bool {
+        let sale = self.sale.as_ref().and_then(|slot| slot.sale.as_ref());
+        self.limits().next().is_none() && sale.is_none_or(|sale| sale.is_over(now_ms))
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.pool != NONE
+    }
+}
+
+/// At most so many units for each key.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    pub(crate) pool: u32,
+    pub(crate) name: Box<str>,
+    pub(crate) stamp: Stamp,
+    /// What was set; none once it was removed.
+    pub(crate) terms: Option<LimitTerms>,
+    /// Sequence at which counting began.
+    pub(crate) count: u64,
+    /// The present period.
+    pub(crate) period: i64,
+    /// The rows that it counts, unless it is of the whole pool.
+    pub(crate) rows: Vec<u32>,
+    /// What the rule adds to the digest.
+    digest: u128,
+}
+
+impl Limit {
+    /// Whether anything of it is remembered: a slot that is free has no name.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.name.is_empty()
+    }
+}
+
+/// What a limit says.
+#[derive(Debug)]
+pub(crate) struct LimitTerms {
+    /// 0: no bound, here and below.
+    pub(crate) units: u64,
+    pub(crate) units_an_order: u64,
+    /// Name of the key that it counts by; empty: the customer.
+    pub(crate) key: Box<str>,
+    pub(crate) period_ms: i64,
+    pub(crate) anchor_ms: i64,
+}
+
+impl LimitTerms {
+    pub(crate) fn of(limit: &selling::Limit<'_>) -> LimitTerms {
+        LimitTerms {
+            units: limit.units,
+            units_an_order: limit.units_an_order,
+            key: limit.key.as_str().into(),
+            period_ms: limit.period_ms as i64,
+            anchor_ms: limit.anchor_ms,
+        }
+    }
+
+    /// The period that an instant lies in.
+    pub(crate) fn period_at(&self, now_ms: i64) -> i64 {
+        if self.period_ms == 0 { 0 } else { now_ms.saturating_sub(self.anchor_ms).div_euclid(self.period_ms) }
+    }
+
+    /// When the period that an instant lies in is over.
+    fn period_end_ms(&self, now_ms: i64) -> Option<i64> {
+        let next = self.period_at(now_ms).saturating_add(1);
+        (self.period_ms != 0).then(|| self.anchor_ms.saturating_add(next.saturating_mul(self.period_ms)))
+    }
+}
+
+/// The rules that stand, and those removed not long ago.
+#[derive(Debug)]
+pub(crate) struct Selling {
+    pub(crate) scopes: Slab<Scope>,
+    pub(crate) limits: Slab<Limit>,
+    by_name: HashMap<(u32, Box<str>), u32>,
+    by_count: HashMap<u64, u32>,
+    /// When the next period of some limit begins; never by default.
+    pub(crate) next_period_ms: i64,
+    digest: u128,
+}
+
+impl Selling {
+    pub(crate) fn new() -> Selling {
+        Selling {
+            scopes: Slab::new(),
+            limits: Slab::new(),
+            by_name: HashMap::new(),
+            by_count: HashMap::new(),
+            next_period_ms: i64::MAX,
+            digest: 0,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.scopes.bytes() + self.limits.bytes()
+    }
+
+    /// The sum over all rules.
+    pub(crate) fn digest(&self) -> u128 {
+        self.digest
+    }
+
+    pub(crate) fn limit_named(&self, pool: u32, name: &str) -> Option<u32> {
+        // A tuple with a borrowed half can't be looked up, and whoever sets a rule may allocate.
+        self.by_name.get(&(pool, name.into())).copied()
+    }
+
+    /// Whether what was counted by that limit since `count` in `period` is still looked at.
+    pub(crate) fn counts(&self, limit: u32, count: u64, period: i64) -> bool {
+        let limit = &self.limits[limit];
+        (limit.count, limit.period) == (count, period)
+    }
+
+    /// A scope that nothing points to any more.
+    pub(crate) fn free_scope(&mut self, scope: u32) {
+        self.scopes[scope].pool = NONE;
+        self.scopes.free(scope);
+    }
+
+    pub(crate) fn limit_counting(&self, count: u64) -> Option<u32> {
+        self.by_count.get(&count).copied()
+    }
+
+    /// Puts a sale, or its removal, into a scope. `canonical` are the canonical bytes of the whole slot.
+    pub(crate) fn put_sale(&mut self, scope: u32, stamp: Stamp, sale: Option<Sale>, canonical: &[u8]) {
+        let digest = xxh3_128(canonical);
+        self.digest = self.digest.wrapping_add(digest);
+        if let Some(before) = self.scopes[scope].sale.replace(SaleSlot { stamp, sale, digest }) {
+            self.digest = self.digest.wrapping_sub(before.digest);
+        }
+    }
+
+    /// Nothing of a scope's sale is remembered any more.
+    pub(crate) fn forget_sale(&mut self, scope: u32) {
+        if let Some(slot) = self.scopes[scope].sale.take() {
+            self.digest = self.digest.wrapping_sub(slot.digest);
+        }
+    }
+
+    /// A limit of that name, which nothing is said about yet.
+    pub(crate) fn make_limit(&mut self, pool: u32, name: &str, stamp: Stamp) -> u32 {
+        if let Some(limit) = self.limit_named(pool, name) {
+            return limit;
+        }
+        let (name, rows): (Box<str>, _) = (name.into(), Vec::new());
+        let limit = Limit { pool, name: name.clone(), stamp, terms: None, count: 0, period: 0, rows, digest: 0 };
+        let slot = self.limits.put(limit);
+        self.by_name.insert((pool, name), slot);
+        slot
+    }
+
+    /// Says what a limit is, or that it was removed. `canonical` are the canonical bytes of all of it.
+    pub(crate) fn put_limit(&mut self, slot: u32, stamp: Stamp, terms: Option<LimitTerms>, canonical: &[u8]) {
+        let digest = xxh3_128(canonical);
+        let limit = &mut self.limits[slot];
+        self.digest = self.digest.wrapping_sub(limit.digest).wrapping_add(digest);
+        (limit.stamp, limit.terms, limit.digest) = (stamp, terms, digest);
+    }
+
+    /// From `count` on a limit counts anew.
+    pub(crate) fn begin_count(&mut self, slot: u32, count: u64, period: i64) {
+        let limit = &mut self.limits[slot];
+        self.by_count.remove(&limit.count);
+        (limit.count, limit.period) = (count, period);
+        if count != 0 {
+            self.by_count.insert(count, slot);
+        }
+    }
+
+    /// Nothing of a limit is remembered any more.
+    pub(crate) fn forget_limit(&mut self, slot: u32) {
+        let limit = &mut self.limits[slot];
+        self.digest = self.digest.wrapping_sub(limit.digest);
+        let key = (limit.pool, std::mem::take(&mut limit.name));
+        (limit.terms, limit.digest) = (None, 0);
+        self.by_name.remove(&key);
+        self.limits.free(slot);
+    }
+
+    /// Looks for the next end of a period behind `now_ms`.
+    pub(crate) fn find_next_period(&mut self, now_ms: i64) {
+        let terms = self.by_name.values().filter_map(|limit| self.limits[*limit].terms.as_ref());
+        self.next_period_ms = terms.filter_map(|terms| terms.period_end_ms(now_ms)).min().unwrap_or(i64::MAX);
+    }
+
+    /// Numbers of all limits, also of those that were removed. Time moves on the way of an order: nothing is gathered.
+    pub(crate) fn all_limits(&self) -> impl Iterator<Item = u32> + use<'_> {
+        (0..self.limits.slots()).filter(|limit| self.limits[*limit].is_used())
+    }
+}
