@@ -55,7 +55,7 @@ impl Trial {
             live: ledger(rules, 1),
             follower: ledger(rules, 2),
             model: Model::new(model_rules(&rules)),
-            invariants: Invariants { selling: SellingBook::new(rules.window_ms as i64), ..Invariants::default() },
+            invariants: Invariants::new(rules.window_ms as i64),
             log: Vec::new(),
             now: 1_000_000,
         };
@@ -174,9 +174,14 @@ struct Invariants {
     /// Rows that a decision has said to be short.
     short: BTreeSet<(String, String)>,
     selling: SellingBook,
+    window_ms: i64,
 }
 
 impl Invariants {
+    fn new(window_ms: i64) -> Invariants {
+        Invariants { selling: SellingBook::new(window_ms), window_ms, ..Invariants::default() }
+    }
+
     fn hold(&mut self, decision: &proto::Decision, ledger: &Ledger) -> Result<(), TestCaseError> {
         self.selling.take(decision).map_err(TestCaseError::fail)?;
         let key = (decision.pool.clone(), decision.order_id.clone(), decision.attempt);
@@ -184,7 +189,7 @@ impl Invariants {
             let before = self.decided.get(&key);
             if let Some((at, _)) = before {
                 let passed = decision.decided_at_ms - at;
-                prop_assert!(passed > RULES.window_ms as i64, "I2: decided twice, {passed} ms apart: {decision:?}");
+                prop_assert!(passed > self.window_ms, "I2: decided twice, {passed} ms apart: {decision:?}");
             }
             // An attempt decided anew after the window is another order as far as anyone can tell.
             if decision.outcome() == Outcome::Reserved && before.is_none() {
@@ -271,6 +276,33 @@ fn a_limit_counts_all_the_units_that_it_may_leave() {
 }
 
 #[test]
+fn who_knocks_early_is_told_when_the_last_of_his_lines_opens() {
+    for opens_after in [[10, 20], [20, 10]] {
+        let mut trial = Trial::new(RULES_OF_TODAY);
+        let now = trial.now;
+        let events = ledger_steps::rules::sales_of_a_bare_pool(now, opens_after, 100);
+        let told = events.iter().flat_map(|event| trial.take(event).expect("all agree")).last().expect("an answer");
+        assert_eq!((told.outcome(), told.opens_at_ms), (Outcome::NotOpen, now + 20));
+        let lines = told.lines.iter().map(|line| line.opens_at_ms - now);
+        assert!(lines.eq([opens_after[0], opens_after[1], opens_after[0]]), "{told:?}");
+    }
+}
+
+#[test]
+fn a_pool_whose_sales_are_over_goes_with_its_last_row() {
+    let mut trial = Trial::new(RULES_OF_TODAY);
+    let now = trial.now;
+    let nothing = trial.live.digest();
+    for event in ledger_steps::rules::sales_of_a_bare_pool(now, [10, 20], 100) {
+        trial.take(&event).expect("all agree");
+    }
+    // Rows and pool are forgotten at once.
+    trial.take(&Event::Advance(now + 100_000)).expect("all agree");
+    trial.agree().expect("all agree");
+    assert_eq!(trial.live.digest(), nothing, "something of them is left");
+}
+
+#[test]
 fn what_may_be_ignored_in_a_rule_or_a_key_makes_no_decision_longer() {
     let mut ledger = ledger(RULES_OF_TODAY, 1);
     ledger.advance(1_000_000);
@@ -298,4 +330,13 @@ fn decides_as_the_model_does_while_there_is_no_memory_left() {
         met.add(&run(Rules { max_ids, ..RULES_OF_TODAY }, 60, 3, 100..400));
     }
     met.expect_every_case(|case| case.outcome == Outcome::Busy);
+}
+
+#[test]
+fn decides_as_the_model_does_where_rules_are_set_all_the_time() {
+    let ruled = || steps(1..SHORT).prop_map(|steps| steps.into_iter().map(Step::ruled).collect());
+    run_steps(RULES_OF_TODAY, 40, 6, ruled());
+    // Most is forgotten before it is asked for again.
+    let forgetful = Rules { window_ms: 37, skew_ms: 3, default_hold_ms: 20, ..RULES_OF_TODAY };
+    run_steps(forgetful, 40, 7, ruled());
 }

@@ -145,7 +145,8 @@ pub struct CreateArgs {
     /// By how much a client's clock may be ahead of the broker's.
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     pub skew: Duration,
-    /// Rules level at which logs begin: an older one than the newest for a fleet in which older engines still run.
+    /// Rules level at which logs begin. Lower it (0: no selling rules) while engines of an older version still run on this
+    /// cluster.
     /// `sluice topics raise-rules` raises it later.
     #[arg(long, value_name = "N", default_value_t = RULES_LEVEL, value_parser = clap::value_parser!(u32).range(0..=i64::from(RULES_LEVEL)))]
     pub rules_level: u32,

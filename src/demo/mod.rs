@@ -357,7 +357,11 @@ fn meaning(outcome: proto::Outcome) -> &'static str {
         proto::Outcome::Duplicate => "sent again: answered as the first time",
         proto::Outcome::Conflict => "an id that was used before, with other content",
         proto::Outcome::Unchanged => "it was so already",
-        proto::Outcome::NotAllowed => "nothing is held: the order was rejected or had ended",
+        proto::Outcome::NotAllowed => "the order was rejected or had ended; or a rule issued later stands",
+        proto::Outcome::Noted => "cancelled before it was placed",
+        proto::Outcome::NotOpen => "asked for before its sale opens",
+        proto::Outcome::TooOld => "placed or issued longer ago than ids are remembered",
+        proto::Outcome::Invalid | proto::Outcome::Unsupported => "refused: the reason or the field says why",
         _ => "",
     }
 }

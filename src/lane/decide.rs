@@ -53,6 +53,10 @@ impl Decider {
         self.ledger.next_due_ms()
     }
 
+    pub(super) fn rules_level(&self) -> u32 {
+        self.ledger.rules_level()
+    }
+
     pub(super) fn pressure(&self) -> Pressure {
         self.ledger.pressure()
     }

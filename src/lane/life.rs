@@ -50,8 +50,6 @@ pub(super) struct Life<I: Inputs> {
     broken: bool,
     /// The ends that were first answered: once they are reached, the shard has caught up.
     catching_up: CatchUp,
-    /// New orders are answered BUSY, and somebody was told.
-    busy: bool,
     /// Leader epochs of the last records decided, of `orders` and of `stock`; -1 where none is to be compared.
     leader_epochs: [i32; 2],
     /// The last step applied a run and left so much that more of it is there than comes between two commits.
@@ -68,6 +66,7 @@ enum CatchUp {
 impl<I: Inputs> Life<I> {
     /// Begins where the recovered ledger ends. `work` is the batch to be filled first.
     pub(super) fn new<B: Broker<Inputs = I>>(common: &Common<B>, start: Start, inputs: I, work: Box<Work>) -> Self {
+        common.status.set_rules_level(start.ledger.rules_level());
         Life {
             number: start.life,
             leader_epochs: start.leader_epochs,
@@ -80,7 +79,6 @@ impl<I: Inputs> Life<I> {
             fetch_from_ms: 0,
             broken: false,
             catching_up: CatchUp::EndsUnknown,
-            busy: false,
             backlog: false,
         }
     }
@@ -325,16 +323,17 @@ impl<I: Inputs> Life<I> {
         true
     }
 
-    fn note_pressure<B: Broker<Inputs = I>>(&mut self, common: &Common<B>) {
+    /// Tells how full the ledger is, with every batch: what lasts is folded by the log, which also tells its end.
+    fn note_pressure<B: Broker<Inputs = I>>(&self, common: &Common<B>) {
         let pressure = self.decider.pressure();
         common.status.set_pressure(pressure);
-        if std::mem::replace(&mut self.busy, pressure.busy) != pressure.busy {
-            let (shard, remembered, open) = (common.shard, pressure.remembered, pressure.open);
-            if pressure.busy {
-                tracing::warn!(shard, remembered, open, "{BUSY}");
-            } else {
-                tracing::info!(shard, remembered, open, "there is room for new orders again");
-            }
+        common.status.set_rules_level(self.decider.rules_level());
+        let (shard, remembered, open) = (common.shard, pressure.remembered, pressure.open);
+        let counters = pressure.counters;
+        if pressure.busy {
+            tracing::warn!(shard, remembered, open, counters, "{BUSY}");
+        } else if pressure.alarm {
+            tracing::warn!(shard, remembered, open, counters, "{ALARM}");
         }
     }
 
@@ -370,6 +369,10 @@ fn name(input: Input) -> &'static str {
     if input == Input::Stock { "stock" } else { "orders" }
 }
 
-/// Said when a shard's ledger is full.
+/// Said while a shard's ledger fills.
+const ALARM: &str = "80% of ledger.max_remembered_bytes are used up: near the end of it new orders are answered BUSY. Raise \
+                     it and start the node again";
+
+/// Said while a shard's ledger is full.
 const BUSY: &str = "ledger.max_remembered_bytes is nearly used up: new orders are answered BUSY until ids leave the \
                     window or orders are closed. Raise it and start the node again";

@@ -146,6 +146,8 @@ pub struct LaneSnapshot {
     pub commit_buckets: [u64; COMMIT_BUCKETS_MS.len() + 1],
     /// Orders held or committed.
     pub open_orders: u64,
+    /// The rules level of its log, by now: which selling rules may be used.
+    pub rules_level: u32,
     /// Closed identities remembered.
     pub remembered_ids: u64,
     /// Stock rows (pool and SKU).

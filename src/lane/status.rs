@@ -1,7 +1,7 @@
 //! What a lane tells about itself: figures that its two threads keep with plain stores, once a batch, and that anybody
 //! may read without making them wait.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -100,6 +100,7 @@ pub struct LaneStatus {
     commit_buckets: [AtomicU64; COMMIT_BUCKETS_MS.len() + 1],
     cells: Box<[AtomicU64; CELLS]>,
     open_orders: AtomicU64,
+    rules_level: AtomicU32,
     remembered: AtomicU64,
     rows: AtomicU64,
     ledger_bytes: AtomicU64,
@@ -131,6 +132,7 @@ impl Default for LaneStatus {
             commit_buckets: Default::default(),
             cells: Box::new([const { AtomicU64::new(0) }; CELLS]),
             open_orders: AtomicU64::new(0),
+            rules_level: AtomicU32::new(0),
             remembered: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             ledger_bytes: AtomicU64::new(0),
@@ -219,6 +221,10 @@ impl LaneStatus {
     pub(super) fn set_counts(&self, counts: Counts) {
         self.looks.store(counts.retakes, Relaxed);
         self.resends.store(counts.resent, Relaxed);
+    }
+
+    pub(super) fn set_rules_level(&self, level: u32) {
+        self.rules_level.store(level, Relaxed);
     }
 
     pub(super) fn set_pressure(&self, pressure: Pressure) {
@@ -311,6 +317,7 @@ impl LaneStatus {
             commit_ms: self.commit_ms.load(Relaxed),
             commit_buckets: std::array::from_fn(|i| self.commit_buckets[i].load(Relaxed)),
             open_orders: self.open_orders.load(Relaxed),
+            rules_level: self.rules_level.load(Relaxed),
             remembered_ids: self.remembered.load(Relaxed),
             stock_rows: self.rows.load(Relaxed),
             ledger_bytes: self.ledger_bytes.load(Relaxed),

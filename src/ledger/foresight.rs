@@ -112,7 +112,11 @@ impl Ledger {
                 *row = self.state.rows.likely_row(*hash);
             }
         }
-        self.state.rows.touch(ahead.iter().flat_map(|foresight| &foresight.rows[..foresight.lines]));
+        let rows = || ahead.iter().flat_map(|foresight| &foresight.rows[..foresight.lines]);
+        if self.state.rows.touch(rows()) {
+            let scopes = rows().filter_map(|row| self.state.rows.likely_scope(*row));
+            self.state.selling.touch(scopes);
+        }
         self.state.touch(ahead.iter().filter_map(|foresight| foresight.likely));
     }
 }

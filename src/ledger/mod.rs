@@ -166,7 +166,11 @@ impl Ledger {
             ShownSelling::None => None,
             told => Some(self.told(command, told)),
         };
-        self.decision(Echo::of(command), lines, verdict, selling)
+        let echo = match verdict.outcome {
+            Outcome::Unsupported => Echo::of_unsupported(command, self.state.rules_level),
+            _ => Echo::of(command),
+        };
+        self.decision(echo, lines, verdict, selling)
     }
 
     /// What selling rules came to.
@@ -187,8 +191,8 @@ impl Ledger {
                 }
             }
             (ShownSelling::Barred, _) => {
-                let Barred { opens_at_ms, rule } = self.lines.barred;
-                Selling { opens_at_ms, rule, ..Selling::default() }
+                let Barred { opens_at_ms, rule, issued_at_ms } = self.lines.barred;
+                Selling { opens_at_ms, rule, issued_at_ms, ..Selling::default() }
             }
             _ => unreachable!("only stock commands set rules, and only orders pass them"),
         }
@@ -272,6 +276,18 @@ impl<'a> Echo<'a> {
             Kind::Stock { id, .. } => Echo { id: within_limit(id), ..none },
             Kind::Tick { .. } | Kind::RaiseRulesLevel { .. } => Echo { pool: Text::EMPTY, ..none },
             Kind::Unknown | Kind::Malformed => none,
+        }
+    }
+
+    /// Of a kind that needs a higher level than the log has, what an engine says that knows no more than that level: a
+    /// newer name of what was asked would keep it from replaying the log.
+    #[cold]
+    fn of_unsupported(command: &Command<'a>, rules_level: u32) -> Echo<'a> {
+        match command.kind {
+            Kind::Stock { .. } if command.kind.needs_level().is_some_and(|(level, _)| level > rules_level) => {
+                Echo::of(&Command { kind: Kind::Unknown, ..*command })
+            }
+            _ => Echo::of(command),
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct Pressure {
     pub remembered: usize,
     /// Open orders: held or committed.
     pub open: usize,
+    /// Counters of limits that count something.
+    pub counters: usize,
     /// Stock rows.
     pub rows: usize,
     /// Bytes set aside for all of these.

@@ -7,6 +7,7 @@ use super::replay::ReplayFault;
 use super::writer::Writer;
 use crate::broker::Fault;
 use crate::wire::chain::ChainError;
+use crate::wire::decode::{Malformed, Within};
 use crate::wire::entry::EntryError;
 
 /// Why a shard cannot be taken until a person has done something; each text says what.
@@ -202,6 +203,11 @@ impl Refusal {
     /// What a record that doesn't belong where it stands means for a shard that is being taken; `writer` wrote there.
     pub(super) fn of_record(shard: u32, error: ReadError, writer: Writer) -> Self {
         match error {
+            // Whatever a newer version says there, it is about all of the log.
+            ReadError::Unreadable {
+                offset: 0,
+                source: EntryError::Malformed(Malformed::UnknownField { within: Within::Genesis, number }),
+            } => Refusal::Rules { shard, source: ChainError::UnknownRules { what: format!("field {number}") } },
             ReadError::Unreadable { offset: 0, .. } | ReadError::Broken { source: ChainError::NoGenesis, .. } => {
                 Refusal::NoGenesis { shard }
             }

@@ -237,6 +237,10 @@ fn of_work(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
 
 fn of_ledgers(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
     families.gauges(
+        Family("rules_level", "The rules level of the shard's log", None),
+        shards.iter().map(|shard| (of_shard(shard), f64::from(shard.lane.rules_level))),
+    )?;
+    families.gauges(
         Family("open_orders", "Orders held or committed", None),
         shards.iter().map(|shard| (of_shard(shard), shard.lane.open_orders as f64)),
     )?;

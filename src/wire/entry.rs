@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::decision::{Decision, Source};
 use super::fields::{Fields, Malformed, Within};
-use super::keys::{dead_letter_ref, link, link_header, log_record, segment};
+use super::keys::{dead_letter_ref, genesis, link, link_header, log_record, segment};
 use super::proto;
 use super::view;
 
@@ -95,7 +95,11 @@ impl<'a> LogEntry<'a> {
             fields.skip_ignorable(more, log_record::LAST, 0, Within::LogRecord)?;
         }
         match key {
-            log_record::GENESIS_MESSAGE => Ok(LogEntry::Genesis(proto::Genesis::decode(body)?)),
+            log_record::GENESIS_MESSAGE => {
+                let genesis = proto::Genesis::decode(body)?;
+                check_known(body, genesis::LAST, Within::Genesis)?;
+                Ok(LogEntry::Genesis(genesis))
+            }
             log_record::FENCE_MESSAGE => Ok(LogEntry::Fence(proto::Fence::decode(body)?)),
             _ => LinkView::parse(body).map(LogEntry::Link),
         }
@@ -157,7 +161,7 @@ fn check_header(header: &[u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// The same in a message within a header.
+/// The same in a genesis, or in a message within a header.
 fn check_known(message: &[u8], last_known: u32, within: Within) -> Result<(), Malformed> {
     let mut fields = Fields::new(message);
     while let Some(key) = fields.next_key()? {

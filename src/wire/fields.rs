@@ -63,6 +63,7 @@ pub(crate) const LAST_BINDING_FIELD: u32 = 99;
 #[allow(missing_docs, reason = "named as in the .proto file")]
 pub enum Within {
     LogRecord,
+    Genesis,
     Link,
     LinkHeader,
     Segment,
@@ -79,6 +80,7 @@ impl std::fmt::Display for Within {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Within::LogRecord => "record",
+            Within::Genesis => "genesis",
             Within::Link => "link",
             Within::LinkHeader => "link header",
             Within::Segment => "segment",

@@ -36,6 +36,14 @@ impl<'a> Rule<'a> {
         }
     }
 
+    /// Whether it removes the rule that stands.
+    pub fn removes(&self) -> bool {
+        match self {
+            Rule::Sale(sale) => sale.removes(),
+            Rule::Limit(limit) => limit.removes(),
+        }
+    }
+
     /// Appends what the rule says, for hashes: every text as a u32 length and the bytes, every list as a u32 length and
     /// its entries in the order given, integers little-endian, fields in the order of their numbers.
     pub fn define(&self, out: &mut Vec<u8>) {

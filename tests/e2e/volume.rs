@@ -34,7 +34,7 @@ fn a_million_orders_are_decided_as_the_model_decides_them() {
         (Outcome::Confirmed, Reason::Unspecified),
         (Outcome::Extended, Reason::Unspecified),
         (Outcome::Cancelled, Reason::Unspecified),
-        (Outcome::Cancelled, Reason::BeforePlace),
+        (Outcome::Noted, Reason::BeforePlace),
         (Outcome::Expired, Reason::Unspecified),
         (Outcome::Shipped, Reason::Unspecified),
         (Outcome::Applied, Reason::Unspecified),

@@ -108,6 +108,8 @@ fn written(level: u32) -> (Vec<Vec<u8>>, String) {
     assert_eq!(ledger.rules_level(), level);
     let missing = scribe::missing(&met, level);
     assert!(missing.is_empty(), "at level {level} the scribe never came to {missing:?}");
+    let newer = met.iter().any(|(asked, ..)| matches!(asked, Asked::SetSale | Asked::SetLimit));
+    assert!(level > 0 || !newer, "an engine that knows no more than level {level} cannot read it");
     (log, summary(&mut ledger))
 }
 

@@ -89,14 +89,14 @@ fn raises_level(event: &Event, rules_level: u32) -> bool {
     (rules_level + 1..=RULES_LEVEL).contains(&raise.level)
 }
 
-/// An order from its stock to its shipment, one that is cancelled, one whose Cancel overtakes it, one of too many lines, and a rules level that
-/// nobody knows: chance seldom tells any of them.
+/// An order from its stock to its shipment, one that is cancelled, one whose Cancel overtakes it, one of too many lines,
+/// a halt of an unknown SKU, and a rules level that nobody knows: chance seldom tells any of them.
 fn a_whole_life(now: i64) -> Vec<Event> {
     let [pool] = pools(RULES.shard);
     let order_id = || "a whole life".to_owned();
     let order = |kind| Event::Orders(proto::Command { kind: Some(kind), reply_partition: None });
-    let stock = |kind| {
-        let (pool, id) = (pool.clone(), "the first receipt".to_owned());
+    let stock = |id: &str, kind| {
+        let (pool, id) = (pool.clone(), id.to_owned());
         Event::Stock(proto::StockCommand { pool, id, issued_at_ms: now, kind: Some(kind), reply_partition: None })
     };
     let place_of = |order_id: &str, attempt, lines| {
@@ -115,18 +115,22 @@ fn a_whole_life(now: i64) -> Vec<Event> {
         proto::Extend { pool: pool.clone(), order_id: order_id(), expires_at_ms: now + 500, ..Default::default() };
     let confirm = proto::Confirm { pool: pool.clone(), order_id: order_id(), ..Default::default() };
     vec![
-        stock(stock_command::Kind::Receive(proto::Receive { sku: "sku-1".into(), quantity: 40 })),
+        stock("the first receipt", stock_command::Kind::Receive(proto::Receive { sku: "sku-1".into(), quantity: 40 })),
         place(0),
         place(1),
         order(command::Kind::Extend(extend)),
         order(command::Kind::Confirm(confirm)),
-        stock(stock_command::Kind::Ship(proto::Ship { order_id: order_id(), attempt: 0 })),
+        stock("the first receipt", stock_command::Kind::Ship(proto::Ship { order_id: order_id(), attempt: 0 })),
         place_of("given back", 0, 1),
         cancel("given back"),
         cancel("overtaken"),
         place_of("overtaken", 0, 1),
         place_of("long", 0, 201),
-        stock(stock_command::Kind::RaiseRulesLevel(proto::RaiseRulesLevel { shard: RULES.shard, level: u32::MAX })),
+        stock("a halt of nothing", stock_command::Kind::Halt(proto::Halt { sku: "nowhere".into() })),
+        stock(
+            "the first receipt",
+            stock_command::Kind::RaiseRulesLevel(proto::RaiseRulesLevel { shard: RULES.shard, level: u32::MAX }),
+        ),
     ]
 }
 

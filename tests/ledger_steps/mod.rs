@@ -72,6 +72,19 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    /// A step that sets a rule, places an order or asks something of one, more often than others do.
+    pub(crate) fn ruled(self) -> Step {
+        let what = match self.what {
+            0..=40 => self.what,
+            41..=110 => 52 + self.what % 16,
+            111..=180 => 86 + self.what % 44,
+            181..=190 => 130 + self.what % 20,
+            191..=220 => 150 + self.what % 40,
+            _ => self.what,
+        };
+        Step { what, ..self }
+    }
+
     /// The same, with time that mostly leaps to where something is forgotten.
     pub(crate) fn leaping(self) -> Step {
         let leaps = self.what <= LAST_ADVANCE && self.twist < 90;

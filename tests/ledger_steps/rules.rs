@@ -113,7 +113,8 @@ fn sale(step: &Step, now: i64) -> SetSale {
     if what < 70 || of_pool && what < 130 {
         return it;
     }
-    it.opens_at_ms = one_of(when, &[0, 0, now - 7, now, now, now + 1, now + 9, now + 25, now + 60, edge - 1, edge]);
+    let soon = [now + 1, now + 9, now + 25, now + 60, now + 150, now + 300, edge - 1, edge];
+    it.opens_at_ms = if when < 90 { one_of(when, &[0, 0, now - 7, now]) } else { one_of(when, &soon) };
     it.closes_at_ms = match step.units[0] {
         0..=169 => 0,
         170..=189 => now + 20,
@@ -257,4 +258,29 @@ pub(crate) fn with_fields_to_be_ignored(now: i64, bytes: usize) -> Vec<(Input, V
     let place = [place.encode_to_vec(), field(11, &[key.encode_to_vec(), junk.clone()].concat())].concat();
     let place = (Input::Orders, field(1, &field(1, &place)));
     vec![stock("sale", 14, &sale), stock("limit", 15, &limit), stock("receipt", 4, &receive), place]
+}
+
+/// Sales of a pool and of two SKUs, which are known by nothing else, that are all over after a while; and an order of both
+/// before they open.
+pub(crate) fn sales_of_a_bare_pool(now: i64, opens_after: [i64; 2], closes_after: i64) -> Vec<Event> {
+    let [pool] = pools(RULES.shard);
+    let over = |sku: &str| SetSale { sku: sku.into(), closes_at_ms: now + closes_after, ..SetSale::default() };
+    let opens = |sku: &str, after: i64| SetSale { opens_at_ms: now + after, ..over(sku) };
+    let sales = [over(""), opens("sku-1", opens_after[0]), opens("sku-2", opens_after[1])];
+    let sales = sales.into_iter().zip(0..).map(|(sale, n)| {
+        let (pool, id) = (pool.clone(), format!("sale-{n}"));
+        let kind = Some(stock_command::Kind::SetSale(sale));
+        Event::Stock(proto::StockCommand { pool, id, issued_at_ms: now, kind, reply_partition: None })
+    });
+    let line = |sku: &str| proto::OrderLine { sku: sku.into(), quantity: 1 };
+    let place = Place {
+        pool: pool.clone(),
+        order_id: "early".into(),
+        customer: "ann".into(),
+        placed_at_ms: now,
+        lines: vec![line("sku-1"), line("sku-2"), line("sku-1")],
+        ..Place::default()
+    };
+    let place = Event::Orders(proto::Command { kind: Some(command::Kind::Place(place)), reply_partition: None });
+    sales.chain([place]).collect()
 }

@@ -157,6 +157,7 @@ def sell_by_rules(checkout):
 
     stale = checkout.send_stock(d.ASKED_SET_SALE, issued_at_ms - 1, set_sale=commands.SetSale(sku=PHONE))
     check(stale, d.ASKED_SET_SALE, d.OUTCOME_NOT_ALLOWED, reason=d.REASON_STALE)
+    assert stale.rule == opened.sequence and stale.issued_at_ms == opened.issued_at_ms, stale
     over = commands.SetSale(sku=PHONE, closes_at_ms=now_ms() - 1_000)
     closed = checkout.send_stock(d.ASKED_SET_SALE, set_sale=over)
     check(closed, d.ASKED_SET_SALE, d.OUTCOME_APPLIED)

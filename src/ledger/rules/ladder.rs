@@ -116,10 +116,16 @@ impl State {
         if self.rows.figures(row).halted {
             return false;
         }
-        let scope = self.rows.scope(row).map(|scope| &self.selling.scopes[scope]);
-        scope.is_none_or(|scope| SALE_GUARDS.iter().all(|guard| guard(self, asker, scope).is_none()))
-            && self.lacks_key(asker, pool, row).is_none()
-            && self.over_limit(asker, (pool, row), units, tally).is_none()
+        if let Some(scope) = self.rows.scope(row) {
+            let scope = &self.selling.scopes[scope];
+            if !scope.bars_nobody(self.shard_time_ms)
+                && SALE_GUARDS.iter().any(|guard| guard(self, asker, scope).is_some())
+            {
+                return false;
+            }
+        }
+        self.limits_of(pool, row).next().is_none()
+            || self.lacks_key(asker, pool, row).is_none() && self.over_limit(asker, (pool, row), units, tally).is_none()
     }
 
     /// The stock row of line `i`, which somebody may have foreseen.
@@ -248,10 +254,10 @@ impl State {
         at_hand: &mut LinesAtHand,
     ) -> bool {
         at_hand.in_one_go.clone_from(&at_hand.held);
-        let counted = at_hand.taken.len();
+        at_hand.taken_in_one_go.clone_from(&at_hand.taken);
         self.put_back(at_hand);
         let climbs = self.climb_all(pool, lines, asker, at_hand).is_ok();
-        climbs && at_hand.held == at_hand.in_one_go && at_hand.taken.len() == counted
+        climbs && at_hand.held == at_hand.in_one_go && at_hand.taken == at_hand.taken_in_one_go
     }
 
     /// The segments by which an order passed, of those that it brought, of its pool's sale and those of its lines.

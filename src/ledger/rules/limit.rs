@@ -168,11 +168,11 @@ impl State {
         }
     }
 
-    /// When the limit of that name that stands, or that was removed, was issued; 0 if there is none.
-    pub(super) fn limit_issued_ms(&self, pool: Text<'_>, name: Text<'_>) -> i64 {
+    /// When the limit of that name that stands was set, or the one that is remembered removed.
+    pub(super) fn limit_stamp(&self, pool: Text<'_>, name: Text<'_>) -> Option<Stamp> {
         let pool = self.rows.pool(pool);
         let limit = pool.and_then(|pool| self.selling.limit_named(pool, name.as_str()));
-        limit.map_or(0, |limit| self.selling.limits[limit].stamp.issued_at_ms)
+        limit.map(|limit| self.selling.limits[limit].stamp)
     }
 
     /// Whether some SKU would stand under more limits than it may, this one in place of the one of its name.
@@ -218,7 +218,7 @@ pub(super) fn fault(limit: &Limit<'_>) -> Option<Reason> {
     if limit.skus().count() > MAX_LIMIT_SKUS {
         return Some(Reason::TooMany);
     }
-    if has_doubled(limit.skus()) {
+    if has_doubled::<MAX_LIMIT_SKUS>(limit.skus()) {
         return Some(Reason::Doubled);
     }
     let names_some = limit.skus().next().is_some();

@@ -70,7 +70,7 @@ impl State {
                 self.cancel(OrderRef { pool, order_id, attempt }, placed_at_ms, foresight)
             }
             Kind::Ship { order_id, attempt } => self.ship(OrderRef { pool, order_id, attempt }, foresight, lines),
-            Kind::Stock { id, issued_at_ms, change } => self.stock_command(pool, id, issued_at_ms, &change),
+            Kind::Stock { id, issued_at_ms, change } => self.stock_command(pool, id, issued_at_ms, &change, lines),
             Kind::Tick { .. } | Kind::RaiseRulesLevel { .. } | Kind::Unknown | Kind::Malformed => {
                 unreachable!("answered above")
             }

@@ -85,7 +85,7 @@ impl State {
         };
         let Bar { outcome, reason, lines: shown, opens_at_ms, rule } = bar;
         let selling = if opens_at_ms == 0 && rule == 0 { ShownSelling::None } else { ShownSelling::Barred };
-        lines.barred = Barred { opens_at_ms, rule };
+        lines.barred = Barred { opens_at_ms, rule, issued_at_ms: 0 };
         let lines = shown;
         if outcome != Outcome::Rejected {
             return Verdict { reason, lines, selling, ..Verdict::of(outcome) };
@@ -107,7 +107,7 @@ impl State {
     #[inline(never)]
     fn note_passed(&self, pool: u32, asker: &Asker<'_, '_>, at_hand: &mut LinesAtHand) -> ShownSelling {
         let (keys, customer) = self.keys_used(asker, at_hand);
-        let segments = self.all_segments_used(pool, asker, at_hand);
+        let segments = if asker.brought.is_none() { 0 } else { self.all_segments_used(pool, asker, at_hand) };
         at_hand.counted.clear();
         at_hand.counted.extend(at_hand.taken.iter().map(Taken::shown));
         at_hand.passed = Passed { segments, keys, customer };
@@ -171,5 +171,5 @@ fn vouched_fault(vouched: &Vouched<'_>) -> Option<Reason> {
     if vouched.segment_count() > MAX_SEGMENTS || vouched.key_count() > MAX_KEYS {
         return Some(Reason::TooMany);
     }
-    (has_doubled(vouched.segments()) || has_doubled(names)).then_some(Reason::Doubled)
+    (has_doubled::<MAX_SEGMENTS>(vouched.segments()) || has_doubled::<MAX_KEYS>(names)).then_some(Reason::Doubled)
 }

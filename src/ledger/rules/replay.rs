@@ -10,7 +10,9 @@ use crate::ledger::state::closed::{Ending, Remembered};
 use crate::ledger::state::identity::{Identity, OrderRef};
 use crate::ledger::state::known::Found;
 use crate::ledger::state::orders::{NewOrder, Taken};
+use crate::ledger::state::selling::MAX_LIMITS_A_SKU;
 use crate::wire::decision::{HeldLine, Selling};
+use crate::wire::limits::MAX_LINES;
 use crate::wire::link::RULES_LEVEL;
 use crate::wire::proto::{Asked, OrderState, Outcome, Reason};
 use crate::wire::{Counted, Decision, Rule, StockLevel};
@@ -174,6 +176,10 @@ impl State {
         let pool = self.rows.pool(order.pool).ok_or("the pool has no stock")?;
         lines.clear();
         for (i, line) in decision.lines().enumerate() {
+            // An open order has room for no more.
+            if i == MAX_LINES {
+                return Err("no order has so many lines");
+            }
             let row = self.row(pool, line.sku, foresight, i).ok_or("the pool has no such SKU")?;
             if self.rows.figures(row).available() < i64::from(line.quantity) {
                 return Err("less is available than was reserved");
@@ -186,6 +192,9 @@ impl State {
         }
         if let Some(told) = &decision.selling {
             for counted in told.counted.iter() {
+                if lines.taken.len() == MAX_LIMITS_A_SKU * lines.held.len() {
+                    return Err("no order is in so many counts");
+                }
                 lines.taken.push(self.follow_counted(&counted, told)?);
             }
         }
@@ -206,6 +215,9 @@ impl State {
     /// What an order is counted as: the decision says it, and nothing of the rule is evaluated.
     fn follow_counted(&self, counted: &Counted, told: &Selling<'_>) -> Result<Taken, &'static str> {
         let Counted { count, period, units } = *counted;
+        if units == 0 {
+            return Err("nothing of the order is in the count");
+        }
         let limit = self.selling.limit_counting(count).ok_or("no limit counts since then")?;
         if !self.selling.counts(limit, count, period) {
             return Err("the limit counts in another period");

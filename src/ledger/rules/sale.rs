@@ -56,12 +56,12 @@ impl State {
         self.selling.put_sale(scope, stamp, sale, self.canonical.bytes());
     }
 
-    /// When the sale that stands, or that was removed, was issued; 0 if there is none.
-    pub(super) fn sale_issued_ms(&self, pool: Text<'_>, sku: Text<'_>) -> i64 {
+    /// When the sale that stands was set, or the one that is remembered removed.
+    pub(super) fn sale_stamp(&self, pool: Text<'_>, sku: Text<'_>) -> Option<Stamp> {
         let scope = self.rows.pool(pool).and_then(|pool| {
             if sku.is_empty() { self.rows.pool_scope(pool) } else { self.rows.scope(self.rows.row(pool, sku)?) }
         });
-        scope.and_then(|scope| self.selling.scopes[scope].sale.as_ref()).map_or(0, |slot| slot.stamp.issued_at_ms)
+        scope.and_then(|scope| self.selling.scopes[scope].sale.as_ref()).map(|slot| slot.stamp)
     }
 
     /// The scope of a SKU, or of a pool if none is named, made if there is none; a rule changes the row.
@@ -96,7 +96,8 @@ pub(super) fn fault(sale: &Sale<'_>) -> Option<Reason> {
     if sale.early().count() > MAX_SEGMENTS || sale.only().count() > MAX_SEGMENTS {
         return Some(Reason::TooMany);
     }
-    if has_doubled(sale.early().map(|(segment, _)| segment)) || has_doubled(sale.only()) {
+    if has_doubled::<MAX_SEGMENTS>(sale.early().map(|(segment, _)| segment)) || has_doubled::<MAX_SEGMENTS>(sale.only())
+    {
         return Some(Reason::Doubled);
     }
     let Sale { opens_at_ms, closes_at_ms, .. } = *sale;
@@ -106,13 +107,21 @@ pub(super) fn fault(sale: &Sale<'_>) -> Option<Reason> {
     (negative || closes_first || late).then_some(Reason::Times)
 }
 
-/// Whether a short list has an entry twice.
-pub(super) fn has_doubled<'a>(list: impl Iterator<Item = Text<'a>> + Clone) -> bool {
-    list.clone().enumerate().any(|(i, entry)| list.clone().take(i).any(|before| before == entry))
+/// Whether a list of up to `MOST` entries has one twice. It is walked once: it stands in a message that may be long, and
+/// a walk for each entry would hold its shard up for long.
+pub(super) fn has_doubled<'a, const MOST: usize>(list: impl Iterator<Item = Text<'a>>) -> bool {
+    let mut before = [Text::EMPTY; MOST];
+    for (i, entry) in list.take(MOST).enumerate() {
+        if before[..i].contains(&entry) {
+            return true;
+        }
+        before[i] = entry;
+    }
+    false
 }
 
 fn standing(scope: &Scope) -> Option<(&SaleSlot, &selling::Sale)> {
-    scope.sale.as_ref().and_then(|slot| Some((slot, slot.sale.as_ref()?)))
+    scope.sale.as_deref().and_then(|slot| Some((slot, slot.sale.as_ref()?)))
 }
 
 /// When a sale opens early for a segment.

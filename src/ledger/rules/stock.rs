@@ -1,7 +1,7 @@
 //! Stock commands: receive, adjust, count, set safety stock, halt and resume.
 
 use super::effects::StockEffect;
-use super::verdict::{ShownSelling, ShownStock, Verdict};
+use super::verdict::{Barred, LinesAtHand, ShownSelling, ShownStock, Verdict};
 use super::{id_fault, limit, sale};
 use crate::ledger::state::closed::{Ending, Remembered};
 use crate::ledger::state::identity::Identity;
@@ -20,6 +20,7 @@ impl State {
         id: Text<'_>,
         issued_at_ms: i64,
         it: &StockChange<'_>,
+        at_hand: &mut LinesAtHand,
     ) -> Verdict {
         if let Some(reason) = id_fault(id).or_else(|| change_fault(it)).or_else(|| self.clock_fault(issued_at_ms)) {
             return Verdict::invalid(reason);
@@ -38,7 +39,7 @@ impl State {
             return Verdict::of(Outcome::Busy);
         }
         if let Some(rule) = it.rule() {
-            return self.rule_command((pool, identity, fingerprint), issued_at_ms, content, &rule);
+            return self.rule_command((pool, identity, fingerprint), issued_at_ms, content, &rule, at_hand);
         }
         let (sku, effect) = effect_of(it);
         let row = self.rows.pool(pool).and_then(|pool| self.rows.row(pool, sku));
@@ -67,14 +68,18 @@ impl State {
         issued_at_ms: i64,
         content: u64,
         rule: &Rule<'_>,
+        at_hand: &mut LinesAtHand,
     ) -> Verdict {
-        let standing_ms = match rule {
-            Rule::Sale(sale) => self.sale_issued_ms(pool, sale.sku),
+        let before = match rule {
+            Rule::Sale(sale) => self.sale_stamp(pool, sale.sku),
             Rule::Limit(limit) if self.is_one_too_many(pool, limit) => return Verdict::invalid(Reason::TooMany),
-            Rule::Limit(limit) => self.limit_issued_ms(pool, limit.name),
+            Rule::Limit(limit) => self.limit_stamp(pool, limit.name),
         };
-        if issued_at_ms < standing_ms {
-            return Verdict { reason: Reason::Stale, ..Verdict::of(Outcome::NotAllowed) };
+        if let Some(later) = before.filter(|before| issued_at_ms < before.issued_at_ms) {
+            let (rule, issued_at_ms) = (later.sequence, later.issued_at_ms);
+            at_hand.barred = Barred { opens_at_ms: 0, rule, issued_at_ms };
+            let (reason, selling) = (Reason::Stale, ShownSelling::Barred);
+            return Verdict { reason, selling, ..Verdict::of(Outcome::NotAllowed) };
         }
         self.set_rule(pool, rule, issued_at_ms);
         let what = Remembered { content, sequence: self.sequence, ending: Ending::Applied };
@@ -82,9 +87,14 @@ impl State {
         Verdict { content, selling: ShownSelling::Set, ..Verdict::of(Outcome::Applied) }
     }
 
-    /// Whether there is no memory left to remember this command. What stops a sale is taken for longest.
+    /// Whether there is no memory left to remember this command. What stops a sale is taken for longest, and
+    /// what removes a rule: a limit's counters go with it.
     fn is_busy_for_stock(&self, it: &StockChange<'_>) -> bool {
-        self.is_busy(if matches!(it, StockChange::Halt { .. }) { Reserve::Halts } else { Reserve::Stock })
+        let stops_or_frees = match it {
+            StockChange::Halt { .. } => true,
+            _ => it.rule().is_some_and(|rule| rule.removes()),
+        };
+        self.is_busy(if stops_or_frees { Reserve::Halts } else { Reserve::Stock })
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct LinesAtHand {
     pub(crate) results: Vec<LineResult>,
     /// What was reserved in one go, while an assertion asks the ladder too.
     pub(crate) in_one_go: Vec<HeldLine>,
+    /// The counts that it is in, likewise: what the ladder finds stands in their place by then.
+    pub(crate) taken_in_one_go: Vec<Taken>,
     /// Units of the order by limit, while its lines climb.
     pub(crate) tally: Vec<Tallied>,
     /// The counts that the order is in.
@@ -150,11 +152,13 @@ pub(crate) struct Passed {
     pub(crate) customer: bool,
 }
 
-/// What stood in the way of a whole order.
+/// What stood in the way of a whole order, or of a rule.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Barred {
     pub(crate) opens_at_ms: i64,
     pub(crate) rule: u64,
+    /// Of the rule that a stale one would have replaced.
+    pub(crate) issued_at_ms: i64,
 }
 
 impl Verdict {

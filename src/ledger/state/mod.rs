@@ -140,7 +140,7 @@ impl State {
 
     fn forget_scope(&mut self, number: u32) {
         let removed = |slot: &SaleSlot| slot.sale.is_none() && !self.records.knows(slot.stamp.generation);
-        if self.selling.scopes[number].sale.as_ref().is_some_and(removed) {
+        if self.selling.scopes[number].sale.as_deref().is_some_and(removed) {
             self.selling.forget_sale(number);
         }
         let scope = &self.selling.scopes[number];
@@ -177,7 +177,8 @@ impl State {
     }
 
     fn has_used(&self, percent: usize) -> bool {
-        let ids = self.records.known() + IDS_OF_AN_OPEN_ORDER * self.orders.len() + self.counts.len();
+        let ids = self.records.known() + IDS_OF_AN_OPEN_ORDER * self.orders.len();
+        let ids = ids + self.counts.len() + self.selling.ids();
         // Half of the records' positions: the other half covers forgotten ones that are still to be cleared out.
         let max_ids = self.rules.max_ids.min(MAX_RECORDS / 2);
         ids * 100 >= max_ids * percent
@@ -193,6 +194,7 @@ impl State {
         Pressure {
             remembered: self.records.known(),
             open: self.orders.len(),
+            counters: self.counts.len(),
             rows: self.rows.len(),
             bytes: self.bytes(),
             alarm: self.has_used(ALARM_PERCENT),

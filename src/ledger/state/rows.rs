@@ -256,11 +256,17 @@ impl Rows {
         self.rows.get(row).is_some_and(|it| it.used && it.pool == pool && self.names.text(&it.sku) == sku)
     }
 
-    /// Reads rows, so that they are in the cache when they are looked at.
+    /// Reads rows, so that they are in the cache when they are looked at. Tells whether some have rules.
     #[inline]
-    pub(crate) fn touch<'a>(&self, rows: impl Iterator<Item = &'a u32>) {
-        let used = rows.map(|row| self.rows.get(*row).is_some_and(|it| it.used));
-        std::hint::black_box(used.fold(false, |all, used| all | used));
+    pub(crate) fn touch<'a>(&self, rows: impl Iterator<Item = &'a u32>) -> bool {
+        let scopes = rows.map(|row| self.rows.get(*row).map_or(0, |it| it.figures.scope));
+        std::hint::black_box(scopes.fold(0, |all, scope| all | scope)) != 0
+    }
+
+    /// The rules of a row that may be any, or none.
+    #[inline]
+    pub(crate) fn likely_scope(&self, row: u32) -> Option<u32> {
+        self.rows.get(row)?.figures.scope.checked_sub(1)
     }
 
     #[inline]

@@ -8,13 +8,21 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::ledger::store::slab::Slab;
+use crate::ledger::terms::BYTES_PER_REMEMBERED_ID;
 use crate::wire::selling;
 
 /// Limits that one SKU may stand under, those of its pool included.
 pub(crate) const MAX_LIMITS_A_SKU: usize = 2;
 
+/// From when, and until when, nobody is barred where there is no sale.
+const FREE: (i64, i64) = (i64::MIN, i64::MAX);
+
 /// In place of a number: nothing.
 pub(crate) const NONE: u32 = u32::MAX;
+
+fn ids_of(canonical: &[u8]) -> usize {
+    canonical.len().div_ceil(BYTES_PER_REMEMBERED_ID)
+}
 
 /// When a rule was set or removed.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +57,12 @@ impl Sale {
     pub(crate) fn is_over(&self, now_ms: i64) -> bool {
         self.closes_at_ms != 0 && now_ms >= self.closes_at_ms
     }
+
+    /// From when, and until when, it bars nobody.
+    fn free(&self) -> (i64, i64) {
+        let closes_at_ms = if self.closes_at_ms == 0 { i64::MAX } else { self.closes_at_ms };
+        if self.only.is_empty() { (self.opens_at_ms, closes_at_ms) } else { (0, 0) }
+    }
 }
 
 /// A sale that stands, or was removed.
@@ -58,23 +72,39 @@ pub(crate) struct SaleSlot {
     pub(crate) sale: Option<Sale>,
     /// What it adds to the digest.
     digest: u128,
+    /// Remembered ids that it counts for.
+    ids: usize,
 }
 
-/// The rules that are about one row, or one pool.
+/// The rules that are about one row, or one pool: a cache line, because each line of an order looks at one.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Scope {
-    /// The row, or the pool if it is of one; [`NONE`] for a scope that is free.
+    /// The row; [`NONE`] for a whole pool.
     pub(crate) row: u32,
+    /// The pool; [`NONE`] for a scope that is free.
     pub(crate) pool: u32,
-    pub(crate) sale: Option<SaleSlot>,
     /// Limits that count it; [`NONE`] where there is none.
     pub(crate) limits: [u32; MAX_LIMITS_A_SKU],
+    /// From when, and until when, the sale bars nobody.
+    free_from_ms: i64,
+    free_until_ms: i64,
+    pub(crate) sale: Option<Box<SaleSlot>>,
 }
+
+const _: () = assert!(size_of::<Scope>() == 64);
 
 impl Scope {
     /// Of a row, or of a whole pool if `row` is [`NONE`].
     pub(crate) fn new(pool: u32, row: u32) -> Scope {
-        Scope { row, pool, sale: None, limits: [NONE; MAX_LIMITS_A_SKU] }
+        let (free_from_ms, free_until_ms) = FREE;
+        Scope { row, pool, limits: [NONE; MAX_LIMITS_A_SKU], free_from_ms, free_until_ms, sale: None }
+    }
+
+    /// Whether nobody is barred by the sale at this time.
+    #[inline]
+    pub(crate) fn bars_nobody(&self, now_ms: i64) -> bool {
+        self.free_from_ms <= now_ms && now_ms < self.free_until_ms
     }
 
     pub(crate) fn limits(&self) -> impl Iterator<Item = u32> + Clone + use<> {
@@ -108,6 +138,8 @@ pub(crate) struct Limit {
     pub(crate) rows: Vec<u32>,
     /// What the rule adds to the digest.
     digest: u128,
+    /// Remembered ids that it counts for.
+    ids: usize,
 }
 
 impl Limit {
@@ -162,6 +194,8 @@ pub(crate) struct Selling {
     /// When the next period of some limit begins; never by default.
     pub(crate) next_period_ms: i64,
     digest: u128,
+    /// Remembered ids that all rules count for.
+    ids: usize,
 }
 
 impl Selling {
@@ -173,16 +207,30 @@ impl Selling {
             by_count: HashMap::new(),
             next_period_ms: i64::MAX,
             digest: 0,
+            ids: 0,
         }
     }
 
+    /// Bytes set aside; what rules keep on the heap by the ids that they count for.
     pub(crate) fn bytes(&self) -> usize {
-        self.scopes.bytes() + self.limits.bytes()
+        self.scopes.bytes() + self.limits.bytes() + self.ids * BYTES_PER_REMEMBERED_ID
+    }
+
+    /// Remembered ids that all rules count for: one for each 40 canonical bytes begun.
+    pub(crate) fn ids(&self) -> usize {
+        self.ids
     }
 
     /// The sum over all rules.
     pub(crate) fn digest(&self) -> u128 {
         self.digest
+    }
+
+    /// Reads scopes, so that they are in the cache when they are looked at. One may be free by now.
+    #[inline]
+    pub(crate) fn touch(&self, scopes: impl Iterator<Item = u32>) {
+        let pools = scopes.map(|scope| self.scopes.get(scope).map_or(0, |scope| scope.pool));
+        std::hint::black_box(pools.fold(0, |all, pool| all | pool));
     }
 
     pub(crate) fn limit_named(&self, pool: u32, name: &str) -> Option<u32> {
@@ -208,17 +256,24 @@ impl Selling {
 
     /// Puts a sale, or its removal, into a scope. `canonical` are the canonical bytes of the whole slot.
     pub(crate) fn put_sale(&mut self, scope: u32, stamp: Stamp, sale: Option<Sale>, canonical: &[u8]) {
-        let digest = xxh3_128(canonical);
+        let (digest, ids) = (xxh3_128(canonical), ids_of(canonical));
         self.digest = self.digest.wrapping_add(digest);
-        if let Some(before) = self.scopes[scope].sale.replace(SaleSlot { stamp, sale, digest }) {
+        self.ids += ids;
+        let scope = &mut self.scopes[scope];
+        (scope.free_from_ms, scope.free_until_ms) = sale.as_ref().map_or(FREE, Sale::free);
+        if let Some(before) = scope.sale.replace(Box::new(SaleSlot { stamp, sale, digest, ids })) {
             self.digest = self.digest.wrapping_sub(before.digest);
+            self.ids -= before.ids;
         }
     }
 
     /// Nothing of a scope's sale is remembered any more.
     pub(crate) fn forget_sale(&mut self, scope: u32) {
-        if let Some(slot) = self.scopes[scope].sale.take() {
+        let scope = &mut self.scopes[scope];
+        (scope.free_from_ms, scope.free_until_ms) = FREE;
+        if let Some(slot) = scope.sale.take() {
             self.digest = self.digest.wrapping_sub(slot.digest);
+            self.ids -= slot.ids;
         }
     }
 
@@ -228,7 +283,8 @@ impl Selling {
             return limit;
         }
         let (name, rows): (Box<str>, _) = (name.into(), Vec::new());
-        let limit = Limit { pool, name: name.clone(), stamp, terms: None, count: 0, period: 0, rows, digest: 0 };
+        let limit =
+            Limit { pool, name: name.clone(), stamp, terms: None, count: 0, period: 0, rows, digest: 0, ids: 0 };
         let slot = self.limits.put(limit);
         self.by_name.insert((pool, name), slot);
         slot
@@ -236,10 +292,11 @@ impl Selling {
 
     /// Says what a limit is, or that it was removed. `canonical` are the canonical bytes of all of it.
     pub(crate) fn put_limit(&mut self, slot: u32, stamp: Stamp, terms: Option<LimitTerms>, canonical: &[u8]) {
-        let digest = xxh3_128(canonical);
+        let (digest, ids) = (xxh3_128(canonical), ids_of(canonical));
         let limit = &mut self.limits[slot];
         self.digest = self.digest.wrapping_sub(limit.digest).wrapping_add(digest);
-        (limit.stamp, limit.terms, limit.digest) = (stamp, terms, digest);
+        self.ids = self.ids - limit.ids + ids;
+        (limit.stamp, limit.terms, limit.digest, limit.ids) = (stamp, terms, digest, ids);
     }
 
     /// From `count` on a limit counts anew.
@@ -256,6 +313,7 @@ impl Selling {
     pub(crate) fn forget_limit(&mut self, slot: u32) {
         let limit = &mut self.limits[slot];
         self.digest = self.digest.wrapping_sub(limit.digest);
+        self.ids -= std::mem::take(&mut limit.ids);
         let key = (limit.pool, std::mem::take(&mut limit.name));
         (limit.terms, limit.digest) = (None, 0);
         self.by_name.remove(&key);

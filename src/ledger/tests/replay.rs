@@ -40,6 +40,8 @@ fn a_count_that_no_limit_keeps_is_found() {
     disagrees(&shop, |order| order.counted[0].count += 100);
     disagrees(&shop, |order| order.counted[0].count = 0);
     disagrees(&shop, |order| order.counted[0].period = 1);
+    disagrees(&shop, |order| order.counted[0].units = 0);
+    disagrees(&shop, |order| order.counted.push(order.counted[0]));
     disagrees(&shop, |order| order.customer.clear());
     disagrees(&shop, |order| order.keys.clear());
     disagrees(&shop, |order| order.keys[0].name = "home".into());
@@ -61,4 +63,14 @@ fn a_rule_that_cannot_be_set_is_found() {
     shop.sale(proto::SetSale { sku: "a".into(), opens_at_ms: 5, ..Default::default() });
     assert_eq!(check(&shop, |_| {}), Ok(()));
     disagrees(&shop, |set| set.sale.as_mut().expect("a sale").closes_at_ms = 5);
+}
+
+#[test]
+fn an_order_of_more_lines_than_there_may_be_is_found() {
+    let mut shop = Shop::new();
+    shop.receive("pool", "a", 200);
+    assert_eq!(said(&shop.buy("ann", &[("a", 1)])), RESERVED);
+    let with = |lines: usize| check(&shop, |order| order.lines = vec![order.lines[0].clone(); lines]);
+    assert_eq!(with(200), Ok(()));
+    assert!(matches!(with(201), Err(ReplayError::Disagrees { .. })));
 }

@@ -2,7 +2,7 @@
 
 use super::START;
 use super::shop::{APPLIED, RESERVED, Shop, one_of_a, order, said, texts};
-use crate::wire::proto::{self, Outcome, Reason, stock_command};
+use crate::wire::proto::{self, Asked, Outcome, Reason, stock_command};
 
 const NOT_OPEN: (Outcome, Reason) = (Outcome::NotOpen, Reason::Unspecified);
 const CLOSED: (Outcome, Reason) = (Outcome::Rejected, Reason::Closed);
@@ -325,7 +325,11 @@ fn at_rules_level_0_nothing_of_it_is_supported() {
         shop.limit(limit.clone()),
     ];
     assert!(answers.iter().all(|answer| answer.outcome() == Outcome::Unsupported), "{answers:?}");
-    assert_eq!(answers.map(|answer| answer.field), [10, 11, 10, 14, 14, 15]);
+    assert_eq!(answers.each_ref().map(|answer| answer.field), [10, 11, 10, 14, 14, 15]);
+    // An engine that knows no more than this level replays the log, and does not know what was asked.
+    for answer in &answers[3..] {
+        assert_eq!((answer.asked(), &*answer.pool, &*answer.id), (Asked::Unspecified, "pool", ""));
+    }
     assert_eq!(shop.ledger.digest(), before);
     let raise = proto::RaiseRulesLevel { shard: 0, level: 1 };
     assert_eq!(said(&shop.stock("", 0, stock_command::Kind::RaiseRulesLevel(raise))), APPLIED);

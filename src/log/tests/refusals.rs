@@ -57,6 +57,15 @@ fn a_log_with_other_rules_is_refused() {
     let refusal = refused(&cluster, "newer one");
     assert!(matches!(refusal, Refusal::Rules { .. }));
     assert!(refusal.to_string().contains(&format!("rules level {}", RULES_LEVEL + 1)), "{refusal}");
+    // Field 13, which no genesis has.
+    let cluster = bare_cluster();
+    let mut genesis = genesis(SHARD, 1, facts(&cluster).ids, 86_400_000, 60_000, RULES_LEVEL).encode_to_vec();
+    genesis.extend_from_slice(&[0x68, 0x01]);
+    let mut value = Vec::new();
+    put_message(&mut value, 1, &genesis);
+    write(&cluster, value);
+    let refusal = refused(&cluster, "newer one");
+    assert!(matches!(refusal, Refusal::Rules { .. }) && refusal.to_string().contains("field 13"), "{refusal}");
     let cluster = with_genesis(|genesis| "crc".clone_into(&mut genesis.link_hash));
     assert!(matches!(refused(&cluster, "newer one"), Refusal::Rules { .. }));
 }

@@ -194,22 +194,19 @@ fn a_rule_that_stands_twice_is_merged_as_protobuf_says() {
 
 #[test]
 fn both_decoders_draw_the_line_at_the_same_depth() {
-    let mut accepted = Vec::new();
-    for depth in 90..110 {
-        // Groups within groups, in a line of a Place.
-        let mut groups = Vec::new();
-        (0..depth).for_each(|_| encode_key(200, WireType::StartGroup, &mut groups));
-        (0..depth).for_each(|_| encode_key(200, WireType::EndGroup, &mut groups));
-        let mut value = groups;
-        for number in [7, 1, 1] {
-            let body = std::mem::take(&mut value);
-            put_bytes(&mut value, number, &body);
-        }
-        if is_sound(&check(&value, Input::Orders)) {
-            accepted.push(depth);
-        }
+    const LINE: (Input, &[u32]) = (Input::Orders, &[7, 1]);
+    for (input, numbers) in RULES.into_iter().chain([LINE]) {
+        let accepts = |depth: &u32| {
+            let mut groups = Vec::new();
+            (0..*depth).for_each(|_| encode_key(200, WireType::StartGroup, &mut groups));
+            (0..*depth).for_each(|_| encode_key(200, WireType::EndGroup, &mut groups));
+            is_sound(&check(&nested(numbers, &groups), input))
+        };
+        // The value's own field and those of `numbers` count too.
+        let deepest = 99 - numbers.len() as u32;
+        let accepted: Vec<_> = (90..110).filter(accepts).collect();
+        assert_eq!(accepted, (90..=deepest).collect::<Vec<_>>(), "{numbers:?}");
     }
-    assert_eq!(accepted, (90..=97).collect::<Vec<_>>());
 }
 
 #[test]

@@ -39,6 +39,19 @@ impl Model {
 
     /// Of selling rules, and of what limits have counted.
     fn rules_hash(&self) -> u128 {
+        let rules = self.canonical_rules().map(|bytes| xxh3_128(&bytes));
+        let counters = self.counters.iter().map(|((count, period, key), units)| {
+            let mut bytes = vec![8];
+            bytes.extend(count.to_le_bytes());
+            bytes.extend(period.to_le_bytes());
+            bytes.extend(xxh3_128(key.as_bytes()).to_le_bytes());
+            xxh3_128(&bytes).wrapping_mul(u128::from(*units))
+        });
+        rules.chain(counters).fold(0, u128::wrapping_add)
+    }
+
+    /// The canonical bytes of each rule that stands or is remembered.
+    pub(super) fn canonical_rules(&self) -> impl Iterator<Item = Vec<u8>> {
         let sales = self.sales.iter().map(|((pool, sku), sale)| {
             let mut bytes = vec![6];
             push_str(&mut bytes, pool);
@@ -47,7 +60,7 @@ impl Model {
             if let Some(rule) = &sale.rule {
                 define_sale(&mut bytes, rule);
             }
-            xxh3_128(&bytes)
+            bytes
         });
         let limits = self.limits.iter().map(|((pool, name), limit)| {
             let mut bytes = vec![7];
@@ -58,16 +71,9 @@ impl Model {
                 bytes.extend(limit.count.to_le_bytes());
                 define_limit(&mut bytes, rule);
             }
-            xxh3_128(&bytes)
+            bytes
         });
-        let counters = self.counters.iter().map(|((count, period, key), units)| {
-            let mut bytes = vec![8];
-            bytes.extend(count.to_le_bytes());
-            bytes.extend(period.to_le_bytes());
-            bytes.extend(xxh3_128(key.as_bytes()).to_le_bytes());
-            xxh3_128(&bytes).wrapping_mul(u128::from(*units))
-        });
-        sales.chain(limits).chain(counters).fold(0, u128::wrapping_add)
+        sales.chain(limits)
     }
 
     fn push_stamp(&self, bytes: &mut Vec<u8>, stamp: &Stamp, stands: bool) {

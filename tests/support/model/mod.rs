@@ -227,6 +227,9 @@ impl Model {
         id: &str,
         field: u32,
     ) -> Decision {
+        // Who knows no more than the log's level would not know that name.
+        let is_above = self.rules_level < 1 && matches!(asked, Asked::SetSale | Asked::SetLimit);
+        let (asked, id) = if is_above { (Asked::Unspecified, "") } else { (asked, id) };
         let decision = Decision { field, ..echo(asked, pool, order_id, attempt, id) };
         self.finish(decision, Outcome::Unsupported, Reason::Unspecified)
     }
@@ -294,8 +297,12 @@ impl Model {
         let others = self.stock_ids.len() + self.counters.len();
         let full = |ids: usize| (ids + others) * 100 >= self.rules.max_ids * percent;
         let ids = |order: &Order| if order.is_open() { 4 } else { 1 };
-        // Not counted as long as it can't matter.
-        full(4 * self.orders.len()) && full(self.orders.values().map(ids).sum())
+        // Not counted as long as it can't matter: the longest rule has less than 40,000 bytes.
+        if !full(4 * self.orders.len() + 1_000 * (self.sales.len() + self.limits.len())) {
+            return false;
+        }
+        let rules: usize = self.canonical_rules().map(|bytes| bytes.len().div_ceil(40)).sum();
+        full(rules + self.orders.values().map(ids).sum::<usize>())
     }
 
     fn pool_refusal(&mut self, echo: &Decision, pool: &str) -> Option<Decision> {

@@ -89,7 +89,14 @@ impl Model {
             let decision = Decision { original: Some(*first), ..echo };
             return self.finish(decision, outcome, Reason::Unspecified);
         }
-        if self.busy(if asked == Asked::Halt { 100 } else { 99 }) {
+        let stops_or_frees = match kind {
+            Kind::SetSale(it) => {
+                (it.opens_at_ms, it.closes_at_ms) == (0, 0) && it.early.is_empty() && it.only.is_empty()
+            }
+            Kind::SetLimit(it) => (it.units, it.units_an_order) == (0, 0),
+            _ => asked == Asked::Halt,
+        };
+        if self.busy(if stops_or_frees { 100 } else { 99 }) {
             return self.finish(echo, Outcome::Busy, Reason::Unspecified);
         }
         if let Kind::SetSale(_) | Kind::SetLimit(_) = kind {
@@ -158,8 +165,9 @@ impl Model {
             Kind::SetSale(it) => self.sale(pool, &it.sku).map(|sale| sale.stamp),
             _ => unreachable!("it sets no rule"),
         };
-        if before.is_some_and(|before| issued_at < before.issued_at) {
-            return self.finish(echo, Outcome::NotAllowed, Reason::Stale);
+        if let Some(later) = before.filter(|before| issued_at < before.issued_at) {
+            let stale = Decision { rule: later.sequence, issued_at_ms: later.issued_at, ..echo };
+            return self.finish(stale, Outcome::NotAllowed, Reason::Stale);
         }
         let mut decision = Decision { content, issued_at_ms: issued_at, ..echo };
         match kind {

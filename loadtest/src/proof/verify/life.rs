@@ -71,6 +71,8 @@ impl Leeway {
             (Outcome::Deadline, Reason::Unspecified) => self.has_deadline,
             (Outcome::NotOpen, Reason::Unspecified) => self.is_ruled,
             (Outcome::Rejected, Reason::Closed | Reason::Limit) => self.is_ruled,
+            // How much memory a shard has left is not known here.
+            (Outcome::Busy, Reason::Unspecified) => true,
             _ => false,
         }
     }
@@ -240,12 +242,17 @@ impl Life {
     }
 }
 
-/// Whether an answer may be another one than those that are due, by what the order is: it may be refused for being late
-/// unless it was decided before, and a rule may stand in its way wherever it may be reserved.
+/// Whether an answer may be another one than those that are due: an order may be refused for being late, or because there
+/// is no memory for it, unless it was decided before, and a rule may stand in its way wherever it may be reserved; a Cancel
+/// may find no memory where it would have to be noted.
 fn is_open(answer: &Answer, due: &[(Outcome, Reason)]) -> bool {
-    let has = |outcome| due.contains(&(outcome, Reason::Unspecified));
-    answer.asked == Asked::Place
-        && if answer.outcome == Outcome::Deadline { !has(Outcome::Duplicate) } else { has(Outcome::Reserved) }
+    let has = |outcome| due.iter().any(|(known, _)| *known == outcome);
+    match (answer.asked, answer.outcome) {
+        (Asked::Place, Outcome::Deadline | Outcome::Busy) => !has(Outcome::Duplicate),
+        (Asked::Place, _) => has(Outcome::Reserved),
+        (Asked::Cancel, Outcome::Busy) => has(Outcome::Noted),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -321,6 +328,18 @@ mod tests {
         assert!(life.take(&late, FREE).1.is_err(), "it has no deadline");
         let again = Answer { attempt: 1, ..answer(Asked::Place, Outcome::Reserved, NONE) };
         assert!(life.take(&again, FREE).1.is_err(), "the first attempt is not known");
+    }
+
+    #[test]
+    fn only_what_would_be_remembered_anew_may_be_told_that_there_is_no_memory() {
+        let busy = |asked| answer(asked, Outcome::Busy, NONE);
+        let mut life = Life::default();
+        assert_eq!(life.take(&busy(Asked::Place), FREE), (Of::Place, Ok(())));
+        assert_eq!(life.take(&busy(Asked::Cancel), FREE), (Of::Cancel, Ok(())));
+        assert_eq!(life.take(&answer(Asked::Place, Outcome::Reserved, NONE), FREE), (Of::Repeat, Ok(())));
+        for asked in [Asked::Place, Asked::Confirm, Asked::Cancel] {
+            assert!(life.take(&busy(asked), FREE).1.is_err(), "{asked:?} about an order that is known");
+        }
     }
 
     #[test]
