@@ -25,7 +25,7 @@ fn a_broker_that_stops_dies_or_freezes_delays_decisions_and_changes_none() {
     let mut advance = |what: &str| {
         let enough = tail.decisions + 10_000;
         let advanced = tail.follow(READY_WITHIN * 2, |tail, _| tail.decisions >= enough);
-        assert!(advanced, "no decisions {what}:\n{}", engine.log());
+        assert!(advanced, "no decisions {what}: {}\n{}", tail.standing(), engine.log());
         assert!(engine.poll().is_none(), "the engine ended {what}");
     };
     advance("at first");
@@ -62,7 +62,7 @@ fn a_leader_that_dies_among_three_brokers_delays_decisions_and_changes_none() {
     let mut advance = |what: &str| {
         let enough = tail.decisions + 5_000;
         let advanced = tail.follow(READY_WITHIN * 2, |tail, _| tail.decisions >= enough);
-        assert!(advanced, "no decisions {what}:\n{}", engine.log());
+        assert!(advanced, "no decisions {what}: {}\n{}", tail.standing(), engine.log());
         assert!(engine.poll().is_none(), "the engine ended {what}");
     };
     advance("at first");

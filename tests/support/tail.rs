@@ -18,6 +18,8 @@ pub(crate) struct Tail {
     consumer: BaseConsumer,
     marks: Watermarks,
     inputs: [(Input, String); 2],
+    /// The topic `decisions`.
+    log: String,
     partitions: i32,
     /// Offset after the last record decided, by input and partition.
     decided: HashMap<(Input, i32), i64>,
@@ -25,6 +27,8 @@ pub(crate) struct Tail {
     pub(crate) decisions: u64,
     /// Fences read so far.
     pub(crate) fences: u64,
+    /// The consumer's latest error.
+    trouble: Option<KafkaError>,
 }
 
 impl Tail {
@@ -41,20 +45,22 @@ impl Tail {
     fn from(deployment: &Deployment, offset: Offset) -> Self {
         let consumer = topics::consumer(&deployment.bootstrap, "read_committed");
         let partitions = i32::try_from(deployment.partitions).expect("few partitions");
+        let log = deployment.topic("decisions");
         let mut assignment = TopicPartitionList::new();
         for partition in 0..partitions {
-            let topic = deployment.topic("decisions");
-            assignment.add_partition_offset(&topic, partition, offset).expect("an offset");
+            assignment.add_partition_offset(&log, partition, offset).expect("an offset");
         }
         consumer.assign(&assignment).expect("assigned");
         Self {
             consumer,
             marks: Watermarks::new(&deployment.bootstrap),
             inputs: [(Input::Orders, deployment.topic("orders")), (Input::Stock, deployment.topic("stock"))],
+            log,
             partitions,
             decided: HashMap::new(),
             decisions: 0,
             fences: 0,
+            trouble: None,
         }
     }
 
@@ -74,7 +80,22 @@ impl Tail {
     #[track_caller]
     pub(crate) fn wait_drained(&mut self, within: Duration) {
         let drained = self.follow(within, |tail, decisions| decisions.is_empty() && tail.is_drained());
-        assert!(drained, "not decided within {} s: {:?} of {:?}", within.as_secs(), self.decided, self.ends());
+        assert!(
+            drained,
+            "not decided within {} s: {:?} of {:?}; {}",
+            within.as_secs(),
+            self.decided,
+            self.ends(),
+            self.standing()
+        );
+    }
+
+    /// Why nothing may have come, for whoever waited in vain: how far the logs were read, how far they could be, and what
+    /// the consumer last complained of. A stable end that stays behind the end is a transaction that nobody ends.
+    pub(crate) fn standing(&self) -> String {
+        let ends = (0..self.partitions).map(|p| (self.marks.stable(&self.log, p), self.marks.high(&self.log, p)));
+        let (position, ends) = (self.consumer.position(), ends.collect::<Vec<_>>());
+        format!("read to {position:?}, stable and last ends {ends:?}, latest trouble {:?}", self.trouble)
     }
 
     fn is_drained(&self) -> bool {
@@ -96,7 +117,10 @@ impl Tail {
             Some(Ok(message)) => message,
             None | Some(Err(KafkaError::PartitionEOF(_))) => return Vec::new(),
             // Brokers are stopped in some tests; the consumer reconnects by itself.
-            Some(Err(_)) => return Vec::new(),
+            Some(Err(error)) => {
+                self.trouble = Some(error);
+                return Vec::new();
+            }
         };
         let partition = message.partition();
         let entry = message.payload().and_then(|value| LogRecord::decode(value).ok()?.kind);
