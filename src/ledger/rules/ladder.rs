@@ -77,10 +77,11 @@ impl State {
         at_hand: &mut LinesAtHand,
     ) -> Result<(), Bar> {
         at_hand.clear();
-        let Some(number) = pool.filter(|pool| self.rows.is_pool_free(*pool) || self.passes_pool(*pool, asker)) else {
-            return self.climb_all(pool, lines, asker, at_hand);
-        };
+        let Some(number) = pool else { return self.climb_all(pool, lines, asker, at_hand) };
         let ruled = !self.rows.is_pool_free(number);
+        if ruled && !self.passes_pool(number, asker) {
+            return self.climb_all(pool, lines, asker, at_hand);
+        }
         for (i, line) in lines.iter().enumerate() {
             match self.row(number, line.sku, foresight, i) {
                 Some(row)
@@ -124,8 +125,8 @@ impl State {
                 return false;
             }
         }
-        self.limits_of(pool, row).next().is_none()
-            || self.lacks_key(asker, pool, row).is_none() && self.over_limit(asker, (pool, row), units, tally).is_none()
+        let limits = self.limits_of(pool, row);
+        self.lacks_key(asker, limits.clone()).is_none() && self.over_limit(asker, limits, units, tally).is_none()
     }
 
     /// The stock row of line `i`, which somebody may have foreseen.
@@ -186,8 +187,10 @@ impl State {
                 guard(state, asker, &state.selling.scopes[state.rows.scope(line.row)?])
             })?;
         }
-        self.over_lines(held, results, |state, line| state.lacks_key(asker, pool, line.row))?;
-        self.over_lines(held, results, |state, line| state.over_limit(asker, (pool, line.row), line.quantity, tally))?;
+        self.over_lines(held, results, |state, line| state.lacks_key(asker, state.limits_of(pool, line.row)))?;
+        self.over_lines(held, results, |state, line| {
+            state.over_limit(asker, state.limits_of(pool, line.row), line.quantity, tally)
+        })?;
         self.take_or_explain(at_hand)?;
         self.note_taken(at_hand);
         Ok(())

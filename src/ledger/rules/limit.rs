@@ -32,8 +32,8 @@ impl State {
     }
 
     /// An order without a key that one of its row's limits counts by.
-    pub(super) fn lacks_key(&self, asker: &Asker<'_, '_>, pool: u32, row: u32) -> Option<LineBar> {
-        let lacking = self.limits_of(pool, row).find(|limit| self.key_of(*limit, asker).is_none())?;
+    pub(super) fn lacks_key(&self, asker: &Asker<'_, '_>, mut limits: impl Iterator<Item = u32>) -> Option<LineBar> {
+        let lacking = limits.find(|limit| self.key_of(*limit, asker).is_none())?;
         let rule = self.selling.limits[lacking].stamp.sequence;
         Some(LineBar { rule, ..LineBar::new(Reason::NotEligible) })
     }
@@ -52,12 +52,12 @@ impl State {
     pub(super) fn over_limit(
         &self,
         asker: &Asker<'_, '_>,
-        (pool, row): (u32, u32),
+        limits: impl Iterator<Item = u32>,
         units: u32,
         tally: &mut Vec<Tallied>,
     ) -> Option<LineBar> {
         let mut bar: Option<LineBar> = None;
-        for number in self.limits_of(pool, row) {
+        for number in limits {
             let limit = &self.selling.limits[number];
             let terms = limit.terms.as_ref().expect("a limit that counts stands");
             let at = tally.iter().position(|it| it.limit == number).unwrap_or_else(|| {

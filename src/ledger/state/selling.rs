@@ -277,11 +277,8 @@ impl Selling {
         }
     }
 
-    /// A limit of that name, which nothing is said about yet.
+    /// A limit of a name that is not known, which nothing is said about yet.
     pub(crate) fn make_limit(&mut self, pool: u32, name: &str, stamp: Stamp) -> u32 {
-        if let Some(limit) = self.limit_named(pool, name) {
-            return limit;
-        }
         let (name, rows): (Box<str>, _) = (name.into(), Vec::new());
         let limit =
             Limit { pool, name: name.clone(), stamp, terms: None, count: 0, period: 0, rows, digest: 0, ids: 0 };
