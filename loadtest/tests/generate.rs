@@ -74,7 +74,8 @@ fn what_is_on_the_topic_is_the_stream() {
     let scenario = scenario::load(&args.scenario).expect("a scenario");
     let profile = scenario.profile().expect("a profile");
     let cluster = broker();
-    let target = Target { bootstrap_servers: cluster.bootstrap(), topic: TOPIC.to_owned(), properties: Vec::new() };
+    let (topic, stock_topic) = (TOPIC.to_owned(), "stock".to_owned());
+    let target = Target { bootstrap_servers: cluster.bootstrap(), topic, stock_topic, properties: Vec::new() };
     let producer = Producer::connect(&target).expect("the broker answers");
     assert_eq!(producer.partitions(), PARTITIONS);
     let pools = PoolSet::new(&scenario.traffic.pools, PARTITIONS);

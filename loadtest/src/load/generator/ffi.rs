@@ -12,24 +12,31 @@ use rdkafka::bindings;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaMessage, RDKafkaRespErr, RDKafkaTopic};
 
-/// A topic of a producer, which it keeps alive.
-pub(super) struct TopicHandle<C: ProducerContext<DeliveryOpaque = ()> + 'static> {
-    topic: ptr::NonNull<RDKafkaTopic>,
+/// Topics of a producer, which they keep alive.
+pub(super) struct TopicHandles<C: ProducerContext<DeliveryOpaque = ()> + 'static> {
+    topics: Vec<ptr::NonNull<RDKafkaTopic>>,
     producer: BaseProducer<C>,
 }
 
 // SAFETY: librdkafka's handles may be used from any thread (its INTRODUCTION.md, "Threads and callbacks"), and the
 // producer beside it is Send by its own promise.
-unsafe impl<C: ProducerContext<DeliveryOpaque = ()> + 'static> Send for TopicHandle<C> {}
+unsafe impl<C: ProducerContext<DeliveryOpaque = ()> + 'static> Send for TopicHandles<C> {}
 
-impl<C: ProducerContext<DeliveryOpaque = ()> + 'static> TopicHandle<C> {
-    /// A handle of `topic`; none if the name holds a NUL or librdkafka refuses it.
-    pub(super) fn new(producer: BaseProducer<C>, topic: &str) -> Option<Self> {
+impl<C: ProducerContext<DeliveryOpaque = ()> + 'static> TopicHandles<C> {
+    /// A producer without a topic.
+    pub(super) fn new(producer: BaseProducer<C>) -> Self {
+        Self { topics: Vec::new(), producer }
+    }
+
+    /// Adds a handle of `topic`, whose number is that of those before it; none if the name holds a NUL or librdkafka
+    /// refuses it.
+    pub(super) fn add(&mut self, topic: &str) -> Option<usize> {
         let name = CString::new(topic).ok()?;
+        let client = self.producer.client().native_ptr();
         // SAFETY: the producer lives; the name is NUL-terminated and copied; a null configuration means the default.
-        let topic =
-            unsafe { bindings::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), ptr::null_mut()) };
-        Some(Self { topic: ptr::NonNull::new(topic)?, producer })
+        let topic = unsafe { bindings::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut()) };
+        self.topics.push(ptr::NonNull::new(topic)?);
+        Some(self.topics.len() - 1)
     }
 
     /// The producer, for everything that has a safe form.
@@ -37,10 +44,15 @@ impl<C: ProducerContext<DeliveryOpaque = ()> + 'static> TopicHandle<C> {
         &self.producer
     }
 
-    /// Hands over the records of `batch`. Says how many of them, from the first one on, are done with: the rest found
+    /// Hands over the records of `batch`, which are for the topic of this number. Says how many of them, from the first one on, are done with: the rest found
     /// the queue full and may be handed over again. Those that were refused for good are told to `refused` by their
     /// place.
-    pub(super) fn produce(&self, batch: &mut Batch<'_>, mut refused: impl FnMut(usize, RDKafkaErrorCode)) -> usize {
+    pub(super) fn produce(
+        &self,
+        topic: usize,
+        batch: &mut Batch<'_>,
+        mut refused: impl FnMut(usize, RDKafkaErrorCode),
+    ) -> usize {
         let flags = bindings::RD_KAFKA_MSG_F_COPY | bindings::RD_KAFKA_MSG_F_PARTITION;
         let messages = batch.messages.as_mut_slice();
         // SAFETY: every message points to a key and a value that the batch borrows, with their lengths; with F_COPY
@@ -48,7 +60,7 @@ impl<C: ProducerContext<DeliveryOpaque = ()> + 'static> TopicHandle<C> {
         // deliveries of a context without an opaque (bound above) expect.
         unsafe {
             bindings::rd_kafka_produce_batch(
-                self.topic.as_ptr(),
+                self.topics[topic].as_ptr(),
                 -1,
                 flags,
                 messages.as_mut_ptr(),
@@ -67,10 +79,12 @@ impl<C: ProducerContext<DeliveryOpaque = ()> + 'static> TopicHandle<C> {
     }
 }
 
-impl<C: ProducerContext<DeliveryOpaque = ()> + 'static> Drop for TopicHandle<C> {
+impl<C: ProducerContext<DeliveryOpaque = ()> + 'static> Drop for TopicHandles<C> {
     fn drop(&mut self) {
-        // SAFETY: made by `rd_kafka_topic_new` and not destroyed before; its producer is dropped after this.
-        unsafe { bindings::rd_kafka_topic_destroy(self.topic.as_ptr()) };
+        for topic in self.topics.drain(..) {
+            // SAFETY: made by `rd_kafka_topic_new` and not destroyed before; its producer is dropped after this.
+            unsafe { bindings::rd_kafka_topic_destroy(topic.as_ptr()) };
+        }
     }
 }
 

@@ -55,6 +55,12 @@ struct Waiting {
     at: usize,
 }
 
+impl Waiting {
+    fn topic(&self) -> usize {
+        Producer::topic_of(self.record.kind)
+    }
+}
+
 impl Loop {
     /// Runs to the end of the stream, or until it is stopped or out of time.
     pub(super) fn run(mut self) -> Sent {
@@ -73,7 +79,7 @@ impl Loop {
             }
             if now_ns.saturating_sub(polled_ns) > POLL_EVERY_NS {
                 polled_ns = now_ns;
-                self.producer.handle.producer().poll(Duration::ZERO);
+                self.producer.handles.producer().poll(Duration::ZERO);
                 self.publish(&mut sent, now_ns, due_ns);
             }
             let paced = matches!(self.pace, Pace::WhenDue { .. });
@@ -93,7 +99,10 @@ impl Loop {
                 let Some(record) = self.stream.next(&mut buffer) else { break };
                 waiting.push(Waiting { record, at });
             }
-            self.hand_over(&waiting, &buffer, &mut memory, &mut sent, began);
+            // A call hands over records of one topic. Only shipments are for another one than the rest.
+            for of_topic in waiting.chunk_by(|a, b| a.topic() == b.topic()) {
+                self.hand_over(of_topic, &buffer, &mut memory, &mut sent, began);
+            }
         }
         sent.took = began.elapsed();
         // That of this thread from its beginning, which is a sleep.
@@ -130,8 +139,10 @@ impl Loop {
         }
     }
 
+    /// Hands over records of one topic, at least one.
     fn hand_over(&self, waiting: &[Waiting], buffer: &[u8], memory: &mut BatchMemory, sent: &mut Sent, began: Instant) {
         let mut batch = memory.lend();
+        let topic = waiting[0].topic();
         let pools = self.keys.list();
         for Waiting { record, at } in waiting {
             let key = pools[record.pool as usize].name.as_bytes();
@@ -141,7 +152,7 @@ impl Loop {
         let mut blocked_since = None;
         while batch.len() > 0 {
             let mut refused = Vec::new();
-            let done = self.producer.handle.produce(&mut batch, |place, reason| refused.push((place, reason)));
+            let done = self.producer.handles.produce(topic, &mut batch, |place, reason| refused.push((place, reason)));
             let now_ns = self.now_ns(began);
             for Waiting { record, .. } in &waiting[..done] {
                 sent.count(record, now_ns, matches!(self.pace, Pace::WhenDue { .. }));
@@ -157,7 +168,7 @@ impl Loop {
                     waiting.iter().for_each(|waiting| sent.leave(&waiting.record));
                     break;
                 }
-                self.producer.handle.producer().poll(FULL_PAUSE);
+                self.producer.handles.producer().poll(FULL_PAUSE);
                 self.publish(sent, now_ns, waiting[0].record.due_ns);
             }
         }
@@ -182,7 +193,7 @@ impl Loop {
         }
         let deadline = Instant::now() + FLUSH_WITHIN;
         while self.producer.in_flight() > 0 && Instant::now() < deadline {
-            self.producer.handle.producer().poll(LONGEST_SLEEP);
+            self.producer.handles.producer().poll(LONGEST_SLEEP);
             self.publish(sent, self.now_ns(began), u64::MAX);
         }
         self.publish(sent, self.now_ns(began), u64::MAX);

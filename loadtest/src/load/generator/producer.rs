@@ -15,9 +15,10 @@ use sluice::wire::proto;
 use thiserror::Error;
 
 use super::cpu::{Threads, Watch};
-use super::ffi::TopicHandle;
+use super::ffi::TopicHandles;
 use crate::cli::{ClusterArgs, property};
 use crate::failure::Failure;
+use crate::load::traffic::Kind;
 
 /// How long the cluster may take to name a topic's partitions: a cold connection over TLS, and an election under way.
 const ASK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -50,6 +51,10 @@ const RESERVED: [(&str, &str); 2] = [
     ("transactional.id", "a generator has no transactions"),
 ];
 
+/// Numbers of the topics in the producer's handles.
+const ORDERS: usize = 0;
+const STOCK: usize = 1;
+
 /// Where orders are published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -57,6 +62,8 @@ pub struct Target {
     pub bootstrap_servers: String,
     /// The topic.
     pub topic: String,
+    /// Where shipments are published, with as many partitions.
+    pub stock_topic: String,
     /// Properties of librdkafka over those that the generator sets.
     pub properties: Vec<(String, String)>,
 }
@@ -77,6 +84,7 @@ impl Target {
         Ok(Self {
             bootstrap_servers: cluster.bootstrap_servers.clone(),
             topic: cluster.orders_topic.clone(),
+            stock_topic: cluster.stock_topic.clone(),
             properties,
         })
     }
@@ -120,9 +128,9 @@ impl From<ProducerError> for Failure {
     }
 }
 
-/// A connected producer of one topic.
+/// A connected producer of orders, and of what becomes of them in the warehouse.
 pub struct Producer {
-    pub(super) handle: TopicHandle<Reports>,
+    pub(super) handles: TopicHandles<Reports>,
     pub(super) undelivered: Arc<Undelivered>,
     threads: Threads,
     partitions: u32,
@@ -134,7 +142,7 @@ impl Producer {
     /// # Errors
     /// If the cluster does not answer or has no such topic.
     pub fn connect(target: &Target) -> Result<Self, ProducerError> {
-        let Target { bootstrap_servers, topic, properties } = target;
+        let Target { bootstrap_servers, topic, stock_topic, properties } = target;
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", bootstrap_servers).set("client.id", "loadtest");
         for (name, value) in PROPERTIES {
@@ -145,8 +153,9 @@ impl Producer {
         }
         let undelivered = Arc::<Undelivered>::default();
         let watch = Watch::begin();
-        let producer: BaseProducer<Reports> =
-            config.create_with_context(Reports(undelivered.clone())).map_err(ProducerError::Properties)?;
+        let producer: BaseProducer<Reports> = config
+            .create_with_context(Reports { undelivered: undelivered.clone(), stock_topic: stock_topic.clone() })
+            .map_err(ProducerError::Properties)?;
         let refused = |reason: String| ProducerError::Topic {
             topic: topic.clone(),
             bootstrap_servers: bootstrap_servers.clone(),
@@ -165,8 +174,12 @@ impl Producer {
                 _ => std::thread::sleep(ASK_AGAIN),
             }
         };
-        let handle = TopicHandle::new(producer, topic).ok_or_else(|| refused("not a topic's name".to_owned()))?;
-        Ok(Self { handle, undelivered, threads: watch.end(), partitions })
+        let mut handles = TopicHandles::new(producer);
+        for (number, name) in [(ORDERS, topic), (STOCK, stock_topic)] {
+            let added = handles.add(name).ok_or_else(|| refused(format!("{name:?} is no topic's name")))?;
+            assert_eq!(added, number, "topics are told by the order in which they are added");
+        }
+        Ok(Self { handles, undelivered, threads: watch.end(), partitions })
     }
 
     /// Partitions of the topic.
@@ -179,9 +192,14 @@ impl Producer {
         &self.threads
     }
 
+    /// Number of the topic that records of a kind are for.
+    pub(super) fn topic_of(kind: Kind) -> usize {
+        if kind.is_of_stock() { STOCK } else { ORDERS }
+    }
+
     /// Records that were handed over and neither acknowledged nor given up.
     pub(super) fn in_flight(&self) -> u64 {
-        self.handle.producer().in_flight_count().max(0) as u64
+        self.handles.producer().in_flight_count().max(0) as u64
     }
 }
 
@@ -195,7 +213,10 @@ pub(super) struct Undelivered {
 }
 
 /// Counts the deliveries that failed; the others are not reported.
-pub(super) struct Reports(Arc<Undelivered>);
+pub(super) struct Reports {
+    undelivered: Arc<Undelivered>,
+    stock_topic: String,
+}
 
 impl ClientContext for Reports {}
 
@@ -204,11 +225,16 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, message)) = result {
-            self.0.records.fetch_add(1, Relaxed);
+            let undelivered = &self.undelivered;
+            undelivered.records.fetch_add(1, Relaxed);
             let value = message.payload().unwrap_or_default();
-            let commands = proto::Commands::decode(value).map_or(0, |value| value.commands.len());
-            self.0.commands.fetch_add(commands as u64, Relaxed);
-            self.0.reason.get_or_init(|| error.to_string());
+            let commands = if message.topic() == self.stock_topic {
+                proto::StockCommands::decode(value).map_or(0, |value| value.commands.len())
+            } else {
+                proto::Commands::decode(value).map_or(0, |value| value.commands.len())
+            };
+            undelivered.commands.fetch_add(commands as u64, Relaxed);
+            undelivered.reason.get_or_init(|| error.to_string());
         }
     }
 }

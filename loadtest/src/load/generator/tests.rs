@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
 
 use super::*;
@@ -9,6 +10,7 @@ use crate::load::scenario::{self, Scenario};
 use crate::load::traffic::{Origin, Record, RunId};
 
 const TOPIC: &str = "orders";
+const STOCK: &str = "stock";
 const PARTITIONS: i32 = 3;
 
 fn scenario(flags: &[&str]) -> Scenario {
@@ -61,17 +63,24 @@ impl Rig {
     }
 
     fn spawn(&self, cluster: &MockCluster<'_, rdkafka::producer::DefaultProducerContext>, pace: Pace) -> Generator {
-        let target =
-            Target { bootstrap_servers: cluster.bootstrap_servers(), topic: TOPIC.to_owned(), properties: Vec::new() };
-        let producer = Producer::connect(&target).expect("the mock cluster answers");
+        let producer = Producer::connect(&target(cluster)).expect("the mock cluster answers");
         assert_eq!(producer.partitions(), PARTITIONS as u32);
         Generator::spawn(producer, self.stream(), &self.pools, &self.profile, 1.0, pace).expect("a thread")
     }
 }
 
+fn target(cluster: &MockCluster<'_, rdkafka::producer::DefaultProducerContext>) -> Target {
+    Target {
+        bootstrap_servers: cluster.bootstrap_servers(),
+        topic: TOPIC.to_owned(),
+        stock_topic: STOCK.to_owned(),
+        properties: Vec::new(),
+    }
+}
+
 fn cluster() -> MockCluster<'static, rdkafka::producer::DefaultProducerContext> {
     let cluster = MockCluster::new(1).expect("a mock cluster");
-    cluster.create_topic(TOPIC, PARTITIONS, 1).expect("a topic");
+    [TOPIC, STOCK].map(|topic| cluster.create_topic(topic, PARTITIONS, 1).expect("a topic"));
     cluster
 }
 
@@ -93,6 +102,26 @@ fn everything_is_sent_once_and_counted() {
     for kind in Kind::ALL {
         let last = records.iter().rev().find(|record| record.kind == kind).map(|record| record.first);
         assert_eq!(sent.last_first[kind as usize], last, "{kind:?}");
+    }
+}
+
+#[test]
+fn shipments_go_to_the_topic_of_stock_and_all_else_to_that_of_orders() {
+    let rig = Rig::new(&["--rate", "500", "--duration", "1s", "--set", "traffic.ship.share=0.5"]);
+    let records = rig.records();
+    let cluster = cluster();
+    let sent = rig.spawn(&cluster, Pace::FlatOut).join();
+    assert_eq!((sent.trouble, sent.failed, sent.unsent), (None, 0, 0));
+    let reader: BaseConsumer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("group.id", "test")
+        .create()
+        .expect("a consumer");
+    for (topic, of_stock) in [(TOPIC, false), (STOCK, true)] {
+        let end = |partition| reader.fetch_watermarks(topic, partition, Duration::from_secs(10)).expect("an end").1;
+        let due = records.iter().filter(|record| record.kind.is_of_stock() == of_stock).count();
+        assert!(due > 0);
+        assert_eq!((0..PARTITIONS).map(end).sum::<i64>(), due as i64, "{topic}");
     }
 }
 
@@ -148,13 +177,12 @@ fn a_record_that_no_broker_takes_is_failed_and_said() {
     let rig = Rig::new(&["--rate", "200", "--duration", "1s"]);
     let cluster = cluster();
     let target = Target {
-        bootstrap_servers: cluster.bootstrap_servers(),
-        topic: TOPIC.to_owned(),
         // Shorter than any record of the scenario.
         properties: vec![
             ("message.max.bytes".to_owned(), "1000".to_owned()),
             ("batch.size".to_owned(), "1000".to_owned()),
         ],
+        ..target(&cluster)
     };
     let long = Rig::new(&["--rate", "200", "--duration", "1s", "--set", "traffic.orders_per_record=40"]);
     let producer = Producer::connect(&target).expect("the mock cluster answers");
@@ -171,7 +199,7 @@ fn what_counts_depend_on_cannot_be_set() {
         client: vec!["security.protocol=PLAINTEXT".to_owned()],
         producer: vec!["delivery.report.only.error=false".to_owned()],
         orders_topic: TOPIC.to_owned(),
-        stock_topic: "stock".to_owned(),
+        stock_topic: STOCK.to_owned(),
         decisions_topic: "decisions".to_owned(),
         dead_letters_topic: "dead-letters".to_owned(),
     };

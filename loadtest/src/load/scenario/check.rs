@@ -10,11 +10,14 @@ use crate::report::result::Threshold;
 /// Longest delay of what follows an order: what is due waits in memory.
 const LONGEST_DELAY_S: u64 = 3_600;
 
-/// Most pools, times the different numbers of lines: for each there are prepared bytes.
+/// Most segments that customers may belong to: the verifier keeps a bit for each.
+pub(super) const MOST_SEGMENTS: usize = 64;
+
+/// Most pools, times the different numbers of lines, times the segments: for each there are prepared bytes.
 const MOST_TEMPLATES: usize = 20_000;
 
-/// Bytes of an order that all its lines come on top of, at the most, and bytes of a line.
-const ORDER_BYTES: usize = 128 + MAX_ID_BYTES;
+/// Bytes of an order that all its lines come on top of, at the most, its pool and segment among them; bytes of a line.
+const ORDER_BYTES: usize = 128 + 2 * MAX_ID_BYTES;
 const LINE_BYTES: usize = 18;
 
 /// Every rule that is broken, as key, value and what is allowed.
@@ -40,7 +43,7 @@ pub(super) fn check(scenario: &Scenario, real_pools: bool) -> Result<(), Vec<Str
                 });
             }
             for (number, sale) in scenario.rules.sale.iter().enumerate() {
-                broken.unless(scenario.drain.engine_starts_at.is_zero(), || {
+                broken.unless(!sale.is_timed() || scenario.drain.engine_starts_at.is_zero(), || {
                     format!(
                         "rules.sale[{number}] with drain.engine_starts_at: no engine is there to be told the instants"
                     )
@@ -103,6 +106,8 @@ fn traffic(traffic: &Traffic, broken: &mut Broken) {
     broken.range("orders_per_record", traffic.orders_per_record, 1, MAX_COMMANDS as u32);
     broken.range("customers", traffic.customers, 1, MAX_CUSTOMERS);
     broken.share("pairs", traffic.pairs);
+    segments("traffic.segments", &traffic.segments, MOST_SEGMENTS, broken);
+    broken.share("unsegmented", traffic.unsegmented);
     let lines = traffic.lines;
     broken.range("lines.least", lines.least, 1, MAX_LINES as u32);
     broken.range("lines.most", lines.most, lines.least, MAX_LINES as u32);
@@ -117,8 +122,14 @@ fn traffic(traffic: &Traffic, broken: &mut Broken) {
     });
     if let Pools::Named(names) = &traffic.pools {
         let templates = names.len().saturating_mul((lines.most.saturating_sub(lines.least) + 1) as usize);
+        let templates = templates.saturating_mul(traffic.segments.len() + 1);
         broken.unless(templates <= MOST_TEMPLATES, || {
-            format!("traffic.pools has {} names: too many for orders of up to {} lines", names.len(), lines.most)
+            format!(
+                "traffic.pools has {} names: too many for orders of up to {} lines from {} segments",
+                names.len(),
+                lines.most,
+                traffic.segments.len()
+            )
         });
     }
     popularity(traffic, broken);
@@ -126,6 +137,7 @@ fn traffic(traffic: &Traffic, broken: &mut Broken) {
     broken.share("duplicates.changed", traffic.duplicates.changed);
     broken.share("duplicates.exact + duplicates.changed", traffic.duplicates.exact + traffic.duplicates.changed);
     broken.share("confirm.share", traffic.confirm.share);
+    broken.share("ship.share", traffic.ship.share);
     broken.share("cancel.share", traffic.cancel.share);
     broken.share("cancel_early", traffic.cancel_early);
     broken.share(
@@ -138,12 +150,27 @@ fn traffic(traffic: &Traffic, broken: &mut Broken) {
     for (key, after) in [
         ("duplicates.after", traffic.duplicates.after),
         ("confirm.after", traffic.confirm.after),
+        ("ship.after", traffic.ship.after),
         ("cancel.after", traffic.cancel.after),
         ("raise_attempt.after", traffic.raise_attempt.after),
         ("deadline.within", traffic.deadline.within),
     ] {
         broken.range(&format!("{key} (in seconds)"), after.as_secs(), 0, LONGEST_DELAY_S);
     }
+}
+
+/// A list of segments under `key`, of up to `most`.
+pub(super) fn segments(key: &str, segments: &[String], most: usize, broken: &mut Broken) {
+    broken.unless(segments.len() <= most, || format!("{key} has {} names: at most {most}", segments.len()));
+    for name in segments {
+        broken.unless((1..=MAX_ID_BYTES).contains(&name.len()), || {
+            format!("{key}: {name:?} must have 1 to {MAX_ID_BYTES} bytes")
+        });
+    }
+    let mut sorted = segments.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    broken.unless(sorted.len() == segments.len(), || format!("{key} names a segment twice"));
 }
 
 fn popularity(traffic: &Traffic, broken: &mut Broken) {

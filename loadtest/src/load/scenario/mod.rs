@@ -183,6 +183,10 @@ pub struct Traffic {
     pub customers: u32,
     /// Share of orders that come in pairs: two in a row of one customer, each with lines of its own.
     pub pairs: f64,
+    /// Segments that the checkout vouches for: each customer belongs to one of them, to each as many.
+    pub segments: Vec<String>,
+    /// Share of customers who belong to none of them.
+    pub unsegmented: f64,
     /// How long stock is held for an order that is neither confirmed nor cancelled.
     #[serde(with = "time")]
     pub hold: Duration,
@@ -190,6 +194,8 @@ pub struct Traffic {
     pub duplicates: Duplicates,
     /// Orders that are paid.
     pub confirm: FollowUp,
+    /// Of the paid orders those that leave the warehouse, `confirm.after` plus this long after the order.
+    pub ship: FollowUp,
     /// Orders that are cancelled. What is neither confirmed nor cancelled is abandoned.
     pub cancel: FollowUp,
     /// Share of orders whose cancel comes before the order itself, which is then rejected.
@@ -348,9 +354,12 @@ impl Default for Traffic {
             orders_per_record: 1,
             customers: 10_000_000,
             pairs: 0.0,
+            segments: Vec::new(),
+            unsegmented: 0.0,
             hold: Duration::from_secs(15 * 60),
             duplicates: Duplicates::default(),
             confirm: FollowUp::default(),
+            ship: FollowUp::default(),
             cancel: FollowUp::default(),
             cancel_early: 0.0,
             raise_attempt: FollowUp::default(),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sluice::wire::limits::{MAX_LIMIT_SKUS, MAX_STOCK_QUANTITY};
+use sluice::wire::limits::{MAX_LIMIT_SKUS, MAX_SEGMENTS, MAX_STOCK_QUANTITY};
 
-use super::check::Broken;
+use super::check::{Broken, MOST_SEGMENTS, segments};
 use super::{Traffic, time};
 use crate::load::traffic::MAX_SKUS;
 
@@ -20,13 +20,13 @@ const MOST_LIMITS_A_SKU: usize = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
-    /// When SKUs are sold.
+    /// When SKUs are sold, and to whom.
     pub sale: Vec<SaleRule>,
     /// How much of them each customer may have.
     pub limit: Vec<LimitRule>,
 }
 
-/// When SKUs are sold, in each pool.
+/// When SKUs are sold, and to whom, in each pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SaleRule {
@@ -38,6 +38,25 @@ pub struct SaleRule {
     /// Not sold from then on; 0: always.
     #[serde(with = "time")]
     pub closes: Duration,
+    /// Segments of which a customer must have one; none: everybody may buy.
+    pub only: Vec<String>,
+    /// Each SKU is for one of them, in turn.
+    pub in_turn: bool,
+}
+
+impl SaleRule {
+    /// Whether it says anything of instants, which are known only with the start of a run.
+    pub fn is_timed(&self) -> bool {
+        !self.opens.is_zero() || !self.closes.is_zero()
+    }
+
+    /// The segments that a SKU of it is for.
+    pub(crate) fn only_of(&self, sku: u32) -> &[String] {
+        match (self.in_turn, self.only.len()) {
+            (false, _) | (_, 0) => &self.only,
+            (true, count) => std::slice::from_ref(&self.only[sku as usize % count]),
+        }
+    }
 }
 
 /// How much of some SKUs together each customer may have, in each pool.
@@ -63,6 +82,20 @@ impl Rules {
         self.sale.is_empty() && self.limit.is_empty()
     }
 
+    /// Whether some sale speaks of instants.
+    pub fn are_timed(&self) -> bool {
+        self.sale.iter().any(SaleRule::is_timed)
+    }
+
+    /// Without instants: what is sold is sold from the start, to the same customers.
+    pub(crate) fn without_instants(mut self) -> Self {
+        for sale in &mut self.sale {
+            (sale.opens, sale.closes) = (Duration::ZERO, Duration::ZERO);
+        }
+        self.sale.retain(|sale| !sale.only.is_empty());
+        self
+    }
+
     /// Multiplies every time.
     pub(super) fn stretch(&mut self, factor: f64) {
         for time in self.sale.iter_mut().flat_map(|sale| [&mut sale.opens, &mut sale.closes]) {
@@ -86,9 +119,10 @@ pub(super) fn check(rules: &Rules, traffic: &Traffic, broken: &mut Broken) {
     for (number, sale) in rules.sale.iter().enumerate() {
         let key = format!("rules.sale[{number}]");
         skus(&format!("{key}.skus"), &sale.skus, all, &mut sales, broken);
-        broken.unless(!sale.opens.is_zero() || !sale.closes.is_zero(), || {
-            format!("{key} has neither opens nor closes: it says nothing")
+        broken.unless(sale.is_timed() || !sale.only.is_empty(), || {
+            format!("{key} has neither opens nor closes nor only: it says nothing")
         });
+        only(&key, sale, traffic, broken);
         broken.unless(sale.closes.is_zero() || sale.closes > sale.opens, || {
             format!("{key}.closes must be after {key}.opens")
         });
@@ -127,6 +161,18 @@ pub(super) fn check(rules: &Rules, traffic: &Traffic, broken: &mut Broken) {
              the opening is not remembered, and its changed copy is an order like any other",
             traffic.duplicates.changed
         )
+    });
+}
+
+/// Whom a sale is for.
+fn only(key: &str, sale: &SaleRule, traffic: &Traffic, broken: &mut Broken) {
+    let most = if sale.in_turn { MOST_SEGMENTS } else { MAX_SEGMENTS };
+    segments(&format!("{key}.only"), &sale.only, most, broken);
+    broken.unless(!sale.in_turn || !sale.only.is_empty(), || {
+        format!("{key}.in_turn without {key}.only: name the segments that SKUs are for in turn")
+    });
+    broken.unless(sale.only.is_empty() || sale.only.iter().any(|name| traffic.segments.contains(name)), || {
+        format!("{key}.only names none of traffic.segments: no customer could buy; name one of them in both")
     });
 }
 

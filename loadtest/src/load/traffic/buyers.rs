@@ -8,6 +8,9 @@ use crate::load::scenario::Traffic;
 /// Tells the draws of pairs from those of orders.
 const OF_PAIR: u64 = 0x4be9_96a5_0d21_c86f;
 
+/// Tells the draws of segments from those of orders.
+const OF_SEGMENT: u64 = 0x3ad7_51c9_b20e_64f5;
+
 /// Digits of a customer's number.
 const CUSTOMER_DIGITS: usize = 6;
 /// Length of the name of every customer.
@@ -24,11 +27,19 @@ pub(super) struct Buyers {
     run_seed: u64,
     customers: u32,
     pairs: Share,
+    segments: u32,
+    unsegmented: Share,
 }
 
 impl Buyers {
     pub(super) fn new(traffic: &Traffic, run_seed: u64) -> Self {
-        Self { run_seed, customers: traffic.customers, pairs: Share::new(traffic.pairs) }
+        Self {
+            run_seed,
+            customers: traffic.customers,
+            pairs: Share::new(traffic.pairs),
+            segments: traffic.segments.len() as u32,
+            unsegmented: Share::new(traffic.unsegmented),
+        }
     }
 
     /// Number of the customer who places order `number` of a generator. Of a pair both are his whose the first is.
@@ -38,6 +49,16 @@ impl Buyers {
         let first = number & !1;
         let drawn = if self.pairs.has((mix(seed ^ OF_PAIR ^ first) >> 32) as u32) { first } else { number };
         below((mix(seed ^ OF_CONTENT ^ drawn) >> 32) as u32, self.customers)
+    }
+
+    /// Number of the segment that a customer belongs to, whichever generator he orders through; none if to none.
+    #[inline]
+    pub(super) fn segment(&self, customer: u32) -> Option<u32> {
+        if self.segments == 0 {
+            return None;
+        }
+        let bits = mix(self.run_seed ^ OF_SEGMENT ^ u64::from(customer));
+        (!self.unsegmented.has(bits as u32)).then(|| below((bits >> 32) as u32, self.segments))
     }
 }
 
@@ -82,6 +103,18 @@ mod tests {
             let found = 2 * (0..100_000_u64).step_by(2).filter(of_one).count();
             assert!(expected.contains(&found), "{found} orders of 100,000 are in pairs, {pairs} are asked for");
         }
+    }
+
+    #[test]
+    fn each_segment_has_as_many_customers_and_some_have_none() {
+        let segments = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let buyers = Buyers::new(&Traffic { segments, unsegmented: 0.1, ..Traffic::default() }, 7);
+        let mut counts = [0_u32; 4];
+        (0..100_000).for_each(|customer| counts[buyers.segment(customer).map_or(3, |number| number as usize)] += 1);
+        for (count, expected) in counts.into_iter().zip([30_000_u32, 30_000, 30_000, 10_000]) {
+            assert!(count.abs_diff(expected) < 700, "{count} customers, {expected} are expected");
+        }
+        assert_eq!(Buyers::new(&Traffic::default(), 7).segment(5), None);
     }
 
     #[test]

@@ -68,11 +68,13 @@ pub enum Kind {
     Cancel,
     /// Orders of attempt 1: due `cancel.after` and `raise_attempt.after` later.
     Again,
+    /// Shipments, which go to `stock`: due `confirm.after` and `ship.after` later.
+    Ship,
 }
 
 impl Kind {
     /// All of them, each at its own number: what is kept for each kind is indexed by `kind as usize`.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CancelEarly,
         Self::Place,
         Self::Poison,
@@ -81,7 +83,14 @@ impl Kind {
         Self::Confirm,
         Self::Cancel,
         Self::Again,
+        Self::Ship,
     ];
+
+    /// Whether its commands are stock commands, and its records for that topic.
+    #[inline]
+    pub fn is_of_stock(self) -> bool {
+        self == Self::Ship
+    }
 }
 
 const _: () = {

@@ -49,6 +49,8 @@ pub struct Order {
     pub repeat: Repeat,
     /// Whether it is placed again as attempt 1, after it was cancelled.
     pub again: bool,
+    /// Whether it leaves the warehouse, once it was paid.
+    pub shipped: bool,
     /// Whether it must be answered within the scenario's deadline. Its exact copy has the same one.
     pub deadline: bool,
 }
@@ -74,6 +76,7 @@ pub struct Plan {
     exact: Share,
     or_changed: Share,
     again: Share,
+    shipped: Share,
     deadline: Share,
     poison: Share,
     sampler: Sampler,
@@ -103,6 +106,7 @@ impl Plan {
             exact,
             or_changed: exact.and(traffic.duplicates.changed),
             again: Share::new(traffic.raise_attempt.share),
+            shipped: Share::new(traffic.ship.share),
             deadline: Share::new(traffic.deadline.share),
             poison: Share::new(traffic.poison),
             // The set that is hot is the same one for all generators.
@@ -127,6 +131,8 @@ impl Plan {
             fate,
             repeat,
             again: cancelled && self.again.has((more >> 32) as u32),
+            // The bits that tell of another attempt are those of orders that were cancelled.
+            shipped: fate == Fate::Confirmed && self.shipped.has((more >> 32) as u32),
             deadline: self.deadline.has(more as u32),
         }
     }
@@ -155,6 +161,12 @@ impl Plan {
         self.buyers.customer(generator, number)
     }
 
+    /// Number of the segment, in the scenario's list, that a customer belongs to; none if to none.
+    #[inline]
+    pub fn segment(&self, customer: u32) -> Option<u32> {
+        self.buyers.segment(customer)
+    }
+
     /// How long after its order a command of this kind is due.
     #[inline]
     pub fn delay_ns(&self, kind: Kind) -> u64 {
@@ -177,8 +189,14 @@ impl Plan {
             Kind::Cancel => order.fate == Fate::Cancelled,
             Kind::CancelEarly => order.fate == Fate::CancelledEarly,
             Kind::Again => order.again,
+            Kind::Ship => order.shipped,
             Kind::Poison => false,
         }
+    }
+
+    /// Whether any order leaves the warehouse.
+    pub fn ships(&self) -> bool {
+        !self.confirmed.is_none() && !self.shipped.is_none()
     }
 
     /// Whether any order has anything but its place.
@@ -245,7 +263,7 @@ pub(super) fn seed_of(run_seed: u64, generator: u32) -> u64 {
 
 /// How long after its order a command of this kind is due. An order that was cancelled early has no cancel later, and
 /// is placed again that long after itself.
-fn delay(scenario: &Scenario, kind: Kind) -> Duration {
+pub(crate) fn delay(scenario: &Scenario, kind: Kind) -> Duration {
     let traffic = &scenario.traffic;
     match kind {
         Kind::CancelEarly | Kind::Place | Kind::Poison => Duration::ZERO,
@@ -253,5 +271,6 @@ fn delay(scenario: &Scenario, kind: Kind) -> Duration {
         Kind::Confirm => traffic.confirm.after,
         Kind::Cancel => traffic.cancel.after,
         Kind::Again => traffic.cancel.after + traffic.raise_attempt.after,
+        Kind::Ship => traffic.confirm.after + traffic.ship.after,
     }
 }

@@ -7,10 +7,13 @@ use sluice::wire::proto::{self, stock_command};
 use super::id::{RunId, sku_name};
 use super::pools::PoolSet;
 use super::stock::StockRecord;
-use crate::load::scenario::{Rules, Scenario, rules::meant};
+use crate::load::scenario::{Rules, SaleRule, Scenario, rules::meant};
 
-/// Commands in a record: a limit may name 200 SKUs, and the record stays a fraction of the largest.
-const PER_RECORD: usize = 100;
+/// Limits in a record: one may name 200 SKUs, and the record stays a fraction of the largest.
+const LIMITS_PER_RECORD: usize = 100;
+
+/// Sales in a record, each of one SKU: as many as of the commands that put them on the shelf.
+const SALES_PER_RECORD: usize = 500;
 
 /// Until the start of the run is known, what opens later opens this long after its rule was issued: not within the run.
 const NOT_YET_MS: i64 = 365 * 24 * 60 * 60 * 1_000;
@@ -25,15 +28,15 @@ pub fn is_limit(run: RunId, name: &[u8]) -> bool {
     name.strip_prefix(run.as_bytes()).is_some_and(|rest| rest.starts_with(b"-"))
 }
 
-/// The records that set every rule before stock is put on the shelves. A sale that opens later is shut.
+/// The records that set every rule before stock is put on the shelves. A sale that speaks of instants is shut.
 pub fn before_stock<'a>(
     scenario: &'a Scenario,
     run: RunId,
     pools: &'a PoolSet,
     issued_at_ms: i64,
 ) -> impl Iterator<Item = StockRecord> + 'a {
-    records(pools, move |pool| {
-        let Rules { sale, limit } = &scenario.rules;
+    let Rules { sale, limit } = &scenario.rules;
+    let limits = records(pools, LIMITS_PER_RECORD, move |pool| {
         let limits = limit.iter().map(|limit| {
             let name = limit_name(run, &limit.name);
             let skus = meant(&limit.skus, scenario.traffic.skus).into_iter().map(|sku| sku_name(run, sku)).collect();
@@ -42,20 +45,22 @@ pub fn before_stock<'a>(
             let limit = proto::SetLimit { name, units, units_an_order, skus, ..Default::default() };
             command(pool, id, issued_at_ms, stock_command::Kind::SetLimit(limit))
         });
-        let shut = |sku: u32| proto::SetSale {
-            sku: sku_name(run, sku),
-            opens_at_ms: issued_at_ms + NOT_YET_MS,
-            ..Default::default()
-        };
-        let sales = sale.iter().flat_map(|rule| meant(&rule.skus, scenario.traffic.skus)).map(|sku| {
-            let id = format!("{run}-shut-{sku}");
-            command(pool, id, issued_at_ms, stock_command::Kind::SetSale(shut(sku)))
+        limits.collect()
+    });
+    let sales = records(pools, SALES_PER_RECORD, move |pool| {
+        let sales = sale.iter().flat_map(|rule| {
+            let opens_at_ms = if rule.is_timed() { issued_at_ms + NOT_YET_MS } else { 0 };
+            meant(&rule.skus, scenario.traffic.skus).into_iter().map(move |sku| {
+                let sale = proto::SetSale { opens_at_ms, ..sale_of(run, rule, sku) };
+                command(pool, format!("{run}-shut-{sku}"), issued_at_ms, stock_command::Kind::SetSale(sale))
+            })
         });
-        limits.chain(sales).collect()
-    })
+        sales.collect()
+    });
+    limits.chain(sales)
 }
 
-/// The records that tell every sale its instants, now that the start of the run is known.
+/// The records that tell every sale that speaks of instants what they are, now that the start of the run is known.
 pub fn at_start<'a>(
     scenario: &'a Scenario,
     run: RunId,
@@ -63,15 +68,15 @@ pub fn at_start<'a>(
     issued_at_ms: i64,
     start_unix_ms: i64,
 ) -> impl Iterator<Item = StockRecord> + 'a {
-    records(pools, move |pool| {
+    records(pools, SALES_PER_RECORD, move |pool| {
         let instant = |after: std::time::Duration| match after.as_millis() as i64 {
             0 => 0,
             after_ms => start_unix_ms + after_ms,
         };
-        let sales = scenario.rules.sale.iter().flat_map(|rule| {
+        let sales = scenario.rules.sale.iter().filter(|rule| rule.is_timed()).flat_map(|rule| {
             let (opens_at_ms, closes_at_ms) = (instant(rule.opens), instant(rule.closes));
             meant(&rule.skus, scenario.traffic.skus).into_iter().map(move |sku| {
-                let sale = proto::SetSale { sku: sku_name(run, sku), opens_at_ms, closes_at_ms, ..Default::default() };
+                let sale = proto::SetSale { opens_at_ms, closes_at_ms, ..sale_of(run, rule, sku) };
                 command(pool, format!("{run}-sale-{sku}"), issued_at_ms, stock_command::Kind::SetSale(sale))
             })
         });
@@ -79,13 +84,19 @@ pub fn at_start<'a>(
     })
 }
 
+/// The sale of a SKU, without its instants.
+fn sale_of(run: RunId, rule: &SaleRule, sku: u32) -> proto::SetSale {
+    proto::SetSale { sku: sku_name(run, sku), only: rule.only_of(sku).to_vec(), ..Default::default() }
+}
+
 fn command(pool: &str, id: String, issued_at_ms: i64, kind: stock_command::Kind) -> proto::StockCommand {
     proto::StockCommand { pool: pool.to_owned(), id, issued_at_ms, kind: Some(kind), reply_partition: None }
 }
 
-/// Records of the commands that each pool has.
+/// Records of the commands that each pool has, up to `per_record` in each.
 fn records<'a>(
     pools: &'a PoolSet,
+    per_record: usize,
     commands_of: impl Fn(&str) -> Vec<proto::StockCommand> + 'a,
 ) -> impl Iterator<Item = StockRecord> + 'a {
     pools.list().iter().enumerate().flat_map(move |(number, pool)| {
@@ -96,6 +107,6 @@ fn records<'a>(
             commands: commands.len() as u32,
             value: proto::StockCommands { commands: commands.to_vec() }.encode_to_vec(),
         };
-        commands.chunks(PER_RECORD).map(record).collect::<Vec<_>>()
+        commands.chunks(per_record).map(record).collect::<Vec<_>>()
     })
 }

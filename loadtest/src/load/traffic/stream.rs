@@ -14,7 +14,7 @@ use crate::load::scenario::{Arrival, Scenario};
 const OF_ARRIVALS: u64 = 0x6b79_3a0f_51d2_c48e;
 
 /// The kinds that follow later, in the order in which those due at the same time are sent.
-const LATER: [Kind; 5] = [Kind::Duplicate, Kind::Changed, Kind::Confirm, Kind::Cancel, Kind::Again];
+const LATER: [Kind; 6] = [Kind::Duplicate, Kind::Changed, Kind::Confirm, Kind::Cancel, Kind::Again, Kind::Ship];
 
 /// No instant: nothing of a kind is to come.
 const NEVER: u64 = u64::MAX;
@@ -28,7 +28,7 @@ pub struct Record {
     pub due_ns: u64,
     /// Number of the pool: its name is the record's key.
     pub pool: u32,
-    /// Where it goes.
+    /// Where it goes, in the topic of its kind.
     pub partition: u32,
     /// Number of the first order of the record of orders that it is, or that it follows. A follow-up has a command for
     /// each order of that record for which [`Plan::sends`] says so, in the order of their numbers.
@@ -49,6 +49,7 @@ pub struct Stream {
     deadline_ms: i64,
     lines_least: u32,
     lines_spread: usize,
+    segments: Vec<String>,
     arrivals: Arrivals,
     /// Number of the next record of orders, when it is due, and what of it is next.
     record: u64,
@@ -60,6 +61,7 @@ pub struct Stream {
     places: Vec<Option<PlaceTemplate>>,
     confirms: Vec<ShortTemplate>,
     cancels: Vec<ShortTemplate>,
+    ships: Vec<ShortTemplate>,
 }
 
 /// What belongs to one record of orders is sent one after the other.
@@ -88,6 +90,8 @@ impl Stream {
         let arrivals = Arrivals::new(&profile.scaled(share), scenario.arrival, super::draw::mix(seed), phase);
         let plan = Plan::new(scenario, &origin, pools.list().len() as u32);
         let lines_spread = (traffic.lines.most - traffic.lines.least + 1) as usize;
+        // For each segment and for none.
+        let templates = pools.list().len() * lines_spread * VARIANTS * (traffic.segments.len() + 1);
         let short = |of: fn(super::RunId, &str) -> ShortTemplate| {
             pools.list().iter().map(|pool| of(origin.run, &pool.name)).collect()
         };
@@ -99,15 +103,17 @@ impl Stream {
             deadline_ms: traffic.deadline.within.as_millis() as i64,
             lines_least: traffic.lines.least,
             lines_spread,
+            segments: traffic.segments.clone(),
             arrivals,
             record: 0,
             due_ns: NEVER,
             stage: Stage::CancelEarly,
             later_due_ns: [NEVER; LATER.len()],
             queues: Default::default(),
-            places: (0..pools.list().len() * lines_spread * VARIANTS).map(|_| None).collect(),
+            places: (0..templates).map(|_| None).collect(),
             confirms: short(ShortTemplate::confirm),
             cancels: short(ShortTemplate::cancel),
+            ships: short(ShortTemplate::ship),
         };
         stream.due_ns = stream.arrivals.next().unwrap_or(NEVER);
         stream
@@ -239,6 +245,7 @@ impl Stream {
                 Kind::Cancel | Kind::CancelEarly => {
                     self.cancels[pool as usize].append(out, id, self.placed_at_ms(id.due_us));
                 }
+                Kind::Ship => self.ships[pool as usize].append(out, id, self.placed_at_ms(id.due_us)),
                 Kind::Place | Kind::Poison | Kind::Duplicate | Kind::Changed | Kind::Again => {
                     self.place(out, pool, entry, number, Copy::of(kind, &order));
                 }
@@ -254,6 +261,9 @@ impl Stream {
         let pool = pool as usize;
         let variant = usize::from(copy.attempt) * 2 + usize::from(copy.deadline);
         let at = (pool * self.lines_spread + (lines - self.lines_least) as usize) * VARIANTS + variant;
+        let customer = self.plan.customer(number);
+        let segment = self.plan.segment(customer).map(|number| number as usize);
+        let at = at * (self.segments.len() + 1) + segment.map_or(0, |number| number + 1);
         if self.places[at].is_none() {
             self.places[at] = Some(PlaceTemplate::new(&Shared {
                 run: self.origin.run,
@@ -262,6 +272,7 @@ impl Stream {
                 hold_ms: self.hold_ms,
                 attempt: copy.attempt,
                 deadline: copy.deadline,
+                segment: segment.map(|number| self.segments[number].as_str()),
             }));
         }
         let template = self.places[at].as_ref().expect("made above");
@@ -269,13 +280,7 @@ impl Stream {
         // The next attempt is placed when it is due, copies when their order was.
         let placed_us = if copy.attempt > 0 { id.due_us + self.plan.delay_ns(Kind::Again) / 1_000 } else { id.due_us };
         let placed_at_ms = self.placed_at_ms(placed_us);
-        let own = Own {
-            id,
-            customer: self.plan.customer(number),
-            placed_at_ms,
-            answer_by_ms: placed_at_ms + self.deadline_ms,
-            more: copy.more,
-        };
+        let own = Own { id, customer, placed_at_ms, answer_by_ms: placed_at_ms + self.deadline_ms, more: copy.more };
         template.append(out, &own, self.plan.lines(number, id.due_us));
     }
 
@@ -303,7 +308,7 @@ impl Stream {
     }
 }
 
-/// Variants of a place with the same pool and lines: with a deadline or not, attempt 0 or 1.
+/// Variants of a place with the same pool, lines and segment: with a deadline or not, attempt 0 or 1.
 const VARIANTS: usize = 4;
 
 /// In what a place differs from the first copy of its order.

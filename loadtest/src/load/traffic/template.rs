@@ -48,6 +48,8 @@ pub(super) struct Shared<'a> {
     pub(super) hold_ms: u64,
     pub(super) attempt: u8,
     pub(super) deadline: bool,
+    /// What the checkout vouches for; none: nothing.
+    pub(super) segment: Option<&'a str>,
 }
 
 /// What an order has for itself.
@@ -87,6 +89,9 @@ impl PlaceTemplate {
             put_varint(shared.hold_ms, &mut place);
         }
         let answer_by = shared.deadline.then(|| instant(&mut place, 9));
+        if let Some(segment) = shared.segment {
+            text(&mut place, 10, segment.as_bytes());
+        }
         let (bytes, inner) = command(1, &place);
         Self {
             bytes,
@@ -119,12 +124,13 @@ impl PlaceTemplate {
     }
 }
 
-/// A `Commands` value with one Confirm or Cancel in it.
+/// A `Commands` value with one Confirm or Cancel in it, or a `StockCommands` value with one Ship.
 #[derive(Debug)]
 pub(super) struct ShortTemplate {
     bytes: Box<[u8]>,
     id: usize,
-    placed_at: usize,
+    /// None of a shipment.
+    placed_at: Option<usize>,
 }
 
 impl ShortTemplate {
@@ -136,13 +142,23 @@ impl ShortTemplate {
         Self::new(4, run, pool)
     }
 
+    pub(super) fn ship(run: RunId, pool: &str) -> Self {
+        let (mut body, mut stock) = (Vec::new(), Vec::new());
+        let id = text(&mut body, 1, &blank_id(run));
+        text(&mut stock, 1, pool.as_bytes());
+        let body_at = text(&mut stock, 10, &body);
+        let mut value = Vec::new();
+        let stock_at = text(&mut value, 1, &stock);
+        Self { bytes: value.into(), id: stock_at + body_at + id, placed_at: None }
+    }
+
     fn new(field: u8, run: RunId, pool: &str) -> Self {
         let mut body = Vec::new();
         text(&mut body, 1, pool.as_bytes());
         let id = text(&mut body, 2, &blank_id(run));
         let placed_at = instant(&mut body, 4);
         let (bytes, inner) = command(field, &body);
-        Self { bytes, id: inner + id, placed_at: inner + placed_at }
+        Self { bytes, id: inner + id, placed_at: Some(inner + placed_at) }
     }
 
     /// Appends a command.
@@ -152,7 +168,9 @@ impl ShortTemplate {
         out.extend_from_slice(&self.bytes);
         let command = &mut out[start..];
         id.stamp(part(command, self.id));
-        stamp_instant(part(command, self.placed_at), placed_at_ms);
+        if let Some(at) = self.placed_at {
+            stamp_instant(part(command, at), placed_at_ms);
+        }
     }
 }
 

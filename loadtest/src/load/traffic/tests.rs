@@ -39,6 +39,9 @@ fn busy(orders_per_record: u32) -> Traffic {
         hold: Duration::from_secs(30),
         duplicates: Duplicates { exact: 0.1, changed: 0.05, after: Duration::from_millis(300) },
         confirm: FollowUp { share: 0.5, after: Duration::from_millis(900) },
+        ship: FollowUp { share: 0.6, after: Duration::from_millis(400) },
+        segments: ["north", "south-east"].map(str::to_owned).to_vec(),
+        unsegmented: 0.2,
         cancel: FollowUp { share: 0.2, after: Duration::from_millis(700) },
         cancel_early: 0.1,
         raise_attempt: FollowUp { share: 0.4, after: Duration::from_millis(200) },
@@ -85,6 +88,20 @@ fn id_of(kind: &command::Kind) -> OrderId {
     OrderId::parse(origin(1).run, id.as_bytes()).expect("an id of this run")
 }
 
+/// Ids of the orders that a record speaks of.
+fn ids(record: &Record, value: &[u8]) -> Vec<OrderId> {
+    if record.kind != Kind::Ship {
+        return commands(value).iter().map(id_of).collect();
+    }
+    let ship = |command: proto::StockCommand| match command.kind {
+        Some(proto::stock_command::Kind::Ship(ship)) => {
+            OrderId::parse(origin(1).run, ship.order_id.as_bytes()).expect("an id of this run")
+        }
+        other => panic!("a shipment, and not {other:?}"),
+    };
+    proto::StockCommands::decode(value).expect("protobuf").commands.into_iter().map(ship).collect()
+}
+
 /// What a place must be by the plan, made the slow way.
 fn expected(scenario: &Scenario, plan: &Plan, id: OrderId, kind: Kind) -> proto::Place {
     let order = plan.order(id.number);
@@ -98,6 +115,7 @@ fn expected(scenario: &Scenario, plan: &Plan, id: OrderId, kind: Kind) -> proto:
         .map(|line| proto::OrderLine { sku: sku_name(origin(1).run, line.sku), quantity: line.quantity })
         .collect();
     lines[0].quantity += u32::from(kind == Kind::Changed);
+    let segment = plan.segment(plan.customer(id.number));
     proto::Place {
         pool: pools.list()[order.pool as usize].name.clone(),
         order_id: id.text(origin(1).run),
@@ -108,7 +126,7 @@ fn expected(scenario: &Scenario, plan: &Plan, id: OrderId, kind: Kind) -> proto:
         lines,
         hold_ms: scenario.traffic.hold.as_millis() as u64,
         answer_by_ms: if order.deadline && !again { placed_at_ms + deadline_ms } else { 0 },
-        segments: Vec::new(),
+        segments: segment.map(|at| scenario.traffic.segments[at as usize].clone()).into_iter().collect(),
         keys: Vec::new(),
     }
 }
@@ -137,12 +155,27 @@ fn every_record_is_what_the_plan_says() {
                 assert!(!is_poison(run, generator + 1, &value), "and not another's");
                 continue;
             }
-            let found = commands(&value);
+            let found = ids(&record, &value);
             let numbers = (record.first..record.first + u64::from(orders_per_record))
                 .filter(|number| plan.sends(record.kind, &plan.order(*number)));
-            assert_eq!(found.iter().map(|kind| id_of(kind).number).collect::<Vec<_>>(), numbers.collect::<Vec<_>>());
+            assert_eq!(found.iter().map(|id| id.number).collect::<Vec<_>>(), numbers.collect::<Vec<_>>());
             assert_eq!(found.len(), record.commands as usize);
-            for kind in found {
+            if record.kind == Kind::Ship {
+                let pool = &pools.list()[record.pool as usize];
+                let ship = |id: &OrderId| proto::StockCommand {
+                    pool: pool.name.clone(),
+                    kind: Some(proto::stock_command::Kind::Ship(proto::Ship {
+                        order_id: id.text(origin(1).run),
+                        attempt: 0,
+                    })),
+                    ..Default::default()
+                };
+                let commands = found.iter().map(ship).collect();
+                assert_eq!(value, proto::StockCommands { commands }.encode_to_vec());
+                assert_eq!(record.partition, pool.partition);
+                continue;
+            }
+            for kind in commands(&value) {
                 let id = id_of(&kind);
                 let pool = &pools.list()[plan.order(id.number).pool as usize];
                 assert_eq!((record.pool, record.partition), (plan.order(id.number).pool, pool.partition));
@@ -211,6 +244,7 @@ fn shares_are_kept() {
         (Kind::Cancel, 0.2),
         (Kind::CancelEarly, 0.1),
         (Kind::Again, 0.3 * 0.4),
+        (Kind::Ship, 0.5 * 0.6),
         (Kind::Poison, 0.05),
     ] {
         check(counts[&kind], share, &format!("{kind:?}"));
@@ -251,7 +285,8 @@ fn even_arrivals_are_as_many_as_asked_exactly() {
 
 #[test]
 fn the_stream_of_a_seed_stays_the_same_from_release_to_release() {
-    let traffic = Traffic { lines: Lines { least: 1, most: 5, quantity: 9 }, poison: 0.2, ..busy(2) };
+    let (ship, segments) = (FollowUp::default(), Vec::new());
+    let traffic = Traffic { lines: Lines { least: 1, most: 5, quantity: 9 }, poison: 0.2, ship, segments, ..busy(2) };
     let even = Scenario { arrival: Arrival::Constant, ..scenario(traffic, 30.0, 1) };
     let line = |(record, value): (Record, Vec<u8>)| {
         format!("{} {:?} {} {}\n", record.due_ns, record.kind, record.partition, value.escape_ascii())
@@ -314,8 +349,8 @@ proptest! {
             prop_assert!(record.due_ns >= last_ns);
             last_ns = record.due_ns;
             if record.kind != Kind::Poison {
-                for kind in commands(&value) {
-                    prop_assert!(sent.insert((id_of(&kind).number, record.kind), record.due_ns).is_none());
+                for id in ids(&record, &value) {
+                    prop_assert!(sent.insert((id.number, record.kind), record.due_ns).is_none());
                 }
             }
         }
@@ -347,9 +382,15 @@ fn the_profile_of_a_stream_is_that_of_its_scenario() {
 #[test]
 fn rules_come_before_the_stock_and_instants_with_the_start() {
     let traffic = Traffic { skus: 3, pools: Pools::Named(vec!["rehearsal-a".to_owned()]), ..Traffic::default() };
-    let sale = SaleRule { skus: vec![0, 2], opens: Duration::from_secs(5), closes: Duration::ZERO };
+    let sale = SaleRule { skus: vec![0, 2], opens: Duration::from_secs(5), ..SaleRule::default() };
+    let by_region = SaleRule {
+        skus: vec![1],
+        only: ["north", "south"].map(str::to_owned).to_vec(),
+        in_turn: true,
+        ..SaleRule::default()
+    };
     let limit = LimitRule { name: "one".to_owned(), skus: Vec::new(), units: 1, units_an_order: 0 };
-    let rules = Rules { sale: vec![sale], limit: vec![limit] };
+    let rules = Rules { sale: vec![sale, by_region], limit: vec![limit] };
     let scenario = Scenario { rules, ..scenario(traffic, 1_000.0, 10) };
     let pools = PoolSet::new(&scenario.traffic.pools, 4);
     let run = origin(1).run;
@@ -370,11 +411,20 @@ fn rules_come_before_the_stock_and_instants_with_the_start() {
         commands.iter().filter_map(sale).collect()
     };
     let before = read(rules::before_stock(&scenario, run, &pools, START_MS).collect());
-    assert_eq!(before.len(), 3);
+    assert_eq!(before.len(), 4);
     let Some(proto::stock_command::Kind::SetLimit(limit)) = &before[0].kind else { panic!("limits come first") };
     assert!(rules::is_limit(run, limit.name.as_bytes()) && limit.name.ends_with("-one"), "{}", limit.name);
     assert_eq!((limit.units, limit.skus.clone()), (1, [0, 1, 2].map(|sku| sku_name(run, sku)).to_vec()));
-    assert!(sales(&before).iter().all(|(_, opens_at_ms)| *opens_at_ms > START_MS + 1_000_000_000), "shut for now");
+    let shut = |(sku, opens_at_ms): &(String, i64)| {
+        let is_timed = *sku != sku_name(run, 1);
+        if is_timed { *opens_at_ms > START_MS + 1_000_000_000 } else { *opens_at_ms == 0 }
+    };
+    assert!(sales(&before).iter().all(shut), "what has an instant is shut for now");
+    let only = before.iter().find_map(|command| match &command.kind {
+        Some(proto::stock_command::Kind::SetSale(sale)) if !sale.only.is_empty() => Some(sale.only.clone()),
+        _ => None,
+    });
+    assert_eq!(only, Some(vec!["south".to_owned()]), "the second SKU is for the second segment");
     let then = read(rules::at_start(&scenario, run, &pools, START_MS, START_MS + 1_000).collect());
     assert_eq!(sales(&then), [0, 2].map(|sku| (sku_name(run, sku), START_MS + 6_000)));
     let ids: std::collections::HashSet<_> = before.iter().chain(&then).map(|command| &command.id).collect();

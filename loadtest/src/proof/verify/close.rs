@@ -25,11 +25,12 @@ pub struct Closed {
 }
 
 /// The counters of [`Life::answers`](super::life::Life::answers), in its order, with the kinds that each counts.
-const COUNTERS: [(&str, &[Kind]); 4] = [
+const COUNTERS: [(&str, &[Kind]); 5] = [
     ("place", &[Kind::Place, Kind::Duplicate, Kind::Changed]),
     ("confirm", &[Kind::Confirm]),
     ("cancel", &[Kind::Cancel, Kind::CancelEarly]),
     ("second attempt", &[Kind::Again]),
+    ("shipment", &[Kind::Ship]),
 ];
 
 /// Compares each order's answers with what was sent of it.
@@ -39,7 +40,7 @@ pub fn close(ours: &Ours, sent: &SentUpTo) -> Closed {
     let placed = sent.numbers.iter().copied().max().unwrap_or(0);
     for number in 0..placed.max(ours.lives.end()) {
         let answers = ours.lives.get(number).answers();
-        if number >= placed && answers == [0; 4] {
+        if number >= placed && answers == [0; 5] {
             continue;
         }
         let order = ours.plan.order(number);

@@ -2,7 +2,8 @@
 //! before. Written from the tables of the contract, not from the engine.
 //!
 //! All commands of an order go to one partition, in the order in which they were sent; so its answers are told one by
-//! one which command they belong to, and what it must be told.
+//! one which command they belong to, and what it must be told. Its shipment comes through another topic and may overtake
+//! its confirm: what it must be told follows from the answers before it, as of any.
 
 use sluice::wire::Original;
 use sluice::wire::proto::{Asked, Outcome, Reason};
@@ -29,6 +30,8 @@ pub(super) enum Phase {
     Cancelled,
     /// Its hold ran out.
     Expired,
+    /// It left the warehouse.
+    Shipped,
 }
 
 impl Phase {
@@ -40,7 +43,7 @@ impl Phase {
         Self::Rejected,
         Self::Cancelled,
         Self::Expired,
-        Self::Unknown,
+        Self::Shipped,
     ];
 }
 
@@ -70,7 +73,7 @@ impl Leeway {
         match (answer.outcome, answer.reason) {
             (Outcome::Deadline, Reason::Unspecified) => self.has_deadline,
             (Outcome::NotOpen, Reason::Unspecified) => self.is_ruled,
-            (Outcome::Rejected, Reason::Closed | Reason::Limit) => self.is_ruled,
+            (Outcome::Rejected, Reason::Closed | Reason::NotEligible | Reason::Limit) => self.is_ruled,
             // How much memory a shard has left is not known here.
             (Outcome::Busy, Reason::Unspecified) => true,
             _ => false,
@@ -91,6 +94,8 @@ pub(super) enum Of {
     Cancel,
     /// Its second attempt.
     Again,
+    /// Its shipment.
+    Ship,
     /// None: the engine let it expire.
     Nobody,
 }
@@ -111,6 +116,7 @@ pub(super) struct Life {
     confirms: u8,
     cancels: u8,
     agains: u8,
+    ships: u8,
     /// Times an attempt of it expired, up to 3.
     expiries: u8,
 }
@@ -132,6 +138,7 @@ impl Life {
             cancels: field(51, 2),
             agains: field(53, 2),
             expiries: field(55, 2),
+            ships: field(57, 2),
         }
     }
 
@@ -146,12 +153,13 @@ impl Life {
             | u64::from(self.cancels) << 51
             | u64::from(self.agains) << 53
             | u64::from(self.expiries) << 55
+            | u64::from(self.ships) << 57
     }
 
-    /// Answers to its commands so far: to places of the first attempt, confirms, cancels, places of the second. Each
-    /// counts up to 3.
-    pub(super) fn answers(self) -> [u8; 4] {
-        [self.places, self.confirms, self.cancels, self.agains]
+    /// Answers to its commands so far: to places of the first attempt, confirms, cancels, places of the second, shipments.
+    /// Each counts up to 3.
+    pub(super) fn answers(self) -> [u8; 5] {
+        [self.places, self.confirms, self.cancels, self.agains, self.ships]
     }
 
     /// Takes the next answer in. Tells which command it is for, and what is wrong with it.
@@ -184,15 +192,18 @@ impl Life {
                 Phase::Rejected | Phase::Cancelled | Phase::Expired => {
                     &[(O::Reserved, NONE), (O::Rejected, R::OutOfStock)]
                 }
-                Phase::Held | Phase::Committed => &[(O::Invalid, R::AttemptOpen)],
+                Phase::Held | Phase::Committed | Phase::Shipped => &[(O::Invalid, R::AttemptOpen)],
                 Phase::Unknown | Phase::CancelledEarly => &[(O::Invalid, R::AttemptUnknown)],
             },
             // A repeat: which of the two depends on its content, and is counted by whoever knows what was sent.
             (Asked::Place, _) => &[(O::Duplicate, NONE), (O::Conflict, NONE)],
             (Asked::Confirm, Phase::Held) => &[(O::Confirmed, NONE)],
-            (Asked::Confirm, Phase::Committed) => &[(O::Unchanged, NONE)],
-            (Asked::Confirm, Phase::Unknown) => &[(O::NotAllowed, R::UnknownOrder)],
-            (Asked::Confirm, _) => &[(O::NotAllowed, NONE)],
+            (Asked::Confirm, Phase::Committed | Phase::Shipped) => &[(O::Unchanged, NONE)],
+            (Asked::Ship, Phase::Committed) => &[(O::Shipped, NONE)],
+            (Asked::Ship, Phase::Shipped) => &[(O::Unchanged, NONE)],
+            (Asked::Cancel, Phase::Shipped) => &[(O::NotAllowed, NONE)],
+            (Asked::Confirm | Asked::Ship, Phase::Unknown) => &[(O::NotAllowed, R::UnknownOrder)],
+            (Asked::Confirm | Asked::Ship, _) => &[(O::NotAllowed, NONE)],
             (Asked::Cancel, Phase::Unknown) => &[(O::Noted, R::BeforePlace)],
             (Asked::Cancel, Phase::Held | Phase::Committed) => &[(O::Cancelled, NONE)],
             (Asked::Cancel, _) => &[(O::Unchanged, NONE)],
@@ -217,6 +228,7 @@ impl Life {
             Asked::Place => (&mut self.places, Of::Repeat),
             Asked::Confirm => (&mut self.confirms, Of::Confirm),
             Asked::Cancel => (&mut self.cancels, Of::Cancel),
+            Asked::Ship => (&mut self.ships, Of::Ship),
             _ => (&mut self.expiries, Of::Nobody),
         };
         *counter = (*counter + 1).min(MANY);
@@ -237,6 +249,7 @@ impl Life {
             (Outcome::Noted, _) => Phase::CancelledEarly,
             (Outcome::Cancelled, _) => Phase::Cancelled,
             (Outcome::Expired, _) => Phase::Expired,
+            (Outcome::Shipped, _) => Phase::Shipped,
             _ => *phase,
         };
     }
@@ -299,9 +312,24 @@ mod tests {
         let duplicate = (Asked::Place, Outcome::Duplicate, NONE);
         let life = check(&[RESERVED, duplicate, confirmed], &[true; 3]);
         assert_eq!(life.phase, Phase::Committed);
-        assert_eq!(life.answers(), [2, 1, 0, 0]);
+        assert_eq!(life.answers(), [2, 1, 0, 0, 0]);
         check(&[RESERVED, confirmed, confirmed], &[true, true, false]);
         check(&[RESERVED, confirmed, (Asked::Expire, Outcome::Expired, NONE)], &[true, true, false]);
+    }
+
+    #[test]
+    fn only_what_was_paid_leaves_and_then_nothing_brings_it_back() {
+        let confirmed = (Asked::Confirm, Outcome::Confirmed, NONE);
+        let shipped = (Asked::Ship, Outcome::Shipped, NONE);
+        let refused = |asked| (asked, Outcome::NotAllowed, NONE);
+        let life = check(&[RESERVED, refused(Asked::Ship), confirmed, shipped], &[true; 4]);
+        assert_eq!((life.phase, life.answers()), (Phase::Shipped, [1, 1, 0, 0, 2]));
+        check(&[RESERVED, confirmed, shipped, refused(Asked::Cancel)], &[true; 4]);
+        check(&[(Asked::Ship, Outcome::NotAllowed, Reason::UnknownOrder), RESERVED], &[true; 2]);
+        check(&[RESERVED, shipped], &[true, false]);
+        check(&[RESERVED, confirmed, shipped, shipped], &[true, true, true, false]);
+        check(&[RESERVED, confirmed, shipped, (Asked::Cancel, Outcome::Cancelled, NONE)], &[true, true, true, false]);
+        check(&[RESERVED, confirmed, (Asked::Ship, Outcome::Unchanged, NONE)], &[true, true, false]);
     }
 
     #[test]
@@ -355,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_rule_stands_in_the_way_of_what_was_not_decided_yet() {
-        for reason in [Reason::Limit, Reason::Closed] {
+        for reason in [Reason::Limit, Reason::Closed, Reason::NotEligible] {
             let rejected = answer(Asked::Place, Outcome::Rejected, reason);
             let mut life = Life::default();
             assert!(life.take(&rejected, RULED).1.is_ok());
@@ -391,12 +419,12 @@ mod tests {
     proptest! {
         #[test]
         fn packing_loses_nothing(
-            sequence in 0_u64..1 << SEQUENCE_BITS, phase in 0_usize..7, again in 0_usize..7, rejected: bool,
-            counters in prop::array::uniform5(0_u8..4),
+            sequence in 0_u64..1 << SEQUENCE_BITS, phase in 0_usize..8, again in 0_usize..8, rejected: bool,
+            counters in prop::array::uniform6(0_u8..4),
         ) {
-            let [places, confirms, cancels, agains, expiries] = counters;
+            let [places, confirms, cancels, agains, ships, expiries] = counters;
             let (phase, again) = (Phase::ALL[phase], Phase::ALL[again]);
-            let life = Life { sequence, phase, again, rejected, places, confirms, cancels, agains, expiries };
+            let life = Life { sequence, phase, again, rejected, places, confirms, cancels, agains, ships, expiries };
             prop_assert_eq!(Life::unpack(life.pack()), life);
         }
     }

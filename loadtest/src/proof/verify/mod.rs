@@ -41,6 +41,8 @@ pub struct Ours {
     pub pools: PoolSet,
     /// SKUs that each pool sells.
     pub skus: u32,
+    /// Segments that customers of the run belong to.
+    pub segments: Vec<String>,
     /// Whether stock is followed: only who has read since before it was put on the shelves can.
     pub follows_stock: bool,
     /// Whether the run sets selling rules: they are followed where stock is.

@@ -1,11 +1,11 @@
-//! The selling rules of a run, as far as its decisions tell: which were set, and what each customer has of what they
-//! limit. So each order is told what must have been decided of it: whether a rule stood in its way, which, and what would
+//! The selling rules of a run, as far as its decisions tell: which were set, whom they are for, and what each customer has
+//! of what they limit. So each order is told what must have been decided of it: whether a rule stood in its way, which, and what would
 //! have been possible. It knows nothing of how the engine keeps its own.
 //!
 //! A run sets sales of its SKUs, and limits by the customer, without periods; it removes none. Guards hold in the order
-//! of the contract: opening, closing, limits, and then stock.
+//! of the contract: opening, closing, segments, limits, and then stock.
 //!
-//! Memory: 64 bytes for each SKU and pool, and some 30 for each customer who has any of what is limited.
+//! Memory: 72 bytes for each SKU and pool, and some 30 for each customer who has any of what is limited.
 
 use std::collections::HashMap;
 
@@ -13,6 +13,7 @@ use sluice::wire::decision::Selling;
 use sluice::wire::proto::{Outcome, Reason};
 use sluice::wire::{Counted, Decision, DecisionLine, Rule, Text};
 
+use super::Ours;
 use crate::load::traffic::rules::is_limit;
 use crate::load::traffic::{RunId, customer_number, sku_number};
 
@@ -23,6 +24,8 @@ const LIMITS_A_SKU: usize = 2;
 #[derive(Debug)]
 pub(super) struct Rules {
     run: RunId,
+    /// Segments that customers belong to.
+    segments: Vec<String>,
     /// By number of the SKU.
     rows: Vec<Row>,
     limits: Vec<Limit>,
@@ -40,8 +43,19 @@ struct Row {
 struct Sale {
     opens_at_ms: i64,
     closes_at_ms: i64,
+    /// Whom it is for, if not for everybody: a bit for each of [`Rules::segments`].
+    only: Option<u64>,
     /// Sequence of the decision that set it.
     rule: u64,
+}
+
+/// Who places an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Buyer {
+    /// His number.
+    pub(super) customer: u32,
+    /// Number of the segment that he belongs to, in the scenario's list.
+    pub(super) segment: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -65,6 +79,8 @@ pub struct Barred {
     pub early: u64,
     /// They came after the end.
     pub late: u64,
+    /// Their customers had none of the segments that it was for.
+    pub not_eligible: u64,
     /// They were over a limit.
     pub over_limit: u64,
 }
@@ -73,6 +89,7 @@ impl std::ops::AddAssign for Barred {
     fn add_assign(&mut self, other: Self) {
         self.early += other.early;
         self.late += other.late;
+        self.not_eligible += other.not_eligible;
         self.over_limit += other.over_limit;
     }
 }
@@ -91,7 +108,12 @@ pub(super) enum RuleFault {
 enum Guard {
     Opening,
     Closing,
+    Segments,
     Limits,
+}
+
+impl Guard {
+    const ALL: [Self; 4] = [Self::Opening, Self::Closing, Self::Segments, Self::Limits];
 }
 
 /// What stands in the way of a line, as its decision must tell. All zero: nothing.
@@ -104,9 +126,15 @@ struct Bar {
 }
 
 impl Rules {
-    /// A pool that sells `skus` SKUs of a run, of which no rule was set yet.
-    pub(super) fn new(run: RunId, skus: u32) -> Self {
-        Self { run, rows: vec![Row::default(); skus as usize], limits: Vec::new(), barred: Barred::default() }
+    /// A pool of a run, of which no rule was set yet.
+    pub(super) fn new(ours: &Ours) -> Self {
+        Self {
+            run: ours.run,
+            segments: ours.segments.clone(),
+            rows: vec![Row::default(); ours.skus as usize],
+            limits: Vec::new(),
+            barred: Barred::default(),
+        }
     }
 
     /// A rule was set by the decision of this sequence. False if it is none of the run's.
@@ -115,7 +143,12 @@ impl Rules {
             Rule::Sale(sale) => {
                 let Some(at) = self.row(sale.sku) else { return false };
                 let (opens_at_ms, closes_at_ms) = (sale.opens_at_ms, sale.closes_at_ms);
-                self.rows[at].sale = Some(Sale { opens_at_ms, closes_at_ms, rule: sequence });
+                let bit = |segment: Text<'_>| {
+                    let known = self.segments.iter().position(|known| segment == known.as_str());
+                    known.map_or(0, |number| 1 << number)
+                };
+                let only = sale.only().map(bit).reduce(|sum: u64, bit| sum | bit);
+                self.rows[at].sale = Some(Sale { opens_at_ms, closes_at_ms, only, rule: sequence });
             }
             Rule::Limit(limit) if is_limit(self.run, limit.name.as_bytes()) => {
                 let known = self.limits.iter().position(|known| limit.name == known.name.as_str());
@@ -143,11 +176,12 @@ impl Rules {
     ///
     /// # Errors
     /// It is not what the rules make of it.
-    pub(super) fn placed(&mut self, customer: u32, decision: &Decision<'_>) -> Result<(), RuleFault> {
+    pub(super) fn placed(&mut self, buyer: Buyer, decision: &Decision<'_>) -> Result<(), RuleFault> {
         let told = match (decision.outcome, decision.reason) {
             (Outcome::Reserved, _) | (Outcome::Rejected, Reason::OutOfStock) => None,
             (Outcome::NotOpen, _) => Some(Guard::Opening),
             (Outcome::Rejected, Reason::Closed) => Some(Guard::Closing),
+            (Outcome::Rejected, Reason::NotEligible) => Some(Guard::Segments),
             (Outcome::Rejected, Reason::Limit) => Some(Guard::Limits),
             _ => return Ok(()),
         };
@@ -155,23 +189,22 @@ impl Rules {
             None => {}
             Some(Guard::Opening) => self.barred.early += 1,
             Some(Guard::Closing) => self.barred.late += 1,
+            Some(Guard::Segments) => self.barred.not_eligible += 1,
             Some(Guard::Limits) => self.barred.over_limit += 1,
         }
-        let due = [Guard::Opening, Guard::Closing, Guard::Limits]
-            .into_iter()
-            .find(|guard| self.bars(*guard, customer, decision).any(|(_, bar)| bar.is_some()));
+        let due = Guard::ALL.into_iter().find(|guard| self.bars(*guard, buyer, decision).any(|(_, bar)| bar.is_some()));
         let sold = decision.outcome == Outcome::Reserved;
         let found = match due {
-            Some(guard) if due == told => self.check_bars(guard, customer, decision),
+            Some(guard) if due == told => self.check_bars(guard, buyer, decision),
             _ if due == told => Ok(()),
-            Some(guard) if sold => Err(RuleFault::Sold(self.explained(guard, customer, decision))),
+            Some(guard) if sold => Err(RuleFault::Sold(self.explained(guard, buyer, decision))),
             due => Err(RuleFault::Wrong(format!("barred by {told:?} at {}, due was {due:?}", decision.decided_at_ms))),
         };
         if !sold {
             return found;
         }
-        let counted = self.count(customer, decision);
-        found.and(counted)
+        let counted = self.count(buyer, decision);
+        found.and(counted).and(self.check_segments(buyer, decision))
     }
 
     /// An order of this customer gave back what it held.
@@ -204,7 +237,7 @@ impl Rules {
     fn bars<'a>(
         &mut self,
         guard: Guard,
-        customer: u32,
+        buyer: Buyer,
         decision: &Decision<'a>,
     ) -> impl Iterator<Item = (DecisionLine<'a>, Option<Bar>)> {
         self.limits.iter_mut().for_each(|limit| limit.in_order = 0);
@@ -215,7 +248,8 @@ impl Rules {
                 match guard {
                     Guard::Opening => row.sale.and_then(|sale| sale.opening(at_ms)),
                     Guard::Closing => row.sale.and_then(|sale| sale.closing(at_ms)),
-                    Guard::Limits => self.limited(&row, customer, u64::from(line.quantity)),
+                    Guard::Segments => row.sale.and_then(|sale| sale.shutting_out(buyer)),
+                    Guard::Limits => self.limited(&row, buyer.customer, u64::from(line.quantity)),
                 }
             });
             (line, bar)
@@ -240,9 +274,9 @@ impl Rules {
     }
 
     /// The decision must tell of each line what stood in its way, and nothing of the others.
-    fn check_bars(&mut self, guard: Guard, customer: u32, decision: &Decision<'_>) -> Result<(), RuleFault> {
+    fn check_bars(&mut self, guard: Guard, buyer: Buyer, decision: &Decision<'_>) -> Result<(), RuleFault> {
         let mut opens_at_ms = 0;
-        for (line, bar) in self.bars(guard, customer, decision) {
+        for (line, bar) in self.bars(guard, buyer, decision) {
             let bar = bar.unwrap_or_default();
             let DecisionLine { reason, opens_at_ms: line_opens_at_ms, left, rule, .. } = line;
             let told = Bar { reason, opens_at_ms: line_opens_at_ms, left, rule };
@@ -259,20 +293,21 @@ impl Rules {
     }
 
     /// Why an order that was reserved should not have been.
-    fn explained(&mut self, guard: Guard, customer: u32, decision: &Decision<'_>) -> String {
+    fn explained(&mut self, guard: Guard, buyer: Buyer, decision: &Decision<'_>) -> String {
         let (at_ms, mut said) = (decision.decided_at_ms, String::new());
-        for (line, bar) in self.bars(guard, customer, decision) {
+        for (line, bar) in self.bars(guard, buyer, decision) {
             if let Some(bar) = bar {
-                said = format!("{}: sold at {at_ms} to customer {customer}, against {guard:?}: {bar:?}", line.sku);
+                said = format!("{}: sold at {at_ms} to {buyer:?}, against {guard:?}: {bar:?}", line.sku);
             }
         }
         said
     }
 
     /// An order was reserved: its units count, and the decision must say so.
-    fn count(&mut self, customer: u32, decision: &Decision<'_>) -> Result<(), RuleFault> {
+    fn count(&mut self, buyer: Buyer, decision: &Decision<'_>) -> Result<(), RuleFault> {
+        let customer = buyer.customer;
         // Every line's, whether or not a limit has something against it.
-        self.bars(Guard::Limits, customer, decision).for_each(drop);
+        self.bars(Guard::Limits, buyer, decision).for_each(drop);
         let told = decision.selling.unwrap_or_default();
         let mut limits = 0;
         let mut as_due = true;
@@ -288,6 +323,25 @@ impl Rules {
         }
         let counted: Vec<_> = told.counted.iter().collect();
         Err(RuleFault::Wrong(format!("of customer {customer}: is counted as {counted:?} of {:?}", told.customer)))
+    }
+
+    /// The decision must name the segment by which the order passed a sale that is for some, and no other.
+    fn check_segments(&self, buyer: Buyer, decision: &Decision<'_>) -> Result<(), RuleFault> {
+        let for_some = |line: DecisionLine<'_>| {
+            self.row(line.sku).and_then(|row| self.rows[row].sale).is_some_and(|sale| sale.only.is_some())
+        };
+        let passed = buyer.segment.filter(|_| decision.lines().any(for_some));
+        let due = passed.map(|number| self.segments[number as usize].as_str());
+        let mut told = decision.selling.unwrap_or_default().segments.texts();
+        let first = told.next();
+        let as_due = match (first, due) {
+            (Some(told), Some(due)) => told == due,
+            (told, due) => told.is_none() && due.is_none(),
+        };
+        if as_due && told.next().is_none() {
+            return Ok(());
+        }
+        Err(RuleFault::Wrong(format!("passed by segment {first:?}, due was {due:?}")))
     }
 
     /// None for one that is not the run's.
@@ -310,6 +364,12 @@ impl Sale {
     fn closing(&self, at_ms: i64) -> Option<Bar> {
         let is_over = self.closes_at_ms != 0 && at_ms >= self.closes_at_ms;
         is_over.then_some(Bar { reason: Reason::Closed, rule: self.rule, ..Bar::default() })
+    }
+
+    fn shutting_out(&self, buyer: Buyer) -> Option<Bar> {
+        let has = |only: u64| buyer.segment.is_some_and(|number| only >> number & 1 == 1);
+        let is_shut_out = self.only.is_some_and(|only| !has(only));
+        is_shut_out.then_some(Bar { reason: Reason::NotEligible, rule: self.rule, ..Bar::default() })
     }
 }
 

@@ -7,7 +7,7 @@ use sluice::wire::{Decision, DecisionLine, Source};
 use super::Ours;
 use super::findings::Findings;
 use super::life::{Answer, Leeway, Of};
-use super::rules::{Barred, RuleFault, Rules};
+use super::rules::{Barred, Buyer, RuleFault, Rules};
 use super::stock::{Stock, StockFault};
 use crate::load::traffic::{Fate, Kind, OrderId, Repeat, sku_number};
 use crate::report::result::Check;
@@ -42,7 +42,7 @@ impl Shard {
     pub fn new(ours: &Ours, partition: u32) -> Self {
         let pools = || ours.pools.list().iter().map(|pool| pool.partition == partition);
         let stock = pools().map(|mine| mine.then(|| Stock::new(ours.run, ours.skus))).collect();
-        let rules = pools().map(|mine| (mine && ours.ruled).then(|| Rules::new(ours.run, ours.skus))).collect();
+        let rules = pools().map(|mine| (mine && ours.ruled).then(|| Rules::new(ours))).collect();
         let findings = Findings::default();
         Self { partition, stock, rules, next_sequence: None, last: [None; 2], stocked: 0, findings }
     }
@@ -122,6 +122,7 @@ impl Shard {
             (Outcome::Reserved, _) => stock.reserved(decision.lines()),
             (Outcome::Rejected, Reason::OutOfStock) => stock.rejected(decision.lines()),
             (Outcome::Cancelled | Outcome::Expired, Reason::Unspecified) => stock.released(decision.lines()),
+            (Outcome::Shipped, _) => stock.shipped(decision.lines()),
             (Outcome::Applied, _) => match &decision.stock {
                 Some(level) => {
                     self.stocked += u64::from(sku_number(ours.run, level.sku.as_bytes()).is_some());
@@ -150,10 +151,15 @@ impl Shard {
             self.stocked += u64::from(rules.set(&rule, decision.sequence));
         }
         let Some(id) = id else { return };
-        let customer = || ours.plan.customer_of(id.generator, id.number);
+        let buyer = || {
+            let customer = ours.plan.customer_of(id.generator, id.number);
+            Buyer { customer, segment: ours.plan.segment(customer) }
+        };
         let told = match (decision.asked, decision.outcome, decision.reason) {
-            (Asked::Place, ..) => rules.placed(customer(), decision),
-            (_, Outcome::Cancelled | Outcome::Expired, Reason::Unspecified) => rules.released(customer(), decision),
+            (Asked::Place, ..) => rules.placed(buyer(), decision),
+            (_, Outcome::Cancelled | Outcome::Expired, Reason::Unspecified) => {
+                rules.released(buyer().customer, decision)
+            }
             _ => Ok(()),
         };
         let (check, text) = match told {
@@ -196,6 +202,7 @@ impl Shard {
             Of::Cancel if order().fate == Fate::CancelledEarly => Kind::CancelEarly,
             Of::Cancel => Kind::Cancel,
             Of::Again => Kind::Again,
+            Of::Ship => Kind::Ship,
         };
         Counted { outcome: decision.outcome, due_ns: Some(id.due_us * 1_000 + ours.plan.delay_ns(kind)) }
     }
@@ -203,9 +210,9 @@ impl Shard {
     /// What is told of an order's content must be what was sent.
     fn check_content(&self, ours: &Ours, pool: u32, id: OrderId, decision: &Decision<'_>) -> Result<(), String> {
         match (decision.outcome, decision.reason) {
-            (Outcome::Reserved | Outcome::Confirmed | Outcome::Expired, _)
+            (Outcome::Reserved | Outcome::Confirmed | Outcome::Shipped | Outcome::Expired, _)
             | (Outcome::NotOpen, _)
-            | (Outcome::Rejected, Reason::OutOfStock | Reason::Closed | Reason::Limit)
+            | (Outcome::Rejected, Reason::OutOfStock | Reason::Closed | Reason::NotEligible | Reason::Limit)
             | (Outcome::Cancelled, Reason::Unspecified) => {
                 let mut told = decision.lines();
                 for line in ours.plan.lines(id.number, id.due_us) {

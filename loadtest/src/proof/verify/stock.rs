@@ -39,7 +39,7 @@ pub(super) enum StockFault {
 }
 
 /// The stock of one pool of a run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stock {
     run: RunId,
     rows: Vec<Row>,
@@ -138,6 +138,35 @@ impl Stock {
         found
     }
 
+    /// An order left the warehouse with what it held.
+    ///
+    /// # Errors
+    /// More than was held, or another shortfall is told than there is.
+    pub(super) fn shipped<'a>(
+        &mut self,
+        lines: impl Iterator<Item = DecisionLine<'a>> + Clone,
+    ) -> Result<(), StockFault> {
+        let mut found = Ok(());
+        for line in lines.clone() {
+            let Some(row) = self.row(line.sku) else { continue };
+            let quantity = i64::from(line.quantity);
+            row.taken -= quantity;
+            row.on_hand -= quantity;
+            if row.taken < 0 {
+                found = Err(StockFault::Wrong(format!("{}: more was shipped than was held", line.sku)));
+            }
+        }
+        // As it is once all of the order's lines have left.
+        for line in lines {
+            let Some(row) = self.row(line.sku) else { continue };
+            let (due, told) = ((row.taken - row.on_hand).max(0), line.shortfall);
+            if told != due as u64 && found.is_ok() {
+                found = Err(StockFault::Wrong(format!("{}: short by {due} once shipped, told {told}", line.sku)));
+            }
+        }
+        found
+    }
+
     /// Units that orders hold now, over all SKUs.
     pub(super) fn taken(&self) -> i64 {
         self.rows.iter().map(|row| row.taken).sum()
@@ -210,6 +239,20 @@ mod tests {
         assert_eq!(stock.reserved([line(5, None)].into_iter()), Ok(()));
         stock.released([line(5, None)].into_iter()).expect("five were held");
         assert!(stock.released([line(1, None)].into_iter()).is_err());
+    }
+
+    #[test]
+    fn what_leaves_is_no_longer_there_and_what_is_short_is_told() {
+        let mut stock = with_five();
+        stock.reserved([line(3, None), line(1, None)].into_iter()).expect("five are there");
+        assert_eq!(stock.shipped([line(3, None), line(1, None)].into_iter()), Ok(()));
+        assert_eq!(stock.reserved([line(1, None)].into_iter()), Ok(()));
+        assert!(matches!(stock.reserved([line(1, None)].into_iter()), Err(StockFault::Oversold { by: 1, .. })));
+        let told = |shortfall| DecisionLine { shortfall, ..line(1, None) };
+        assert!(stock.clone().shipped([told(0)].into_iter()).is_err(), "one is still promised that is not there");
+        assert_eq!(stock.shipped([told(1)].into_iter()), Ok(()));
+        assert_eq!(stock.shipped([told(1)].into_iter()), Ok(()));
+        assert!(stock.shipped([told(1)].into_iter()).is_err(), "nothing was held");
     }
 
     #[test]

@@ -30,6 +30,7 @@ units = 100
 orders_per_record = 3
 duplicates = { exact = 0.2, changed = 0.2, after = "10ms" }
 confirm = { share = 0.3, after = "20ms" }
+ship = { share = 0.5, after = "5ms" }
 cancel = { share = 0.3, after = "20ms" }
 cancel_early = 0.1
 raise_attempt = { share = 0.5, after = "5ms" }
@@ -66,7 +67,8 @@ fn sent_of(scenario: &str) -> Sent {
     let (mut up_to, mut commands) = (SentUpTo::default(), 0);
     let mut value = Vec::new();
     while let Some(record) = stream.next(&mut value) {
-        records.push((Input::Orders, std::mem::take(&mut value)));
+        let input = if record.kind.is_of_stock() { Input::Stock } else { Input::Orders };
+        records.push((input, std::mem::take(&mut value)));
         up_to.numbers[record.kind as usize] = record.first + stream.plan().orders_per_record();
         commands += u64::from(record.commands);
     }
@@ -83,6 +85,7 @@ impl Sent {
             plan: Plan::new(&self.scenario, &self.origin, 1),
             pools: self.pools.clone(),
             skus: self.scenario.traffic.skus,
+            segments: self.scenario.traffic.segments.clone(),
             follows_stock: true,
             ruled: !self.scenario.rules.is_empty(),
             lives: Lives::default(),
@@ -207,6 +210,7 @@ fn a_log_as_it_must_be_is_passed() {
         Outcome::Duplicate,
         Outcome::Conflict,
         Outcome::Confirmed,
+        Outcome::Shipped,
         Outcome::Cancelled,
         Outcome::NotAllowed,
         Outcome::Unchanged,
@@ -253,7 +257,7 @@ fn answers_are_measured_from_when_their_command_was_due() {
 #[test]
 fn a_lost_answer_is_found() {
     let log = sent().decided(0);
-    for outcome in [Outcome::Reserved, Outcome::Duplicate, Outcome::Confirmed, Outcome::Conflict] {
+    for outcome in [Outcome::Reserved, Outcome::Duplicate, Outcome::Confirmed, Outcome::Shipped, Outcome::Conflict] {
         let mut log = log.clone();
         // The last one of its order, so that nothing else follows from it.
         let at = log.iter().rposition(|decision| decision.outcome() == outcome).expect("there is one");
@@ -269,16 +273,16 @@ fn a_lost_answer_is_found() {
 #[test]
 fn a_command_that_was_never_decided_is_found() {
     let mut sent = sent();
-    let poisoned = sent.records.len() - 1;
+    let poisoned = sent.records.iter().rposition(|(input, _)| *input == Input::Orders).expect("orders");
     let commands = Commands::decode(&sent.records[poisoned].1[..]).expect("a record").commands.len() as u64;
-    sent.records.truncate(poisoned);
+    sent.records.remove(poisoned);
     check(&sent.decided(0), Check::Lost, commands);
 }
 
 #[test]
 fn an_answer_given_twice_is_found() {
     let log = sent().decided(0);
-    for outcome in [Outcome::Duplicate, Outcome::Confirmed] {
+    for outcome in [Outcome::Duplicate, Outcome::Confirmed, Outcome::Shipped] {
         let mut log = log.clone();
         let at = of(&log, outcome);
         log.insert(at + 1, log[at].clone());
@@ -325,6 +329,9 @@ fn a_wrong_answer_is_found() {
     plant(of(&log, Outcome::Reserved), &|decision| decision.lines[0].quantity += 1);
     plant(of(&log, Outcome::Reserved), &|decision| drop(decision.lines.pop()));
     plant(of(&log, Outcome::Confirmed), &|decision| decision.outcome = Outcome::Unchanged.into());
+    plant(of(&log, Outcome::Shipped), &|decision| decision.outcome = Outcome::Unchanged.into());
+    plant(of(&log, Outcome::Shipped), &|decision| decision.lines[0].quantity += 1);
+    plant(of(&log, Outcome::Shipped), &|decision| decision.lines[0].shortfall += 1);
     plant(of(&log, Outcome::Reserved), &|decision| decision.pool = "rehearsal-1".to_owned());
     let rejected = first(&log, |decision| decision.reason() == Reason::OutOfStock);
     plant(rejected, &|decision| {
@@ -371,8 +378,11 @@ fn an_answer_to_what_nobody_sent_is_found() {
 fn what_the_client_gave_up_on_may_be_answered_or_not() {
     let mut sent = sent();
     let log = sent.decided(0);
-    let last = sent.records.iter().rposition(|_| true).expect("records");
-    let commands = Commands::decode(&sent.records[last].1[..]).expect("a record").commands.len();
+    let (input, value) = sent.records.last().expect("records");
+    let commands = match input {
+        Input::Stock => StockCommands::decode(&value[..]).expect("a record").commands.len(),
+        _ => Commands::decode(&value[..]).expect("a record").commands.len(),
+    };
     sent.up_to.failed = commands as u64;
     for log in [&log[..], &log[..log.len() - commands]] {
         let (findings, ..) = read(&sent, log, usize::MAX);

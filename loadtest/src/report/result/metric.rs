@@ -94,13 +94,14 @@ const TOTALS: [&str; 9] =
 const RATES: [&str; 3] = ["asked_rate", "sent_rate", "decided_rate"];
 
 /// Outcomes of the wire contract that a run can meet.
-const OUTCOMES: [&str; 18] = [
+const OUTCOMES: [&str; 19] = [
     "RESERVED",
     "REJECTED",
     "CONFIRMED",
     "EXTENDED",
     "CANCELLED",
     "EXPIRED",
+    "SHIPPED",
     "NOTED",
     "DUPLICATE",
     "CONFLICT",

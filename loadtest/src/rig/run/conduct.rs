@@ -29,8 +29,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// From the last preparation to the first order: time for threads to start.
 const START_IN: Duration = Duration::from_millis(300);
 
-/// The same where sales open at an instant: they are told it meanwhile, and that must be decided before the first order.
+/// The same where sales open or close at an instant: they are told it meanwhile, and that must be decided before the
+/// first order.
 const START_WITH_SALES_IN: Duration = Duration::from_secs(3);
+
+/// Sales that are surely told their instants and decided in each further second of that.
+const SALES_A_SECOND: u64 = 20_000;
 
 /// How long after the last command is due it may be sent; what is left then is unsent.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
@@ -70,7 +74,7 @@ pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Op
         lock(rig).stop_engines().map_err(Failure::Environment)?;
     }
 
-    let start_in = if scenario.rules.sale.is_empty() { START_IN } else { START_WITH_SALES_IN };
+    let start_in = start_in(task, &pools);
     let clock = task.start_at.map_or_else(|| RunClock::starting_in(start_in), RunClock::starting_at);
     if !announce(task, &pools, &reader, rig, interrupt, (stocked, clock))? {
         return Ok(None);
@@ -273,13 +277,22 @@ fn announce(
     interrupt: &Interrupt,
     (stocked, clock): (u64, RunClock),
 ) -> Result<bool, Failure> {
-    if task.share.index > 0 || task.scenario.rules.sale.is_empty() {
+    if task.share.index > 0 || !task.scenario.rules.are_timed() {
         return Ok(true);
     }
     let start = clock.start_unix_ms();
     let commands = shelves::announce(&task.connection, &task.stock_topic, &task.scenario, task.run, pools, start)
         .map_err(Failure::Environment)?;
     shelves::wait(reader, stocked + commands, interrupt, || watch::check(rig)).map_err(Failure::Environment)
+}
+
+/// From now to the first order.
+fn start_in(task: &Task, pools: &PoolSet) -> Duration {
+    if !task.scenario.rules.are_timed() {
+        return START_IN;
+    }
+    let sales = u64::from(task.scenario.traffic.skus) * pools.list().len() as u64;
+    START_WITH_SALES_IN + Duration::from_secs(sales / SALES_A_SECOND)
 }
 
 fn origin(task: &Task, start_unix_ms: i64) -> Origin {
@@ -295,6 +308,7 @@ fn ours(task: &Task, pools: &PoolSet) -> Ours {
         plan: Plan::new(&task.scenario, &origin(task, 0), pools.list().len() as u32),
         pools: pools.clone(),
         skus: task.scenario.traffic.skus,
+        segments: task.scenario.traffic.segments.clone(),
         // Whoever reads from before the stock was put there knows it.
         follows_stock: task.share.index == 0,
         ruled: !task.scenario.rules.is_empty(),

@@ -75,10 +75,10 @@ impl Facts {
             notes.push("stock and selling rules of the run are verified by its first generator".to_owned());
         }
         if task.follows_stock() && !task.scenario.rules.is_empty() {
-            let Barred { early, late, over_limit } = read.barred;
+            let Barred { early, late, not_eligible, over_limit } = read.barred;
             notes.push(format!(
-                "selling rules stood in the way of {early} orders before an opening, {late} after an end, {over_limit} over \
-                 a limit"
+                "selling rules stood in the way of {early} orders before an opening, {late} after an end, {not_eligible} \
+                 of customers without the segment, {over_limit} over a limit"
             ));
         }
         let tally = read.tally;

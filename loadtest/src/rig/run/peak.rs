@@ -88,7 +88,7 @@ fn at(scenario: &Scenario, rate: f64, args: &PeakArgs) -> Scenario {
     let mut scenario = scenario.clone();
     scenario.profile = ProfileSpec::Constant { rate, duration: args.search.trial };
     scenario.faults.clear();
-    scenario.rules.sale.clear();
+    scenario.rules = scenario.rules.without_instants();
     scenario.drain.engine_starts_at = std::time::Duration::ZERO;
     scenario.thresholds.clone_from(&args.slo);
     scenario

@@ -53,6 +53,7 @@ impl Engine {
         let sequence = self.log.len() as u64 + 1;
         let receive = match command.kind.expect("a kind") {
             stock_command::Kind::Receive(receive) => receive,
+            stock_command::Kind::Ship(ship) => return self.ship(&command.pool, ship),
             stock_command::Kind::SetSale(sale) => {
                 self.seller.set_sale(sale.clone(), sequence);
                 self.decide(Asked::SetSale, &command.pool, "", 0, told).sale = Some(sale);
@@ -63,7 +64,7 @@ impl Engine {
                 self.decide(Asked::SetLimit, &command.pool, "", 0, told).limit = Some(limit);
                 return;
             }
-            _ => panic!("stock is received, and rules are set"),
+            _ => panic!("stock is received, rules are set, and orders leave"),
         };
         let (change, sku) = (receive.quantity as i64, receive.sku);
         let on_hand = self.rows.entry(sku.clone()).or_default();
@@ -73,6 +74,30 @@ impl Engine {
         decision.stock = Some(level);
     }
 
+    fn ship(&mut self, pool: &str, ship: proto::Ship) {
+        let id = (ship.order_id, ship.attempt);
+        let told = match self.orders.get(&id).map(|order| order.state) {
+            Some(OrderState::Committed) => (Outcome::Shipped, Reason::Unspecified),
+            Some(OrderState::Shipped) => (Outcome::Unchanged, Reason::Unspecified),
+            Some(_) => (Outcome::NotAllowed, Reason::Unspecified),
+            None => (Outcome::NotAllowed, Reason::UnknownOrder),
+        };
+        let mut lines = self.held(&id, told.0 == Outcome::Shipped);
+        for line in &lines {
+            let row = self.rows.get_mut(&line.sku).expect("it was reserved");
+            row.0 -= i64::from(line.quantity);
+            row.1 -= i64::from(line.quantity);
+        }
+        for line in &mut lines {
+            let row = self.rows[&line.sku];
+            line.shortfall = (row.1 - row.0).max(0) as u64;
+        }
+        self.decide(Asked::Ship, pool, &id.0, id.1, told).lines = lines;
+        if let Some(order) = self.orders.get_mut(&id).filter(|order| order.state == OrderState::Committed) {
+            order.state = OrderState::Shipped;
+        }
+    }
+
     pub(super) fn order(&mut self, command: proto::Command) {
         match command.kind.expect("a kind") {
             command::Kind::Place(place) => self.place(place),
@@ -80,6 +105,7 @@ impl Engine {
                 let id = (confirm.order_id.clone(), confirm.attempt);
                 let told = match self.orders.get(&id).map(|order| order.state) {
                     Some(OrderState::Held) => (Outcome::Confirmed, Reason::Unspecified),
+                    Some(OrderState::Committed | OrderState::Shipped) => (Outcome::Unchanged, Reason::Unspecified),
                     Some(_) => (Outcome::NotAllowed, Reason::Unspecified),
                     None => (Outcome::NotAllowed, Reason::UnknownOrder),
                 };
@@ -99,6 +125,7 @@ impl Engine {
         let state = self.orders.get(&id).map(|order| order.state);
         let told = match state {
             Some(OrderState::Held | OrderState::Committed) => (Outcome::Cancelled, Reason::Unspecified),
+            Some(OrderState::Shipped) => (Outcome::NotAllowed, Reason::Unspecified),
             Some(_) => (Outcome::Unchanged, Reason::Unspecified),
             None => (Outcome::Noted, Reason::BeforePlace),
         };
@@ -129,7 +156,7 @@ impl Engine {
             }
             Some(_) => ((Outcome::Rejected, Reason::Cancelled), Vec::new(), None),
             None if let Some(fault) = self.attempt_fault(&place) => ((Outcome::Invalid, fault), Vec::new(), None),
-            None => match self.seller.bar(&place.customer, &place.lines, self.time_ms) {
+            None => match self.seller.bar(&place, self.time_ms) {
                 Some(Barred { told, lines, opens_at_ms: opens }) => {
                     opens_at_ms = opens;
                     (told, lines, None)
@@ -141,6 +168,7 @@ impl Engine {
             },
         };
         let reserved = told.0 == Outcome::Reserved;
+        let segments = if reserved { self.seller.segments_used(&place) } else { Vec::new() };
         let counted = if reserved { self.seller.count(&place.customer, &lines) } else { Vec::new() };
         let decision = self.decide(Asked::Place, &place.pool, &place.order_id, place.attempt, told);
         decision.lines = lines;
@@ -148,6 +176,7 @@ impl Engine {
         decision.opens_at_ms = opens_at_ms;
         decision.customer = if counted.is_empty() { String::new() } else { place.customer.clone() };
         decision.counted = counted;
+        decision.segments = segments;
         if original.is_none() && matches!(told.0, Outcome::Reserved | Outcome::Rejected) {
             let state = if reserved { OrderState::Held } else { OrderState::Rejected };
             let original = Original { sequence, outcome: told.0.into(), reason: told.1.into() };
@@ -159,7 +188,8 @@ impl Engine {
         let before = place.attempt.checked_sub(1)?;
         match self.orders.get(&(place.order_id.clone(), before)) {
             Some(order) if order.original.sequence > 0 => {
-                matches!(order.state, OrderState::Held | OrderState::Committed).then_some(Reason::AttemptOpen)
+                let is_open = [OrderState::Held, OrderState::Committed, OrderState::Shipped].contains(&order.state);
+                is_open.then_some(Reason::AttemptOpen)
             }
             _ => Some(Reason::AttemptUnknown),
         }

@@ -4,7 +4,7 @@ use super::seller::Flaw;
 use super::*;
 
 /// Four SKUs: two under one limit, two under another, one under both, one under none; all but that one sold from an
-/// instant to another. Few customers, who come often.
+/// instant to another, and two of them to one segment each. Few customers, who come often.
 const RULED: &str = r#"
 name = "test"
 description = "test"
@@ -17,8 +17,11 @@ units = 60
 lines = { least = 1, most = 3, quantity = 2 }
 customers = 40
 pairs = 0.3
+segments = ["north", "south", "abroad"]
+unsegmented = 0.1
 duplicates = { exact = 0.3, after = "250ms" }
 confirm = { share = 0.3, after = "20ms" }
+ship = { share = 0.5, after = "5ms" }
 cancel = { share = 0.3, after = "20ms" }
 cancel_early = 0.05
 raise_attempt = { share = 0.5, after = "5ms" }
@@ -26,6 +29,8 @@ raise_attempt = { share = 0.5, after = "5ms" }
 skus = [0, 1]
 opens = "300ms"
 closes = "450ms"
+only = ["north", "south"]
+in_turn = true
 [[rules.sale]]
 skus = [2]
 opens = "200ms"
@@ -66,7 +71,9 @@ fn a_log_as_it_must_be_is_passed() {
     assert_eq!(findings.into_list(), []);
     assert_eq!((counted.len() as u64, closed.checked), (sent.commands, sent.commands));
     // Nothing was passed because it never came up.
-    for reason in [Reason::OutOfStock, Reason::Limit, Reason::Closed, Reason::Cancelled, Reason::BeforePlace] {
+    for reason in
+        [Reason::OutOfStock, Reason::Limit, Reason::Closed, Reason::NotEligible, Reason::Cancelled, Reason::BeforePlace]
+    {
         first(&log, |decision| decision.reason() == reason);
     }
     of(&log, Outcome::Cancelled);
@@ -76,6 +83,10 @@ fn a_log_as_it_must_be_is_passed() {
     let was_early = |id: &str| log[too_early..].iter().any(|it| it.order_id == id && it.outcome() == Outcome::NotOpen);
     first(&log, |decision| decision.outcome() == Outcome::Reserved && was_early(&decision.order_id));
     first(&log, |decision| decision.counted.len() == 2);
+    for segment in ["north", "south"] {
+        first(&log, |decision| decision.segments == [segment]);
+    }
+    first(&log, |decision| decision.outcome() == Outcome::Shipped && !decision.lines.is_empty());
     first(&log, |decision| decision.outcome() == Outcome::Reserved && decision.counted.is_empty());
     first(&log, |decision| decision.lines.len() > 1 && decision.lines.iter().any(|line| line.left == Some(1)));
 }
@@ -86,11 +97,13 @@ fn rules_are_stock_commands_of_the_run_and_whom_they_bar_is_counted() {
     let ours = sent.ours();
     let mut shard = Shard::new(&ours, 0);
     feed(&mut shard, &ours, &sent.decided(0));
-    let told = |is: fn(&Decision) -> bool| sent.decided(0).iter().filter(|it| is(it)).count() as u64;
-    let early = told(|decision| decision.outcome() == Outcome::NotOpen);
-    let late = told(|decision| decision.outcome() == Outcome::Rejected && decision.reason() == Reason::Closed);
-    let over_limit = told(|decision| decision.outcome() == Outcome::Rejected && decision.reason() == Reason::Limit);
-    assert_eq!(shard.barred(), Barred { early, late, over_limit });
+    let early = sent.decided(0).iter().filter(|it| it.outcome() == Outcome::NotOpen).count() as u64;
+    let told_of = |reason| {
+        let is = |it: &&Decision| it.outcome() == Outcome::Rejected && it.reason() == reason;
+        sent.decided(0).iter().filter(is).count() as u64
+    };
+    let [late, not_eligible, over_limit] = [Reason::Closed, Reason::NotEligible, Reason::Limit].map(told_of);
+    assert_eq!(shard.barred(), Barred { early, late, not_eligible, over_limit });
     // Two limits and three sales, four receipts, and three sales again.
     assert_eq!(shard.stocked(), 2 + 3 + 4 + 3);
 }
@@ -126,6 +139,12 @@ fn a_sale_after_its_end_is_found() {
 }
 
 #[test]
+fn a_sale_to_whom_it_is_not_for_is_found() {
+    check(&ruled().decided_by(Flaw::Welcomes), Check::RuledOut, 0);
+    check(&ruled().decided_by(Flaw::Snubs), Check::Wrong, 0);
+}
+
+#[test]
 fn a_customer_who_has_more_than_the_limit_is_found() {
     check(&ruled().decided_by(Flaw::Leaves(1)), Check::RuledOut, 0);
 }
@@ -158,6 +177,15 @@ fn a_wrong_word_about_a_rule_is_found() {
     });
     plant(limited(&log), &|decision| barred(decision).rule += 1);
     plant(limited(&log), &|decision| decision.reason = Reason::OutOfStock.into());
+    let not_eligible = first(&log, |decision| decision.reason() == Reason::NotEligible);
+    plant(not_eligible, &|decision| barred(decision).rule += 1);
+    plant(not_eligible, &|decision| decision.reason = Reason::OutOfStock.into());
+    let passed = first(&log, |decision| !decision.segments.is_empty());
+    plant(passed, &|decision| decision.segments.clear());
+    plant(passed, &|decision| decision.segments.push("abroad".to_owned()));
+    plant(passed, &|decision| decision.segments = vec!["abroad".to_owned()]);
+    let free = first(&log, |it| it.outcome() == Outcome::Reserved && it.segments.is_empty());
+    plant(free, &|decision| decision.segments.push("north".to_owned()));
     let counted = first(&log, |decision| !decision.counted.is_empty());
     plant(counted, &|decision| decision.counted[0].units += 1);
     plant(counted, &|decision| decision.counted.clear());

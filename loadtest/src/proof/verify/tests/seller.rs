@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sluice::wire::proto::{self, Counted, LineDecision, OrderLine, Outcome, Reason};
+use sluice::wire::proto::{self, Counted, LineDecision, OrderLine, Outcome, Place, Reason};
 
 /// In which way an engine may be wrong about rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,10 @@ pub(super) enum Flaw {
     Closes(i64),
     /// It leaves so many units more to each customer.
     Leaves(i64),
+    /// It sells to whoever comes.
+    Welcomes,
+    /// It takes no segment for one that a sale is for.
+    Snubs,
     /// It forgets to give back to the customer what he cancelled.
     Keeps,
 }
@@ -50,7 +54,8 @@ impl Seller {
     }
 
     /// What stands in the way of an order at this instant.
-    pub(super) fn bar(&self, customer: &str, asked: &[OrderLine], at_ms: i64) -> Option<Barred> {
+    pub(super) fn bar(&self, place: &Place, at_ms: i64) -> Option<Barred> {
+        let (customer, asked) = (&place.customer, &place.lines);
         let by = |flaw: fn(Flaw) -> Option<i64>| self.flaw.and_then(flaw).unwrap_or(0);
         let early = by(|flaw| if let Flaw::Opens(ms) = flaw { Some(ms) } else { None });
         let late = by(|flaw| if let Flaw::Closes(ms) = flaw { Some(ms) } else { None });
@@ -77,6 +82,19 @@ impl Seller {
         if lines.iter().any(|line| line.reason() == Reason::Closed) {
             return Some(Barred { told: (Outcome::Rejected, Reason::Closed), lines, opens_at_ms: 0 });
         }
+        for line in &mut lines {
+            let is_for_others = |sale: &proto::SetSale| match self.flaw {
+                Some(Flaw::Welcomes) => false,
+                Some(Flaw::Snubs) => !sale.only.is_empty(),
+                _ => !sale.only.is_empty() && !place.segments.iter().any(|segment| sale.only.contains(segment)),
+            };
+            if let Some((_, rule)) = self.sales.get(&line.sku).filter(|(sale, _)| is_for_others(sale)) {
+                (line.reason, line.rule) = (Reason::NotEligible.into(), *rule);
+            }
+        }
+        if lines.iter().any(|line| line.reason() == Reason::NotEligible) {
+            return Some(Barred { told: (Outcome::Rejected, Reason::NotEligible), lines, opens_at_ms: 0 });
+        }
         for at in 0..lines.len() {
             let (before, rest) = lines.split_at_mut(at);
             let line = &mut rest[0];
@@ -86,7 +104,7 @@ impl Seller {
                 }
                 let earlier = before.iter().filter(|line| limit.skus.contains(&line.sku));
                 let in_order: i64 = earlier.map(|line| i64::from(line.quantity)).sum();
-                let held = self.held.get(&(number, customer.to_owned())).copied().unwrap_or(0);
+                let held = self.held.get(&(number, customer.clone())).copied().unwrap_or(0);
                 let of = |most: u64, used: i64| if most == 0 { i64::MAX } else { most as i64 + more - used };
                 let left = of(limit.units, held + in_order).min(of(limit.units_an_order, in_order)).max(0) as u64;
                 if left < u64::from(line.quantity) && line.left.is_none_or(|least| left < least) {
@@ -96,6 +114,15 @@ impl Seller {
         }
         let limited = lines.iter().any(|line| line.reason() == Reason::Limit);
         limited.then_some(Barred { told: (Outcome::Rejected, Reason::Limit), lines, opens_at_ms: 0 })
+    }
+
+    /// The segments by which an order passed a sale that is for some.
+    pub(super) fn segments_used(&self, place: &Place) -> Vec<String> {
+        let is_asked_for = |segment: &&String| {
+            let sales = place.lines.iter().filter_map(|line| self.sales.get(&line.sku));
+            sales.into_iter().any(|(sale, _)| sale.only.contains(segment))
+        };
+        place.segments.iter().filter(is_asked_for).cloned().collect()
     }
 
     /// Counts an order that was reserved; what it then is counted as.
