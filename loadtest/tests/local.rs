@@ -190,6 +190,27 @@ fn midnight_thousand() {
 }
 
 #[test]
+fn one_of_a_kind() {
+    // Fewer of everything but the time that it takes to be forgotten.
+    let fewer = ["traffic.skus=2000", "traffic.popularity.skus=20", "traffic.popularity.share=0.9"];
+    let fewer = fewer.map(|setting| ["--set", setting]);
+    let soon = ["--set", "topics.window=5s", "--set", "topics.skew=1s"];
+    let report =
+        check_scenario("one-of-a-kind", &[&["--rate=400", "--duration=25s"], &soon[..], &fewer.concat()[..]].concat());
+    let count = |outcome: &str| report.outcomes[outcome].count;
+    let sold = count("RESERVED");
+    assert!(sold > 20 && sold == report.totals.wanted_skus, "{sold} of {} wanted", report.totals.wanted_skus);
+    assert_eq!((count("CONFIRMED"), count("SHIPPED")), (sold, sold), "whoever won has it");
+    let known = report.known.expect("the engine was asked");
+    assert_eq!((known.before.rows, known.after.rows), (2_000, 2_000 - sold), "what was sold has left");
+    assert_eq!(known.after.open_orders, 0);
+    assert!(known.after.remembered_ids < known.before.remembered_ids, "{known:?}");
+    assert!(report.notes.iter().any(|note| note.contains("was forgotten")), "some came for it: {:?}", report.notes);
+    let barred = report.notes.iter().find(|note| note.contains("without the segment")).expect("rules are noted");
+    assert!(!barred.contains(" 0 of customers"), "some came for what is for others: {barred}");
+}
+
+#[test]
 fn steady_day() {
     let soon = ["traffic.confirm.after=1s", "traffic.cancel.after=1s", "traffic.raise_attempt.after=1s"];
     let soon = soon.map(|setting| ["--set", setting]);

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use loadtest::cli::{Cli, Command as Asked};
+use loadtest::load::scenario::Topics;
 use loadtest::rig::local;
 use support::{LOADTEST, check_complete, load, sluice};
 
@@ -21,7 +22,8 @@ fn two_generators_share_a_run_and_their_results_are_one() {
     else {
         panic!("that is what was asked")
     };
-    let (mut rig, cluster) = local::start(&args.machine, Vec::new()).unwrap_or_else(|error| panic!("{error}"));
+    let (mut rig, cluster) =
+        local::start(&args.machine, Topics::default(), Vec::new()).unwrap_or_else(|error| panic!("{error}"));
     let results = tempfile::tempdir().expect("a directory");
     let path = |name: &str| results.path().join(name);
     let start_at = humantime::format_rfc3339_millis(SystemTime::now() + AHEAD).to_string();

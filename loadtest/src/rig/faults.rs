@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::RunClock;
 use crate::load::scenario::{Fault, FaultKind};
-use crate::report::result::Mark;
+use crate::report::result::{Footprint, Mark};
 
 /// How often the thread looks whether it is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -50,6 +50,9 @@ pub trait Rig: Send + 'static {
     /// # Errors
     /// What ended that nobody broke.
     fn check(&mut self) -> anyhow::Result<()>;
+
+    /// What the engines know, if they can be asked.
+    fn footprint(&self) -> Option<Footprint>;
 
     /// Version of the engine, and what the cluster is, for the report.
     fn describe(&self) -> (Option<String>, Option<String>);
@@ -267,6 +270,9 @@ mod tests {
         }
         fn check(&mut self) -> anyhow::Result<()> {
             Ok(())
+        }
+        fn footprint(&self) -> Option<Footprint> {
+            None
         }
         fn describe(&self) -> (Option<String>, Option<String>) {
             (None, None)

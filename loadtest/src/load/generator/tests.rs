@@ -80,7 +80,7 @@ fn target(cluster: &MockCluster<'_, rdkafka::producer::DefaultProducerContext>) 
 
 fn cluster() -> MockCluster<'static, rdkafka::producer::DefaultProducerContext> {
     let cluster = MockCluster::new(1).expect("a mock cluster");
-    [TOPIC, STOCK].map(|topic| cluster.create_topic(topic, PARTITIONS, 1).expect("a topic"));
+    [TOPIC, STOCK].into_iter().for_each(|topic| cluster.create_topic(topic, PARTITIONS, 1).expect("a topic"));
     cluster
 }
 

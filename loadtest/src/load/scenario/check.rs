@@ -4,7 +4,7 @@ use sluice::wire::limits::{MAX_COMMANDS, MAX_ID_BYTES, MAX_LINES, MAX_RECORD_BYT
 
 use super::{Pools, Popularity, REHEARSAL_PREFIX, Scenario, Traffic, rules};
 use crate::load::profile::Profile;
-use crate::load::traffic::{MAX_CUSTOMERS, MAX_QUANTITY, MAX_SKUS};
+use crate::load::traffic::{Kind, MAX_CUSTOMERS, MAX_QUANTITY, MAX_SKUS, delay};
 use crate::report::result::Threshold;
 
 /// Longest delay of what follows an order: what is due waits in memory.
@@ -26,6 +26,7 @@ pub(super) fn check(scenario: &Scenario, real_pools: bool) -> Result<(), Vec<Str
     pools(&scenario.traffic.pools, real_pools, &mut broken);
     traffic(&scenario.traffic, &mut broken);
     rules::check(&scenario.rules, &scenario.traffic, &mut broken);
+    remembered(scenario, &mut broken);
     broken.unless(!scenario.name.is_empty() && !scenario.description.trim().is_empty(), || {
         "name and description must not be empty: reports show them".to_owned()
     });
@@ -77,6 +78,18 @@ impl Broken {
     fn share(&mut self, key: &str, share: f64) {
         self.range(key, share, 0.0, 1.0);
     }
+}
+
+/// What follows an order finds it known only within the window.
+fn remembered(scenario: &Scenario, broken: &mut Broken) {
+    let window = scenario.topics.window;
+    let longest = Kind::ALL.into_iter().map(|kind| (delay(scenario, kind), kind)).max_by_key(|(delay, _)| *delay);
+    let Some((longest, kind)) = longest.filter(|(delay, _)| !window.is_zero() && *delay >= window) else { return };
+    broken.0.push(format!(
+        "topics.window = {}: {kind:?} comes {} after its order, which is no longer known then: raise topics.window",
+        humantime::format_duration(window),
+        humantime::format_duration(longest)
+    ));
 }
 
 fn pools(pools: &Pools, real_pools: bool, broken: &mut Broken) {

@@ -13,11 +13,12 @@ use crate::cli::ScenarioArgs;
 const LEAST_LIKENESS: f64 = 0.5;
 
 /// The scenarios that are compiled in, in the order in which they are listed.
-const BUILT_IN: [(&str, &str); 9] = [
+const BUILT_IN: [(&str, &str); 10] = [
     ("smoke", include_str!("../../../../config/scenarios/smoke.toml")),
     ("festival-opening", include_str!("../../../../config/scenarios/festival-opening.toml")),
     ("sold-out", include_str!("../../../../config/scenarios/sold-out.toml")),
     ("midnight-thousand", include_str!("../../../../config/scenarios/midnight-thousand.toml")),
+    ("one-of-a-kind", include_str!("../../../../config/scenarios/one-of-a-kind.toml")),
     ("steady-day", include_str!("../../../../config/scenarios/steady-day.toml")),
     ("backlog-drain", include_str!("../../../../config/scenarios/backlog-drain.toml")),
     ("retry-storm", include_str!("../../../../config/scenarios/retry-storm.toml")),

@@ -48,6 +48,9 @@ pub struct Scenario {
     /// Selling rules, set before anything is on the shelves.
     #[serde(default)]
     pub rules: Rules,
+    /// What the topics are to be that a run on this machine creates.
+    #[serde(default)]
+    pub topics: Topics,
     /// The end of the run, and its beginning.
     #[serde(default)]
     pub drain: Drain,
@@ -293,6 +296,18 @@ pub struct Deadline {
     /// How long after it was due.
     #[serde(with = "time")]
     pub within: Duration,
+}
+
+/// How long the engine remembers, where its topics are created for the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Topics {
+    /// How long an order id is remembered; 0: as the engine has it.
+    #[serde(with = "time")]
+    pub window: Duration,
+    /// By how much a clock may be ahead of the broker's; 0: as the engine has it.
+    #[serde(with = "time")]
+    pub skew: Duration,
 }
 
 /// The end of the run, and its beginning.

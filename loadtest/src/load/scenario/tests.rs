@@ -204,6 +204,8 @@ fn what_is_wrong_is_said_with_its_place_and_its_remedy() {
     check(&ruled(&limit.repeat(2)), &[], &["rules.limit[1].name = \"one\": another limit has that name"]);
     let three = [limit.to_owned(), limit.replace("one", "two"), limit.replace("one", "three")].concat();
     check(&ruled(&three), &[], &["rules.limit: a SKU stands under more than 2 of them"]);
+    let soon = ["--set", "topics.window=2s", "--set", "traffic.confirm.after=1s", "--set", "traffic.ship.after=1s"];
+    check(SMALL, &soon, &["topics.window = 2s: Ship comes 2s after its order", "raise topics.window"]);
     check(SMALL, &["--set", "traffic.skuz=5"], &["--set traffic.skuz=5", "no key traffic.skuz", "did you mean skus?"]);
     check(SMALL, &["--set", "traffic.skus=many"], &["--set traffic.skus=many"]);
     check(SMALL, &["--set", "traffic.skus"], &["must be key=value"]);

@@ -27,6 +27,7 @@ mod tests;
 pub(crate) use buyers::MAX_CUSTOMERS;
 pub use buyers::customer_number;
 pub use id::{ID_BYTES, MAX_GENERATORS, MAX_SKUS, OrderId, RunId, sku_name, sku_number};
+pub(crate) use plan::delay;
 pub use plan::{Fate, Line, Order, Plan, Repeat};
 pub use pools::{Pool, PoolSet};
 pub use stream::{Record, Stream};

@@ -10,7 +10,7 @@ use sluice::wire::proto::{self, command};
 use super::*;
 use crate::load::profile::Profile;
 use crate::load::scenario::{Arrival, Deadline, Duplicates, FollowUp, Lines, Pools, Popularity, ProfileSpec, Scenario};
-use crate::load::scenario::{Drain, LimitRule, Rules, SaleRule, Traffic};
+use crate::load::scenario::{Drain, LimitRule, Rules, SaleRule, Topics, Traffic};
 
 const START_MS: i64 = 1_800_000_000_000;
 
@@ -24,6 +24,7 @@ fn scenario(traffic: Traffic, rate: f64, seconds: u64) -> Scenario {
         profile: ProfileSpec::Constant { rate, duration: Duration::from_secs(seconds) },
         traffic,
         rules: Rules::default(),
+        topics: Topics::default(),
         drain: Drain::default(),
         faults: Vec::new(),
     }

@@ -21,7 +21,7 @@ const FETCH_BYTES: u32 = 64 << 20;
 const FETCH_WAIT_MS: u32 = 500;
 
 /// How long a question to the cluster may take: a cold connection over TLS, and an election under way.
-const ASK_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why decisions cannot be read.
 #[derive(Debug, Error)]
@@ -39,6 +39,14 @@ pub enum ReadError {
     NoTopic {
         /// Which one.
         topic: String,
+    },
+    /// The log does not begin as one.
+    #[error("{topic}[{partition}] does not begin with a genesis: is it the log of an engine (`sluice topics create`)?")]
+    NoBeginning {
+        /// Which topic.
+        topic: String,
+        /// Which partition.
+        partition: usize,
     },
     /// The system has no thread left.
     #[error("cannot start a reader: {error}")]
@@ -63,8 +71,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A consumer of committed records, without a group.
-    pub(super) fn consumer(&self, name: &str) -> Result<BaseConsumer, ReadError> {
+    /// A consumer of committed records, without a group. `more` stands over the settings of one that reads on.
+    pub(super) fn consumer(&self, name: &str, more: &[(&str, &str)]) -> Result<BaseConsumer, ReadError> {
         let mut config = ClientConfig::new();
         for (key, value) in &self.properties {
             config.set(key, value);
@@ -86,9 +94,11 @@ impl Connection {
             .set("queued.max.messages.kbytes", QUEUE_KIB.to_string())
             .set("fetch.message.max.bytes", FETCH_PARTITION_BYTES.to_string())
             .set("fetch.max.bytes", FETCH_BYTES.to_string())
-            .set("receive.message.max.bytes", (2 * FETCH_BYTES).to_string())
-            .create()
-            .map_err(failed(format!("make a consumer for {name}")))
+            .set("receive.message.max.bytes", (2 * FETCH_BYTES).to_string());
+        for (key, value) in more {
+            config.set(*key, *value);
+        }
+        config.create().map_err(failed(format!("make a consumer for {name}")))
     }
 
     /// How many partitions a topic has.
@@ -96,7 +106,7 @@ impl Connection {
     /// # Errors
     /// The cluster does not answer, or has no such topic.
     pub fn partitions(&self, topic: &str) -> Result<u32, ReadError> {
-        let consumer = self.consumer(topic)?;
+        let consumer = self.consumer(topic, &[])?;
         let what = || failed(format!("ask {} for the topic {topic:?}", self.bootstrap));
         let metadata = consumer.fetch_metadata(Some(topic), ASK_TIMEOUT).map_err(what())?;
         match metadata.topics().iter().find(|found| found.name() == topic) {

@@ -3,6 +3,7 @@
 //! verifier (whether it is right), a link at a time.
 
 pub mod consumer; // the clients that read
+mod beginning; // for how long a log remembers
 pub mod tally; // what was read, counted
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,7 +19,7 @@ use sluice::wire::entry::LogEntry;
 
 use crate::clock::RunClock;
 use crate::load::traffic::is_poison;
-use crate::proof::verify::{Barred, Findings, Ours, Shard};
+use crate::proof::verify::{Barred, Findings, Memory, Ours, Shard};
 use crate::report::result::Check;
 use consumer::{Connection, ReadError};
 use tally::Tally;
@@ -74,6 +75,8 @@ pub struct Read {
     pub taken: i64,
     /// Orders in whose way a selling rule stood.
     pub barred: Barred,
+    /// SKUs of pools that somebody asked for in whose way no rule stood.
+    pub wanted: u64,
 }
 
 impl Reader {
@@ -83,6 +86,7 @@ impl Reader {
     /// The cluster does not answer, or the system has no thread left.
     pub fn start(connection: &Connection, topics: Topics, ours: Arc<Ours>) -> Result<Self, ReadError> {
         let partitions = connection.partitions(&topics.decisions)?;
+        let beginnings = connection.beginnings(&topics.decisions, partitions)?;
         let dead_letter_partitions = topics.dead_letters.as_deref().map(|topic| connection.partitions(topic));
         let dead_letter_partitions = dead_letter_partitions.transpose()?.unwrap_or(0);
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -103,7 +107,7 @@ impl Reader {
         };
         let mut threads = Vec::new();
         for number in 0..count {
-            let consumer = connection.consumer(&shared.topics.decisions)?;
+            let consumer = connection.consumer(&shared.topics.decisions, &[])?;
             let mut ends = consumer::Ends::default();
             ends.ask(&consumer, &shared.topics.decisions, &of(partitions, number))?;
             if let Some(topic) = &shared.topics.dead_letters {
@@ -111,7 +115,11 @@ impl Reader {
             }
             ends.read_on(&consumer)?;
             let shared = shared.clone();
-            let shards = of(partitions, number).into_iter().map(|p| (p as i32, Shard::new(&shared.ours, p))).collect();
+            let shard = |partition: u32| {
+                let memory = Memory::of(&beginnings[partition as usize]);
+                (partition as i32, Shard::new(&shared.ours, partition, memory))
+            };
+            let shards = of(partitions, number).into_iter().map(shard).collect();
             let work = move || Work { consumer, number, shards, shared: &shared }.run();
             let thread = thread::Builder::new().name(format!("reader-{number}")).spawn(work);
             threads.push(thread.map_err(|error| ReadError::Thread { error })?);
@@ -177,13 +185,19 @@ impl Reader {
     /// If a reader did.
     pub fn stop(self) -> Read {
         self.shared.stop.store(true, Ordering::Relaxed);
-        let mut read =
-            Read { tally: Tally::default(), findings: Findings::default(), taken: 0, barred: Barred::default() };
+        let mut read = Read {
+            tally: Tally::default(),
+            findings: Findings::default(),
+            taken: 0,
+            barred: Barred::default(),
+            wanted: 0,
+        };
         for thread in self.threads {
             for shard in thread.join().expect("a reader does not panic") {
                 read.findings.merge(shard.findings().clone());
                 read.taken += shard.taken();
                 read.barred += shard.barred();
+                read.wanted += shard.wanted();
             }
         }
         for tally in &self.shared.tallies {

@@ -66,6 +66,8 @@ pub(super) struct Leeway {
     pub(super) has_deadline: bool,
     /// Selling rules may stand in its way.
     pub(super) is_ruled: bool,
+    /// What it asks for may have left, and been forgotten.
+    pub(super) may_be_forgotten: bool,
 }
 
 impl Leeway {
@@ -74,6 +76,7 @@ impl Leeway {
             (Outcome::Deadline, Reason::Unspecified) => self.has_deadline,
             (Outcome::NotOpen, Reason::Unspecified) => self.is_ruled,
             (Outcome::Rejected, Reason::Closed | Reason::NotEligible | Reason::Limit) => self.is_ruled,
+            (Outcome::Rejected, Reason::UnknownSku) => self.may_be_forgotten,
             // How much memory a shard has left is not known here.
             (Outcome::Busy, Reason::Unspecified) => true,
             _ => false,
@@ -256,7 +259,8 @@ impl Life {
 }
 
 /// Whether an answer may be another one than those that are due: an order may be refused for being late, or because there
-/// is no memory for it, unless it was decided before, and a rule may stand in its way wherever it may be reserved; a Cancel
+/// is no memory for it, unless it was decided before, and a rule may stand in its way, or a SKU be forgotten,
+/// wherever it may be reserved; a Cancel
 /// may find no memory where it would have to be noted.
 fn is_open(answer: &Answer, due: &[(Outcome, Reason)]) -> bool {
     let has = |outcome| due.iter().any(|(known, _)| *known == outcome);
@@ -300,7 +304,7 @@ mod tests {
         life
     }
 
-    const FREE: Leeway = Leeway { has_deadline: false, is_ruled: false };
+    const FREE: Leeway = Leeway { has_deadline: false, is_ruled: false, may_be_forgotten: false };
     const DEADLINE: Leeway = Leeway { has_deadline: true, ..FREE };
     const RULED: Leeway = Leeway { is_ruled: true, ..FREE };
     const NONE: Reason = Reason::Unspecified;
@@ -392,6 +396,15 @@ mod tests {
         }
         let mut early = check(&[(Asked::Cancel, Outcome::Noted, Reason::BeforePlace)], &[true]);
         assert!(early.take(&answer(Asked::Place, Outcome::NotOpen, NONE), RULED).1.is_err(), "it was cancelled");
+    }
+
+    #[test]
+    fn only_what_may_have_left_may_be_unknown() {
+        let unknown = answer(Asked::Place, Outcome::Rejected, Reason::UnknownSku);
+        assert!(Life::default().take(&unknown, RULED).1.is_err());
+        let mut life = Life::default();
+        assert!(life.take(&unknown, Leeway { may_be_forgotten: true, ..FREE }).1.is_ok());
+        assert!(life.take(&unknown, Leeway { may_be_forgotten: true, ..FREE }).1.is_err(), "it was decided");
     }
 
     #[test]

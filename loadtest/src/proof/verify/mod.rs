@@ -3,16 +3,17 @@
 //!
 //! - [`Shard`] takes the decisions of one partition in, in the order of the log: [`stock`] keeps what they say of the
 //!   stock, [`rules`] what they say of selling rules and of what each customer has, [`life`] what they say of each order,
-//!   and what an answer must be after those before it;
+//!   and what an answer must be after those before it, and [`memory`] for how long a row is known that nothing is in;
 //! - what an order was (lines, copies, deadline) is recomputed from its number, not remembered;
 //! - [`close`] compares what was answered with what was sent, at the end.
 //!
-//! Memory: 8 bytes for each order ([`lives`]), some 40 for each SKU and pool. Five minutes at 500,000 orders a second
+//! Memory: 8 bytes for each order ([`lives`]), some 50 for each SKU and pool. Five minutes at 500,000 orders a second
 //! take 1.2 GB; the limit is 4.3 billion orders of one generator.
 
 mod shard; // the decisions of one partition, in the order of its log
 mod stock; // what they say of the shelves: nothing sold that was not there
 mod rules; // what they say of selling rules: nothing sold that they rule out
+mod memory; // for how long a shard remembers
 mod life; // the life of one order: each answer as the contract has it
 mod lives; // what is known of every order, 8 bytes each
 mod close; // the end: what was answered against what was sent
@@ -23,6 +24,7 @@ mod tests;
 pub use close::{Closed, SentUpTo, close};
 pub use findings::Findings;
 pub use lives::{Lives, MOST_ORDERS};
+pub use memory::Memory;
 pub use rules::Barred;
 pub use shard::{Counted, Shard};
 

@@ -72,7 +72,7 @@ struct Limit {
     in_order: u64,
 }
 
-/// Orders in whose way a rule stood, by what their decisions say.
+/// Orders in whose way a rule stood, or a sale that is forgotten, by what their decisions say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Barred {
     /// They came before the opening.
@@ -83,6 +83,8 @@ pub struct Barred {
     pub not_eligible: u64,
     /// They were over a limit.
     pub over_limit: u64,
+    /// They came when it had been sold, had left and was forgotten.
+    pub forgotten: u64,
 }
 
 impl std::ops::AddAssign for Barred {
@@ -91,6 +93,7 @@ impl std::ops::AddAssign for Barred {
         self.late += other.late;
         self.not_eligible += other.not_eligible;
         self.over_limit += other.over_limit;
+        self.forgotten += other.forgotten;
     }
 }
 
@@ -183,6 +186,10 @@ impl Rules {
             (Outcome::Rejected, Reason::Closed) => Some(Guard::Closing),
             (Outcome::Rejected, Reason::NotEligible) => Some(Guard::Segments),
             (Outcome::Rejected, Reason::Limit) => Some(Guard::Limits),
+            (Outcome::Rejected, Reason::UnknownSku) => {
+                self.barred.forgotten += 1;
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         match told {
@@ -226,6 +233,16 @@ impl Rules {
             }
         }
         found
+    }
+
+    /// Until when at the least the rules of a SKU keep its row, seen at this instant; none as long as one stands.
+    pub(super) fn kept_until_ms(&self, sku: Text<'_>, at_ms: i64) -> Option<i64> {
+        let row = self.rows[self.row(sku)?];
+        match row.sale {
+            _ if row.limits.iter().any(Option::is_some) => None,
+            Some(sale) => sale.closing(at_ms).map(|_| sale.closes_at_ms),
+            None => Some(i64::MIN),
+        }
     }
 
     /// Orders in whose way a rule stood so far.

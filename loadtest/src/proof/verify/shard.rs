@@ -2,11 +2,12 @@
 
 use sluice::wire::entry::{EntryError, LinkView};
 use sluice::wire::proto::{Asked, Input, Outcome, Reason};
-use sluice::wire::{Decision, DecisionLine, Source};
+use sluice::wire::{Decision, DecisionLine, Rule, Source, Text};
 
 use super::Ours;
 use super::findings::Findings;
 use super::life::{Answer, Leeway, Of};
+use super::memory::Memory;
 use super::rules::{Barred, Buyer, RuleFault, Rules};
 use super::stock::{Stock, StockFault};
 use crate::load::traffic::{Fate, Kind, OrderId, Repeat, sku_number};
@@ -25,6 +26,7 @@ pub struct Counted {
 #[derive(Debug)]
 pub struct Shard {
     partition: u32,
+    memory: Memory,
     /// By number of the pool; none for pools of other shards.
     stock: Vec<Option<Stock>>,
     /// Likewise; none at all if the run sets no rules.
@@ -38,13 +40,13 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Nothing read yet.
-    pub fn new(ours: &Ours, partition: u32) -> Self {
+    /// Nothing read yet of a partition that remembers for so long.
+    pub fn new(ours: &Ours, partition: u32, memory: Memory) -> Self {
         let pools = || ours.pools.list().iter().map(|pool| pool.partition == partition);
         let stock = pools().map(|mine| mine.then(|| Stock::new(ours.run, ours.skus))).collect();
         let rules = pools().map(|mine| (mine && ours.ruled).then(|| Rules::new(ours))).collect();
         let findings = Findings::default();
-        Self { partition, stock, rules, next_sequence: None, last: [None; 2], stocked: 0, findings }
+        Self { partition, memory, stock, rules, next_sequence: None, last: [None; 2], stocked: 0, findings }
     }
 
     /// Takes a link in. `late`: it became readable when nothing was waited for any more. `count` is told of each answer
@@ -81,6 +83,10 @@ impl Shard {
     pub fn decision(&mut self, ours: &Ours, decision: &Decision<'_>, source: &Source) -> Option<Counted> {
         self.check_source(decision, source);
         let pool = ours.pools.number(decision.pool.as_bytes())?;
+        if ours.follows_stock && ours.plan.ships() {
+            self.check_known(pool, decision);
+            self.follow_changes(pool, decision);
+        }
         if ours.follows_stock {
             self.follow_stock(ours, pool, decision);
         }
@@ -108,6 +114,62 @@ impl Shard {
             });
         }
         *last = place.max(*last);
+    }
+
+    /// What has left the shelf and is sold no more is forgotten after a time, and not before it.
+    fn check_known(&mut self, pool: u32, decision: &Decision<'_>) {
+        let is_unknown = match (decision.asked, decision.outcome, decision.reason) {
+            (Asked::Place, Outcome::Rejected, Reason::UnknownSku) => true,
+            (Asked::Place, Outcome::Reserved | Outcome::NotOpen, _) => false,
+            (Asked::Place, Outcome::Rejected, reason) if reason != Reason::Cancelled => false,
+            _ => return,
+        };
+        let (mut due_of_some, mut found) = (false, None);
+        for line in decision.lines() {
+            let due = self.is_forgotten(pool, line.sku, decision.decided_at_ms);
+            due_of_some |= due;
+            if due != (line.reason == Reason::UnknownSku) {
+                let was = if due { "is forgotten" } else { "is known" };
+                found = Some(format!("{} {was} at {}: {:?} told", line.sku, decision.decided_at_ms, line.reason));
+            }
+        }
+        if found.is_none() && due_of_some != is_unknown {
+            found = Some("rejected for a SKU that is not known, and all are".to_owned());
+        }
+        if let Some(text) = found {
+            self.findings.add(Check::Wrong, || format!("{} {}: {text}", decision.pool, decision.order_id));
+        }
+    }
+
+    /// Whether nothing has been in a row, and no rule has stood, for so long that the SKU is no longer known.
+    fn is_forgotten(&mut self, pool: u32, sku: Text<'_>, at_ms: i64) -> bool {
+        let bare_since_ms = self.stock[pool as usize].as_mut().and_then(|stock| stock.bare_since_ms(sku));
+        let kept_until_ms = match &self.rules[pool as usize] {
+            Some(rules) => rules.kept_until_ms(sku, at_ms),
+            None => Some(i64::MIN),
+        };
+        let since_ms = bare_since_ms.zip(kept_until_ms).map(|(bare, kept)| bare.max(kept));
+        since_ms.is_some_and(|since_ms| self.memory.forgets(since_ms, at_ms))
+    }
+
+    /// Keeps when each row was last changed.
+    fn follow_changes(&mut self, pool: u32, decision: &Decision<'_>) {
+        let Some(stock) = &mut self.stock[pool as usize] else { return };
+        let at_ms = decision.decided_at_ms;
+        match decision.outcome {
+            Outcome::Reserved | Outcome::Confirmed | Outcome::Cancelled | Outcome::Expired | Outcome::Shipped => {
+                decision.lines().for_each(|line| stock.changed(line.sku, at_ms));
+            }
+            Outcome::Applied => {
+                decision.stock.iter().for_each(|level| stock.changed(level.sku, at_ms));
+                match decision.selling.and_then(|selling| selling.set) {
+                    Some(Rule::Sale(sale)) => stock.changed(sale.sku, at_ms),
+                    Some(Rule::Limit(limit)) => limit.skus().for_each(|sku| stock.changed(sku, at_ms)),
+                    None => {}
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Keeps the stock of our pools, whoever's order it is.
@@ -183,7 +245,7 @@ impl Shard {
         // Recomputed only where something depends on it: most orders are placed once, and reserved.
         let order = || ours.plan.order(id.number);
         let has_deadline = decision.outcome == Outcome::Deadline && decision.attempt == 0 && order().deadline;
-        let leeway = Leeway { has_deadline, is_ruled: ours.ruled };
+        let leeway = Leeway { has_deadline, is_ruled: ours.ruled, may_be_forgotten: ours.plan.ships() };
         let changed = ours.lives.change(id.number, |life| life.take(&answer, leeway));
         let (of, mut told) = changed.unwrap_or((Of::Nobody, Err("an order of this number was never sent".to_owned())));
         if told.is_ok() {
@@ -212,7 +274,10 @@ impl Shard {
         match (decision.outcome, decision.reason) {
             (Outcome::Reserved | Outcome::Confirmed | Outcome::Shipped | Outcome::Expired, _)
             | (Outcome::NotOpen, _)
-            | (Outcome::Rejected, Reason::OutOfStock | Reason::Closed | Reason::NotEligible | Reason::Limit)
+            | (
+                Outcome::Rejected,
+                Reason::OutOfStock | Reason::UnknownSku | Reason::Closed | Reason::NotEligible | Reason::Limit,
+            )
             | (Outcome::Cancelled, Reason::Unspecified) => {
                 let mut told = decision.lines();
                 for line in ours.plan.lines(id.number, id.due_us) {
@@ -250,6 +315,11 @@ impl Shard {
     /// Units that orders hold now, in all pools of this shard.
     pub fn taken(&self) -> i64 {
         self.stock.iter().flatten().map(Stock::taken).sum()
+    }
+
+    /// SKUs that somebody asked for in whose way no rule stood, in all pools of this shard.
+    pub fn wanted(&self) -> u64 {
+        self.stock.iter().flatten().map(Stock::wanted).sum()
     }
 
     /// Orders in whose way a rule stood, in all pools of this shard.

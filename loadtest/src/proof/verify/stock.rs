@@ -16,6 +16,10 @@ struct Row {
     taken: i64,
     /// Units that earlier lines of the rejected order that is looked at would have taken.
     in_order: i64,
+    /// When it was last changed, where that is kept.
+    changed_ms: i64,
+    /// Somebody asked for it in whose way no rule stood.
+    wanted: bool,
 }
 
 impl Row {
@@ -77,6 +81,7 @@ impl Stock {
         let mut found = Ok(());
         for line in lines {
             let Some(row) = self.row(line.sku) else { continue };
+            row.wanted = true;
             row.taken += i64::from(line.allocated);
             let by = -row.available();
             if found.is_ok() && line.allocated != line.quantity {
@@ -101,6 +106,7 @@ impl Stock {
         let mut found = Ok(());
         for line in lines.clone() {
             let Some(row) = self.row(line.sku) else { continue };
+            row.wanted = true;
             let available = row.available() - row.in_order;
             let quantity = i64::from(line.quantity);
             let short = (available < quantity).then_some(available);
@@ -165,6 +171,25 @@ impl Stock {
             }
         }
         found
+    }
+
+    /// A decision changed the row of a SKU.
+    pub(super) fn changed(&mut self, sku: Text<'_>, at_ms: i64) {
+        if let Some(row) = self.row(sku) {
+            row.changed_ms = at_ms;
+        }
+    }
+
+    /// Since when there has been nothing in the row of a SKU; none if there is something, or the SKU is not the run's.
+    pub(super) fn bare_since_ms(&mut self, sku: Text<'_>) -> Option<i64> {
+        let row = self.row(sku)?;
+        let is_bare = (row.on_hand, row.taken, row.safety_stock) == (0, 0, 0);
+        is_bare.then_some(row.changed_ms)
+    }
+
+    /// SKUs that somebody asked for in whose way no rule stood.
+    pub(super) fn wanted(&self) -> u64 {
+        self.rows.iter().filter(|row| row.wanted).count() as u64
     }
 
     /// Units that orders hold now, over all SKUs.

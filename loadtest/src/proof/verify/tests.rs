@@ -3,12 +3,13 @@
 mod engine; // decides as the contract has it, plainly
 mod seller; // its selling rules
 mod ruled; // logs of a run with rules
+mod left; // logs of a run whose stock leaves and is forgotten
 
 use std::collections::HashMap;
 
 use prost::Message;
 use sluice::wire::entry::LogEntry;
-use sluice::wire::proto::{self, Commands, Decision, Input, Outcome, Reason, StockCommands, log_record};
+use sluice::wire::proto::{self, Commands, Decision, Genesis, Input, Outcome, Reason, StockCommands, log_record};
 
 use super::*;
 use crate::load::scenario::{Pools, Scenario};
@@ -92,14 +93,22 @@ impl Sent {
         }
     }
 
+    /// What the log says of itself at its beginning.
+    fn memory(&self) -> Memory {
+        let [window_ms, skew_ms] =
+            [self.scenario.topics.window, self.scenario.topics.skew].map(|time| time.as_millis() as u64);
+        let genesis = Genesis { window_ms, skew_ms, ..Genesis::default() };
+        if window_ms == 0 { Memory::default() } else { Memory::of(&genesis) }
+    }
+
     /// The log of an engine that has `spare` units more of each SKU than it was given.
     fn decided(&self, spare: i64) -> Vec<Decision> {
-        self.decided_as(Engine::new(spare, None))
+        self.decided_as(Engine::new(spare, None, self.scenario.topics))
     }
 
     /// The log of an engine that is wrong about rules.
     fn decided_by(&self, flaw: Flaw) -> Vec<Decision> {
-        self.decided_as(Engine::new(0, Some(flaw)))
+        self.decided_as(Engine::new(0, Some(flaw), self.scenario.topics))
     }
 
     fn decided_as(&self, mut engine: Engine) -> Vec<Decision> {
@@ -128,7 +137,7 @@ impl Sent {
 /// Reads a log as the reader does, in links of ten; from decision `late_from` on it is late.
 fn read(sent: &Sent, log: &[Decision], late_from: usize) -> (Findings, Vec<Counted>, Closed) {
     let ours = sent.ours();
-    let mut shard = Shard::new(&ours, 0);
+    let mut shard = Shard::new(&ours, 0, sent.memory());
     let mut counted = Vec::new();
     let (early, late) = log.split_at(late_from.min(log.len()));
     for (decisions, is_late) in links(early).map(|link| (link, false)).chain(links(late).map(|link| (link, true))) {

@@ -159,5 +159,9 @@ fn empty(run_id: &str) -> Report {
         verdicts: Vec::new(),
         saturation: Saturation::default(),
         notes: vec!["Late stock of SKU 7 was not waited for.".to_owned()],
+        known: Some(Known {
+            before: Footprint { rows: 40_000, remembered_ids: 40_000, open_orders: 0, ledger_bytes: 9 << 20 },
+            after: Footprint { rows: 39_700, remembered_ids: 9_000, open_orders: 300, ledger_bytes: 12 << 20 },
+        }),
     }
 }

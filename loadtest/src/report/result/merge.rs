@@ -113,6 +113,8 @@ impl Report {
         }
         self.marks.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         self.verification.add(&other.verification);
+        // All saw the same engines.
+        self.known = self.known.or(other.known);
         for note in &other.notes {
             if !self.notes.contains(note) {
                 self.notes.push(note.clone());
@@ -136,6 +138,8 @@ impl Report {
         sum.dead_letters += more.dead_letters;
         sum.records += more.records;
         sum.record_bytes += more.record_bytes;
+        // Told by whoever follows the stock.
+        sum.wanted_skus += more.wanted_skus;
     }
 }
 

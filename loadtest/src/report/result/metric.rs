@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Check, Latency, Report, Second, Side};
+use super::{Check, Known, Latency, Report, Second, Side};
 
 /// What a figure is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,7 @@ enum What {
     Cpu(Side),
     CpuPerCommand(Side),
     Rss(Side),
+    Known(&'static str),
     HostBusy,
 }
 
@@ -87,8 +88,21 @@ pub enum MetricError {
 }
 
 /// Sums that are asked for by their name.
-const TOTALS: [&str; 9] =
-    ["asked", "sent", "acknowledged", "failed", "unsent", "decided", "records", "poison", "dead_letters"];
+const TOTALS: [&str; 10] = [
+    "asked",
+    "sent",
+    "acknowledged",
+    "failed",
+    "unsent",
+    "decided",
+    "records",
+    "poison",
+    "dead_letters",
+    "wanted_skus",
+];
+
+/// What the engines know at the end, and before the first order: asked for behind `engine.`.
+const KNOWN: [&str; 6] = ["rows", "rows_before", "rows_gone", "ids", "ids_before", "open_orders"];
 
 /// Rates, over the load or a window.
 const RATES: [&str; 3] = ["asked_rate", "sent_rate", "decided_rate"];
@@ -131,6 +145,7 @@ pub fn known() -> Vec<String> {
     for side in Side::ALL {
         names.extend(["cpu", "cpu_per_command", "rss"].map(|figure| format!("{}.{figure}", side.name())));
     }
+    names.extend(KNOWN.map(|figure| format!("{}.{figure}", Side::Engine.name())));
     names
 }
 
@@ -170,7 +185,7 @@ impl Metric {
         match self.what {
             What::Latency(_) | What::OutcomeLatency(..) | What::GeneratorLag(_) => Unit::Time,
             What::Drain | What::CpuPerCommand(_) => Unit::Time,
-            What::Total(_) | What::Found(_) | What::Outcome(_) | What::Backlog => Unit::Count,
+            What::Total(_) | What::Found(_) | What::Outcome(_) | What::Backlog | What::Known(_) => Unit::Count,
             What::Rate(_) => Unit::Rate,
             What::Cpu(_) => Unit::Cores,
             What::Rss(_) => Unit::Bytes,
@@ -203,6 +218,7 @@ impl Metric {
             What::Cpu(of) => side(of).map(|total| total.mean_cores),
             What::CpuPerCommand(of) => side(of).map(|total| total.cpu_us_per_command),
             What::Rss(of) => side(of).and_then(|total| total.peak_rss_bytes).map(|bytes| bytes as f64),
+            What::Known(name) => report.known.as_ref().map(|figures| known_figure(figures, name)),
             What::HostBusy => report.saturation.host_busy.map(|busy| busy * 100.0),
         }
     }
@@ -253,6 +269,9 @@ impl What {
                 return Ok(Self::OutcomeLatency(outcome.to_owned(), stat));
             }
             let side = Side::ALL.into_iter().find(|side| side.name() == of).ok_or_else(unknown)?;
+            if let Some(known) = KNOWN.into_iter().find(|known| side == Side::Engine && *known == figure) {
+                return Ok(Self::Known(known));
+            }
             return match figure {
                 "cpu" => Ok(Self::Cpu(side)),
                 "cpu_per_command" => Ok(Self::CpuPerCommand(side)),
@@ -337,7 +356,20 @@ fn total(report: &Report, name: &str) -> u64 {
         "decided" => totals.decided,
         "records" => totals.records,
         "poison" => totals.poison,
+        "wanted_skus" => totals.wanted_skus,
         _ => totals.dead_letters,
+    }
+}
+
+fn known_figure(known: &Known, name: &str) -> f64 {
+    let Known { before, after } = known;
+    match name {
+        "rows" => after.rows as f64,
+        "rows_before" => before.rows as f64,
+        "rows_gone" => before.rows as f64 - after.rows as f64,
+        "ids" => after.remembered_ids as f64,
+        "ids_before" => before.remembered_ids as f64,
+        _ => after.open_orders as f64,
     }
 }
 

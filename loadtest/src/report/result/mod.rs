@@ -20,8 +20,8 @@ pub use exit::Exit;
 pub use latency::Latency;
 pub use merge::MergeError;
 pub use report::{
-    Check, Ended, Finding, Mark, Meta, OutcomeTotal, Report, Saturation, Second, Side, SideTotal, Totals, Usage,
-    Verdict, Verification,
+    Check, Ended, Finding, Footprint, Known, Mark, Meta, OutcomeTotal, Report, Saturation, Second, Side, SideTotal,
+    Totals, Usage, Verdict, Verification,
 };
 pub use store::StoreError;
 pub use threshold::{Threshold, ThresholdError};

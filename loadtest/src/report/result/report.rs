@@ -3,9 +3,11 @@
 //! Times are seconds since the start of the load (`_s`), or microseconds (`_us`). "Commands" are what was sent
 //! (places, confirms, cancels); each is answered by one decision.
 
+use super::format::{bytes, count};
 use super::latency::Latency;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What the field `format` says.
 pub const FORMAT: &str = "sluice-loadtest-report";
@@ -45,6 +47,9 @@ pub struct Report {
     pub saturation: Saturation,
     /// Remarks for people, such as what was skipped and why.
     pub notes: Vec<String>,
+    /// What the engines knew, if they could be asked.
+    #[serde(default)]
+    pub known: Option<Known>,
 }
 
 /// What was run, where and when.
@@ -121,6 +126,39 @@ pub struct Totals {
     pub records: u64,
     /// Bytes of their values, before compression.
     pub record_bytes: u64,
+    /// SKUs of pools that were asked for by somebody in whose way no rule stood: each was sold as far as there was any.
+    #[serde(default)]
+    pub wanted_skus: u64,
+}
+
+/// What the engines knew, before the first order and at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// With the stock on its shelves, and the rules set.
+    pub before: Footprint,
+    /// When everything was answered.
+    pub after: Footprint,
+}
+
+/// What the engines know at one moment, all shards together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footprint {
+    /// Stock rows.
+    pub rows: u64,
+    /// Identities of what is closed.
+    pub remembered_ids: u64,
+    /// Orders held or committed.
+    pub open_orders: u64,
+    /// Bytes that ledgers have set aside.
+    pub ledger_bytes: u64,
+}
+
+impl fmt::Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, remembered_ids, open_orders, ledger_bytes } = *self;
+        let [rows, ids, orders] = [rows, remembered_ids, open_orders].map(count);
+        write!(f, "{rows} stock rows, {ids} closed ids and {orders} open orders in {}", bytes(ledger_bytes))
+    }
 }
 
 /// Answers of one outcome.

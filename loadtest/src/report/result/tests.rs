@@ -46,6 +46,23 @@ fn thresholds_judge_latency_counts_rates_and_usage() {
 }
 
 #[test]
+fn a_threshold_may_compare_two_figures_of_a_run() {
+    check("decided == acknowledged", true);
+    check("sent > asked", false);
+    check("p50 < p99", true);
+    check("engine.rows_gone == engine.open_orders", true);
+    check("engine.ids < engine.ids_before", true);
+    check("engine.rows >= engine.rows_before", false);
+    let verdict = threshold("engine.ids < engine.ids_before").judge(&Example::default().report());
+    assert_eq!(verdict.found, "9,000, and engine.ids_before is 40,000");
+    let unasked = Report { known: None, ..Example::default().report() };
+    for written in ["engine.rows == 0", "reserved > engine.rows"] {
+        let verdict = threshold(written).judge(&unasked);
+        assert!(!verdict.held && verdict.found.ends_with("not measured"), "{}", verdict.found);
+    }
+}
+
+#[test]
 fn a_window_judges_a_part_of_the_run() {
     check("backlog[..40s] == 0", true);
     check("backlog[40s..45s] > 0", true);
@@ -72,6 +89,7 @@ fn a_wrong_threshold_says_what_is_known() {
     refused("losst == 0", &["did you mean \"lost\"", "decided_rate", "generator_lag.p99", "engine.rss"]);
     refused("engine.disk < 1", &["engine.disk", "known are"]);
     refused("p99 < 50", &["50ms", "unit"]);
+    refused("p99 < lost", &["50ms", "unit"]);
     refused("p99 < fast", &["fast", "p99"]);
     refused("lost == 5ms", &["write a number"]);
     refused("p101 < 50ms", &["not a percentile"]);

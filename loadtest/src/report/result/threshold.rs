@@ -38,12 +38,14 @@ const COMPARISONS: [(&str, Comparison); 6] = [
     (">", Comparison::Above),
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Limit {
     /// In the figure's own unit.
     Figure(f64),
     /// In percent of what the figure is a part of.
     Share(f64),
+    /// Another figure of the run, in the same unit.
+    Other(Metric),
 }
 
 /// Why a threshold cannot be used.
@@ -106,28 +108,37 @@ impl Threshold {
     fn new(written: &str, left: &str, comparison: Comparison, right: &str) -> Result<Self, ThresholdError> {
         let metric =
             Metric::parse(left).map_err(|source| ThresholdError::Metric { written: written.to_owned(), source })?;
-        let limit = Limit::parse(right.trim(), metric.unit()).map_err(|expected| ThresholdError::Limit {
-            written: written.to_owned(),
-            metric: metric.to_string(),
-            limit: right.trim().to_owned(),
-            expected,
-        })?;
+        let other = Metric::parse(right).ok().filter(|other| other.unit() == metric.unit());
+        let limit = match other {
+            Some(other) => Limit::Other(other),
+            None => Limit::parse(right.trim(), metric.unit()).map_err(|expected| ThresholdError::Limit {
+                written: written.to_owned(),
+                metric: metric.to_string(),
+                limit: right.trim().to_owned(),
+                expected,
+            })?,
+        };
         Ok(Self { written: written.to_owned(), metric, comparison, limit })
     }
 
     /// Whether the run kept to it. What was not measured does not hold.
     pub fn judge(&self, report: &Report) -> Verdict {
-        let (value, limit, found) = match (self.metric.value(report), self.limit) {
-            (None, limit) => (None, limit, "not measured".to_owned()),
-            (Some(value), Limit::Figure(_)) => (Some(value), self.limit, quantity(value, self.metric.unit())),
-            (Some(value), Limit::Share(_)) => {
+        let unit = self.metric.unit();
+        let (value, limit, found) = match (self.metric.value(report), &self.limit) {
+            (None, _) => (None, None, "not measured".to_owned()),
+            (Some(value), Limit::Figure(limit)) => (Some(value), Some(*limit), quantity(value, unit)),
+            (Some(value), Limit::Share(limit)) => {
                 let whole = self.metric.whole(report);
                 let share = if whole > 0.0 { value / whole * 100.0 } else { 0.0 };
-                (Some(share), self.limit, quantity(share, Unit::Percent))
+                (Some(share), Some(*limit), quantity(share, Unit::Percent))
+            }
+            (Some(value), Limit::Other(other)) => {
+                let limit = other.value(report);
+                let told = limit.map_or("not measured".to_owned(), |limit| quantity(limit, unit));
+                (Some(value), limit, format!("{}, and {other} is {told}", quantity(value, unit)))
             }
         };
-        let (Limit::Figure(limit) | Limit::Share(limit)) = limit;
-        let held = value.is_some_and(|value| self.comparison.holds(value, limit));
+        let held = value.zip(limit).is_some_and(|(value, limit)| self.comparison.holds(value, limit));
         Verdict { threshold: self.written.clone(), found, held }
     }
 }

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 use sluice::devbroker::{DevBrokerError, Guard};
 use thiserror::Error;
 
+use crate::load::scenario::Topics;
+use crate::report::result::Footprint;
+
 /// Longest wait for an engine to take its shards: two sessions of a member that was killed, and recovery of a long log.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
@@ -108,6 +111,8 @@ pub struct TopicPlan {
     pub shards: u32,
     /// Replication 3 and min.insync 2; else one copy.
     pub replicated: bool,
+    /// How long is remembered.
+    pub memory: Topics,
 }
 
 /// The engine's configuration, and the processes that run by it. Dropped, they are killed.
@@ -146,6 +151,11 @@ impl Engines {
         let mut flags = vec![format!("--partitions={}", plan.shards), "--reply-partitions=1".to_owned()];
         if !plan.replicated {
             flags.push("--dev".to_owned());
+        }
+        for (flag, time) in [("window", plan.memory.window), ("skew", plan.memory.skew)] {
+            if !time.is_zero() {
+                flags.push(format!("--{flag}={}", humantime::format_duration(time).to_string().replace(' ', "")));
+            }
         }
         engines.command(&["topics", "create"], &flags)?;
         Ok(engines)
@@ -259,6 +269,24 @@ impl Engines {
         self.running.len()
     }
 
+    /// What those that run know, all shards together; none if one is down or does not say it.
+    pub fn footprint(&self) -> Option<Footprint> {
+        let mut sum = Footprint::default();
+        for engine in &self.running {
+            engine.child.as_ref()?;
+            let (_, page) = get(engine.http()?, "/metrics").ok().filter(|(status, _)| *status == 200)?;
+            for (family, figure) in [
+                ("sluice_stock_rows", &mut sum.rows),
+                ("sluice_remembered_ids", &mut sum.remembered_ids),
+                ("sluice_open_orders", &mut sum.open_orders),
+                ("sluice_ledger_bytes", &mut sum.ledger_bytes),
+            ] {
+                *figure += gauge(&page, family)?;
+            }
+        }
+        Some(sum)
+    }
+
     /// Process ids of those that run.
     pub fn pids(&self) -> Vec<u32> {
         self.running.iter().filter_map(|engine| engine.child.as_ref().map(Child::id)).collect()
@@ -346,23 +374,40 @@ impl Engine {
     }
 
     fn is_ready(&self) -> bool {
-        self.http().is_some_and(|address| get_status(address, "/ready").is_ok_and(|status| status == 200))
+        self.http().is_some_and(|address| get(address, "/ready").is_ok_and(|(status, _)| status == 200))
     }
 }
 
-fn get_status(address: SocketAddr, path: &str) -> io::Result<u16> {
+/// Sum of a gauge over its labels; none if the page has no such family.
+fn gauge(page: &str, family: &str) -> Option<u64> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix(family).filter(|rest| rest.starts_with(['{', ' '])));
+    let figures = rows.map(|row| row.rsplit(' ').next().and_then(|figure| figure.parse::<f64>().ok()));
+    figures.sum::<Option<f64>>().filter(|_| page.contains(&format!("# TYPE {family} "))).map(|sum| sum as u64)
+}
+
+/// Status and text of an answer over HTTP.
+fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, HTTP_TIMEOUT)?;
     stream.set_read_timeout(Some(HTTP_TIMEOUT))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    status.ok_or_else(|| io::Error::other("no HTTP answer"))
+    status.map(|status| (status, answer)).ok_or_else(|| io::Error::other("no HTTP answer"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gauge_is_the_sum_of_its_shards() {
+        let page = "# TYPE sluice_stock_rows gauge\nsluice_stock_rows{shard=\"0\"} 7.0\nsluice_stock_rows{shard=\"1\"} 5.0\n\
+                    sluice_stock_rows_other 9.0\n# TYPE sluice_open_orders gauge\n";
+        assert_eq!(gauge(page, "sluice_stock_rows"), Some(12));
+        assert_eq!(gauge(page, "sluice_open_orders"), Some(0), "an engine without a shard");
+        assert_eq!(gauge(page, "sluice_ledger_bytes"), None);
+    }
 
     #[test]
     fn a_missing_engine_is_named_with_what_to_do() {

@@ -5,6 +5,7 @@ use sluice::devbroker::{Cluster, KAFKA_VERSION};
 
 use super::engine::Engines;
 use crate::load::scenario::{Fault, FaultKind};
+use crate::report::result::Footprint;
 use crate::rig::faults::Rig;
 
 /// See the module. Dropped, it kills what it started.
@@ -96,6 +97,10 @@ impl Rig for LocalRig {
 
     fn check(&mut self) -> anyhow::Result<()> {
         Ok(self.engines.check()?)
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        self.engines.footprint()
     }
 
     fn describe(&self) -> (Option<String>, Option<String>) {

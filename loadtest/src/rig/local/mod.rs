@@ -10,7 +10,7 @@ use sluice::devbroker::{Cluster, DevBrokerError, Options};
 
 use crate::cli::{ClusterArgs, LocalArgs, MachineArgs};
 use crate::failure::Failure;
-use crate::load::scenario;
+use crate::load::scenario::{self, Topics};
 use crate::report::output;
 use crate::report::result::Exit;
 use crate::rig::faults::SharedRig;
@@ -41,7 +41,7 @@ pub fn command(args: &LocalArgs) -> Result<Exit, Failure> {
     let scenario = scenario::load(&args.scenario).map_err(Failure::usage)?;
     let thresholds = output::thresholds(&scenario.thresholds)?;
     let interrupt = Interrupt::listen().map_err(Failure::environment)?;
-    let (rig, cluster) = start(&args.machine, args.producer.clone())?;
+    let (rig, cluster) = start(&args.machine, scenario.topics, args.producer.clone())?;
     let task = Task::new(scenario, &args.scenario, &cluster, args.output.plain)?;
     let rig = Arc::new(Mutex::new(rig));
     let shared: SharedRig = rig.clone();
@@ -54,17 +54,17 @@ pub fn command(args: &LocalArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// Starts what the flags ask for. Returns it, and how it is reached.
+/// Starts what the flags ask for, with topics as the scenario asks for. Returns it, and how it is reached.
 ///
 /// # Errors
 /// Something is missing or does not start.
-pub fn start(args: &MachineArgs, producer: Vec<String>) -> Result<(LocalRig, ClusterArgs), Failure> {
+pub fn start(args: &MachineArgs, topics: Topics, producer: Vec<String>) -> Result<(LocalRig, ClusterArgs), Failure> {
     let sluice = find_sluice(args.sluice.as_deref())?;
     let settings = settings(&args.engine_set)?;
     say("starting an Apache Kafka (the first time it is fetched through Maven)");
     let cluster = Cluster::start(&Options { brokers: args.brokers, heap_mib: args.heap_mib, ..Options::default() })?;
     let bootstrap = cluster.bootstrap();
-    let plan = TopicPlan { shards: args.partitions, replicated: args.brokers >= 3 };
+    let plan = TopicPlan { shards: args.partitions, replicated: args.brokers >= 3, memory: topics };
     let mut engines = Engines::prepare(sluice, &bootstrap, plan, &settings)?;
     say("starting the engine");
     (0..args.engines).try_for_each(|_| engines.add())?;

@@ -20,7 +20,7 @@ use crate::load::traffic::{Kind, Origin, Plan, PoolSet, Stream};
 use crate::proof::reader::{Read, Reader};
 use crate::proof::verify::{Lives, Ours, SentUpTo, close};
 use crate::report::live::{Phase, Snapshot, View};
-use crate::report::result::{Ended, Mark, Report};
+use crate::report::result::{Ended, Footprint, Mark, Report};
 use crate::rig::faults::{Breaker, SharedRig, lock};
 
 /// How often the run is looked at and shown.
@@ -118,6 +118,8 @@ pub(super) struct SeenAndHeard {
     pub(super) marks: Vec<Mark>,
     pub(super) notes: Vec<String>,
     pub(super) ended: Ended,
+    /// What the engines know at the end.
+    pub(super) footprint: Option<Footprint>,
 }
 
 /// A run whose orders are being sent or answered.
@@ -186,7 +188,8 @@ impl Running {
         notes.extend(sent.trouble.clone());
         notes.extend(self.reader.troubles());
         let ended = self.ended;
-        let seen = SeenAndHeard { seconds: self.watch.seconds, marks, notes, ended };
+        let footprint = lock(&self.rig).footprint();
+        let seen = SeenAndHeard { seconds: self.watch.seconds, marks, notes, ended, footprint };
         (self.reader.stop(), seen)
     }
 

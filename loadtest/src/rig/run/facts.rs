@@ -15,13 +15,15 @@ use crate::proof::reader::Read;
 use crate::proof::reader::tally::SecondTally;
 use crate::proof::verify::{Barred, Closed};
 use crate::report::result::report::{FORMAT, VERSION};
-use crate::report::result::{Ended, Latency, Meta, Report, Saturation, Second, Totals, Verification};
+use crate::report::result::{Ended, Footprint, Known, Latency, Meta, Report, Saturation, Second, Totals, Verification};
 use crate::rig::faults::{SharedRig, lock};
 
 /// What stands before the first order.
 #[derive(Debug)]
 pub(super) struct Facts {
     meta: Meta,
+    /// What the engines know.
+    footprint: Option<Footprint>,
 }
 
 impl Facts {
@@ -29,6 +31,7 @@ impl Facts {
     pub(super) fn gather(task: &Task, rig: &SharedRig, pools: &PoolSet, clock: RunClock) -> Self {
         let scenario = &task.scenario;
         let (engine, cluster) = lock(rig).describe();
+        let footprint = lock(rig).footprint();
         let started_at = UNIX_EPOCH + Duration::from_millis(clock.start_unix_ms().unsigned_abs());
         let cpu = CpuInfo::current().ok().and_then(|cpu| cpu.model_name(0).map(str::to_owned));
         let meta = Meta {
@@ -48,7 +51,7 @@ impl Facts {
             host_cpu: cpu.unwrap_or_default(),
             started_at: humantime::format_rfc3339_millis(started_at).to_string(),
         };
-        Self { meta }
+        Self { meta, footprint }
     }
 
     pub(super) fn host_cores(&self) -> u32 {
@@ -75,11 +78,18 @@ impl Facts {
             notes.push("stock and selling rules of the run are verified by its first generator".to_owned());
         }
         if task.follows_stock() && !task.scenario.rules.is_empty() {
-            let Barred { early, late, not_eligible, over_limit } = read.barred;
+            let Barred { early, late, not_eligible, over_limit, forgotten } = read.barred;
             notes.push(format!(
                 "selling rules stood in the way of {early} orders before an opening, {late} after an end, {not_eligible} \
                  of customers without the segment, {over_limit} over a limit"
             ));
+            if forgotten > 0 {
+                notes.push(format!("{forgotten} orders came for what had been sold, had left and was forgotten"));
+            }
+        }
+        let known = self.footprint.zip(seen.footprint).map(|(before, after)| Known { before, after });
+        if let Some(Known { before, after }) = known.filter(|known| known.before != known.after) {
+            notes.push(format!("the engines knew {before} before the first order, and {after} at the end"));
         }
         let tally = read.tally;
         let mut report = Report {
@@ -100,6 +110,7 @@ impl Facts {
                 dead_letters: tally.dead_letters,
                 records: sent.records,
                 record_bytes: sent.record_bytes,
+                wanted_skus: read.wanted,
             },
             latency: tally.latency(),
             generator_lag: lag(sent),
@@ -110,6 +121,7 @@ impl Facts {
             verdicts: Vec::new(),
             saturation: Saturation::default(),
             notes,
+            known,
         };
         report.find_saturation();
         report

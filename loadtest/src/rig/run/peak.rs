@@ -40,7 +40,7 @@ pub fn command(args: &PeakArgs) -> Result<Exit, Failure> {
         let task = Task::new(scenario, &args.scenario, &args.cluster, args.output.plain)?;
         return find(args, &objectives, task, &rig, &interrupt);
     }
-    let (rig, cluster) = local::start(&args.machine, args.cluster.producer.clone())?;
+    let (rig, cluster) = local::start(&args.machine, scenario.topics, args.cluster.producer.clone())?;
     let task = Task::new(scenario, &args.scenario, &cluster, args.output.plain)?;
     let rig = Arc::new(Mutex::new(rig));
     let shared: SharedRig = rig.clone();

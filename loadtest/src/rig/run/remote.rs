@@ -3,7 +3,8 @@
 use anyhow::{anyhow, bail};
 
 use crate::failure::Failure;
-use crate::load::scenario::{Fault, Scenario};
+use crate::load::scenario::{Fault, Scenario, Topics};
+use crate::report::result::Footprint;
 use crate::rig::faults::Rig;
 
 /// See the module.
@@ -22,6 +23,13 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Failure> {
         return Err(Failure::usage(anyhow!(
             "scenario {} starts the engine behind its orders, which only `loadtest local` can: \
              --set drain.engine_starts_at=0s",
+            scenario.name
+        )));
+    }
+    if scenario.topics != Topics::default() {
+        return Err(Failure::usage(anyhow!(
+            "scenario {} needs topics that forget soon, which only `loadtest local` creates: --set topics.window=0s \
+             --set topics.skew=0s runs it on those that are there, and nothing is forgotten within the run",
             scenario.name
         )));
     }
@@ -55,6 +63,10 @@ impl Rig for Remote {
 
     fn check(&mut self) -> anyhow::Result<()> {
         Ok(())
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        None
     }
 
     fn describe(&self) -> (Option<String>, Option<String>) {

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use sluice::wire::proto::{
-    self, Asked, Decision, Input, LineDecision, OrderState, Original, Outcome, Place, Reason, StockLevel, command,
-    stock_command,
+    self, Asked, Decision, Input, LineDecision, OrderLine, OrderState, Original, Outcome, Place, Reason, StockLevel,
+    command, stock_command,
 };
 
 use super::seller::{Barred, Flaw, Seller};
+use crate::load::scenario::Topics;
 
 /// As the contract has it, for what the tester sends.
 #[derive(Default)]
@@ -19,6 +20,10 @@ pub(super) struct Engine {
     record_began: usize,
     /// on_hand and taken.
     rows: HashMap<String, (i64, i64)>,
+    /// When each row was changed last.
+    changed_ms: HashMap<String, i64>,
+    /// How long a generation is, and for how many more a row is known that nothing is in; none: for ever.
+    generations: Option<(i64, i64)>,
     seller: Seller,
     /// The newest `placed_at_ms` so far.
     time_ms: i64,
@@ -34,8 +39,23 @@ struct Order {
 
 impl Engine {
     /// One that is right if `spare` is 0 and it has no flaw.
-    pub(super) fn new(spare: i64, flaw: Option<Flaw>) -> Self {
-        Self { spare, seller: Seller::new(flaw), ..Self::default() }
+    pub(super) fn new(spare: i64, flaw: Option<Flaw>, topics: Topics) -> Self {
+        let length_ms = (topics.window + topics.skew).as_millis().div_ceil(4) as i64;
+        let known_for = if let Some(Flaw::Remembers(more)) = flaw { 5 + more } else { 5 };
+        let generations = (length_ms > 0).then_some((length_ms, known_for));
+        Self { spare, seller: Seller::new(flaw), generations, ..Self::default() }
+    }
+
+    /// Nothing has been in its row, and nothing said of its sale, for so long that it is no longer known.
+    fn forgets(&self, sku: &str) -> bool {
+        let Some((length_ms, known_for)) = self.generations else { return false };
+        let Some(kept_until_ms) = self.seller.kept_until_ms(sku, self.time_ms) else { return false };
+        let since_ms = kept_until_ms.max(self.changed_ms[sku]);
+        self.rows[sku] == (0, 0) && self.time_ms / length_ms - since_ms / length_ms > known_for
+    }
+
+    fn touch(&mut self, lines: &[LineDecision]) {
+        self.changed_ms.extend(lines.iter().map(|line| (line.sku.clone(), self.time_ms)));
     }
 
     /// Gives the decisions since the record before their source.
@@ -55,6 +75,7 @@ impl Engine {
             stock_command::Kind::Receive(receive) => receive,
             stock_command::Kind::Ship(ship) => return self.ship(&command.pool, ship),
             stock_command::Kind::SetSale(sale) => {
+                self.changed_ms.insert(sale.sku.clone(), self.time_ms);
                 self.seller.set_sale(sale.clone(), sequence);
                 self.decide(Asked::SetSale, &command.pool, "", 0, told).sale = Some(sale);
                 return;
@@ -69,6 +90,7 @@ impl Engine {
         let (change, sku) = (receive.quantity as i64, receive.sku);
         let on_hand = self.rows.entry(sku.clone()).or_default();
         on_hand.0 += change;
+        self.changed_ms.insert(sku.clone(), self.time_ms);
         let level = StockLevel { sku, change, on_hand: on_hand.0, ..Default::default() };
         let decision = self.decide(Asked::Receive, &command.pool, "", 0, told);
         decision.stock = Some(level);
@@ -88,6 +110,7 @@ impl Engine {
             row.0 -= i64::from(line.quantity);
             row.1 -= i64::from(line.quantity);
         }
+        self.touch(&lines);
         for line in &mut lines {
             let row = self.rows[&line.sku];
             line.shortfall = (row.1 - row.0).max(0) as u64;
@@ -110,6 +133,7 @@ impl Engine {
                     None => (Outcome::NotAllowed, Reason::UnknownOrder),
                 };
                 let lines = self.held(&id, told.0 == Outcome::Confirmed);
+                self.touch(&lines);
                 self.decide(Asked::Confirm, &confirm.pool, &confirm.order_id, confirm.attempt, told).lines = lines;
                 if let Some(order) = self.orders.get_mut(&id).filter(|order| order.state == OrderState::Held) {
                     order.state = OrderState::Committed;
@@ -133,6 +157,7 @@ impl Engine {
         for line in &lines {
             self.rows.get_mut(&line.sku).expect("it was reserved").1 -= i64::from(line.quantity);
         }
+        self.touch(&lines);
         if let Some(order) = self.orders.get(&id) {
             self.seller.release(&order.customer, &lines);
         }
@@ -156,6 +181,7 @@ impl Engine {
             }
             Some(_) => ((Outcome::Rejected, Reason::Cancelled), Vec::new(), None),
             None if let Some(fault) = self.attempt_fault(&place) => ((Outcome::Invalid, fault), Vec::new(), None),
+            None if let Some(lines) = self.unknown(&place) => ((Outcome::Rejected, Reason::UnknownSku), lines, None),
             None => match self.seller.bar(&place, self.time_ms) {
                 Some(Barred { told, lines, opens_at_ms: opens }) => {
                     opens_at_ms = opens;
@@ -168,6 +194,9 @@ impl Engine {
             },
         };
         let reserved = told.0 == Outcome::Reserved;
+        if reserved {
+            self.touch(&lines);
+        }
         let segments = if reserved { self.seller.segments_used(&place) } else { Vec::new() };
         let counted = if reserved { self.seller.count(&place.customer, &lines) } else { Vec::new() };
         let decision = self.decide(Asked::Place, &place.pool, &place.order_id, place.attempt, told);
@@ -182,6 +211,17 @@ impl Engine {
             let original = Original { sequence, outcome: told.0.into(), reason: told.1.into() };
             self.orders.insert(id, Order { state, content, customer: place.customer, original });
         }
+    }
+
+    /// The lines of an order of which some are not known.
+    fn unknown(&self, place: &Place) -> Option<Vec<LineDecision>> {
+        let line = |line: &OrderLine| {
+            let reason = if self.forgets(&line.sku) { Reason::UnknownSku } else { Reason::Unspecified };
+            let reason = reason.into();
+            LineDecision { sku: line.sku.clone(), quantity: line.quantity, reason, ..LineDecision::default() }
+        };
+        let lines: Vec<_> = place.lines.iter().map(line).collect();
+        lines.iter().any(|line| line.reason() == Reason::UnknownSku).then_some(lines)
     }
 
     fn attempt_fault(&self, place: &Place) -> Option<Reason> {

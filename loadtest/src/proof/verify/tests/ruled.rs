@@ -95,7 +95,7 @@ fn a_log_as_it_must_be_is_passed() {
 fn rules_are_stock_commands_of_the_run_and_whom_they_bar_is_counted() {
     let sent = ruled();
     let ours = sent.ours();
-    let mut shard = Shard::new(&ours, 0);
+    let mut shard = Shard::new(&ours, 0, sent.memory());
     feed(&mut shard, &ours, &sent.decided(0));
     let early = sent.decided(0).iter().filter(|it| it.outcome() == Outcome::NotOpen).count() as u64;
     let told_of = |reason| {
@@ -103,7 +103,7 @@ fn rules_are_stock_commands_of_the_run_and_whom_they_bar_is_counted() {
         sent.decided(0).iter().filter(is).count() as u64
     };
     let [late, not_eligible, over_limit] = [Reason::Closed, Reason::NotEligible, Reason::Limit].map(told_of);
-    assert_eq!(shard.barred(), Barred { early, late, not_eligible, over_limit });
+    assert_eq!(shard.barred(), Barred { early, late, not_eligible, over_limit, forgotten: 0 });
     // Two limits and three sales, four receipts, and three sales again.
     assert_eq!(shard.stocked(), 2 + 3 + 4 + 3);
 }
@@ -114,7 +114,7 @@ fn whoever_verifies_the_stock_verifies_rules_for_every_generator() {
     let first_of_two = || Ours { generator: 0, ..sent.ours() };
     let findings = |log: &[Decision]| {
         let ours = first_of_two();
-        let mut shard = Shard::new(&ours, 0);
+        let mut shard = Shard::new(&ours, 0, sent.memory());
         feed(&mut shard, &ours, log);
         shard.findings().clone()
     };
@@ -197,7 +197,7 @@ fn what_is_ruled_needs_a_run_with_rules() {
     let sent = ruled();
     let log = sent.decided(0);
     let ours = Ours { ruled: false, ..sent.ours() };
-    let mut shard = Shard::new(&ours, 0);
+    let mut shard = Shard::new(&ours, 0, sent.memory());
     feed(&mut shard, &ours, &log);
     let barred = log.iter().filter(|it| it.outcome() == Outcome::NotOpen || it.reason() == Reason::Limit).count();
     assert!(barred > 0 && shard.findings().count(Check::Wrong) >= barred as u64);

@@ -17,6 +17,8 @@ pub(super) enum Flaw {
     Welcomes,
     /// It takes no segment for one that a sale is for.
     Snubs,
+    /// It knows what is bare for so many generations more.
+    Remembers(i64),
     /// It forgets to give back to the customer what he cancelled.
     Keeps,
 }
@@ -51,6 +53,15 @@ impl Seller {
 
     pub(super) fn set_limit(&mut self, limit: proto::SetLimit, sequence: u64) {
         self.limits.push((limit, sequence));
+    }
+
+    /// Until when the rules of a SKU keep its row; none: longer than this.
+    pub(super) fn kept_until_ms(&self, sku: &str, at_ms: i64) -> Option<i64> {
+        if self.limits.iter().any(|(limit, _)| limit.skus.iter().any(|known| known == sku)) {
+            return None;
+        }
+        let Some((sale, _)) = self.sales.get(sku) else { return Some(0) };
+        (sale.closes_at_ms > 0 && at_ms >= sale.closes_at_ms).then_some(sale.closes_at_ms)
     }
 
     /// What stands in the way of an order at this instant.
