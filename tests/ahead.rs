@@ -133,23 +133,32 @@ fn event(rng: &mut SmallRng, now_ms: i64, skus: u64, number: u64) -> (Vec<u8>, I
             }));
         }
         23 => return orders(command::Kind::Cancel(proto::Cancel { pool, order_id, ..Default::default() })),
-        24..28 => stock_command::Kind::Ship(proto::Ship { order_id, attempt: 0 }),
-        28..31 => stock_command::Kind::Receive(proto::Receive { sku: some_sku, quantity: rng.random_range(1..10) }),
+        24..28 => stock_command::Kind::Ship(proto::Ship { order_id, ..Default::default() }),
+        28..31 => stock_command::Kind::Receive(proto::Receive {
+            sku: some_sku,
+            quantity: rng.random_range(1..10),
+            ..Default::default()
+        }),
         31..34 => {
             let change = -rng.random_range(1..6);
-            stock_command::Kind::Adjust(proto::Adjust { sku: some_sku, change, reason: "moths".into() })
+            stock_command::Kind::Adjust(proto::Adjust {
+                sku: some_sku,
+                change,
+                reason: "moths".into(),
+                ..Default::default()
+            })
         }
         34..37 => {
             let on_hand_seen = rng.random_range(-2..3);
-            stock_command::Kind::Count(proto::Count { sku: some_sku, counted: 0, on_hand_seen })
+            stock_command::Kind::Count(proto::Count { sku: some_sku, on_hand_seen, ..Default::default() })
         }
-        37 => stock_command::Kind::Halt(proto::Halt { sku: scope }),
+        37 => stock_command::Kind::Halt(proto::Halt { sku: scope, ..Default::default() }),
         40..42 => {
             let sku = if rng.random_ratio(1, 8) { String::new() } else { some_sku };
             stock_command::Kind::SetSale(set_sale(rng, now_ms, sku))
         }
         42..44 => stock_command::Kind::SetLimit(set_limit(rng, now_ms, skus)),
-        _ => stock_command::Kind::Resume(proto::Resume { sku: scope }),
+        _ => stock_command::Kind::Resume(proto::Resume { sku: scope, ..Default::default() }),
     };
     let ship = matches!(kind, stock_command::Kind::Ship(_));
     let (id, issued_at_ms) = if ship { (String::new(), 0) } else { (format!("s{number}"), now_ms) };

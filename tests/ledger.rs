@@ -4,13 +4,17 @@
 mod golden;
 #[path = "support/input.rs"]
 mod input;
+#[path = "ledger_lives/deliveries.rs"]
+mod deliveries;
+#[path = "ledger_lives/lots.rs"]
+mod ledger_lots;
 #[path = "ledger_steps/mod.rs"]
 mod ledger_steps;
 #[path = "support/model/mod.rs"]
 mod model;
 #[path = "support/reasons.rs"]
 mod reasons;
-#[path = "support/selling.rs"]
+#[path = "support/selling/mod.rs"]
 mod selling;
 
 use std::cell::RefCell;
@@ -25,6 +29,7 @@ use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::proto::{self, Asked, Input, OrderState, Outcome};
 use sluice::wire::{Decision, encode, view};
 
+use ledger_steps::channels::Shelf;
 use ledger_steps::{Event, RULES, RULES_OF_TODAY, Script, Step, ledger, model_rules, steps};
 use model::Model;
 use reasons::Met;
@@ -50,6 +55,10 @@ struct Trial {
 
 impl Trial {
     fn new(rules: Rules) -> Trial {
+        Trial::beginning(rules, 1_000_000)
+    }
+
+    fn beginning(rules: Rules, now: i64) -> Trial {
         let mut trial = Trial {
             rules,
             live: ledger(rules, 1),
@@ -57,7 +66,7 @@ impl Trial {
             model: Model::new(model_rules(&rules)),
             invariants: Invariants::new(rules.window_ms as i64),
             log: Vec::new(),
-            now: 1_000_000,
+            now,
         };
         trial.live.advance(trial.now);
         trial.model.advance(trial.now);
@@ -124,8 +133,8 @@ impl Trial {
     }
 }
 
-fn check(rules: Rules, steps: &[Step], met: &mut Met) -> Result<(), TestCaseError> {
-    let mut trial = Trial::new(rules);
+fn check(rules: Rules, start: i64, steps: &[Step], met: &mut Met) -> Result<(), TestCaseError> {
+    let mut trial = Trial::beginning(rules, start);
     let mut script = Script::default();
     for (n, step) in steps.iter().enumerate() {
         let event = script.next(step, trial.now, trial.live.next_due_ms());
@@ -233,6 +242,11 @@ fn run(rules: Rules, cases: u32, seed: u8, count: std::ops::Range<usize>) -> Met
 }
 
 fn run_steps(rules: Rules, cases: u32, seed: u8, steps: impl Strategy<Value = Vec<Step>>) -> Met {
+    run_from(rules, cases, seed, steps.prop_map(|steps| (1_000_000, steps)))
+}
+
+/// Lives that begin at an instant of their own.
+fn run_from(rules: Rules, cases: u32, seed: u8, lives: impl Strategy<Value = (i64, Vec<Step>)>) -> Met {
     let config = Config {
         cases,
         failure_persistence: None,
@@ -242,13 +256,13 @@ fn run_steps(rules: Rules, cases: u32, seed: u8, steps: impl Strategy<Value = Ve
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let all = RefCell::new(Met::default());
-    let check = |steps: Vec<Step>| {
+    let check = |(start, steps): (i64, Vec<Step>)| {
         let mut met = Met::default();
-        check(rules, &steps, &mut met)?;
+        check(rules, start, &steps, &mut met)?;
         all.borrow_mut().add(&met);
         Ok(())
     };
-    let outcome = TestRunner::new_with_rng(config, rng).run(&steps, check);
+    let outcome = TestRunner::new_with_rng(config, rng).run(&lives, check);
     outcome.unwrap_or_else(|error| panic!("{error}"));
     all.into_inner()
 }
@@ -288,6 +302,57 @@ fn who_knocks_early_is_told_when_the_last_of_his_lines_opens() {
     }
 }
 
+/// What comes of an order: how it ends, and what each of its lines could have had, if that was too little.
+fn told(trial: &mut Trial, event: &Event) -> (Outcome, Vec<Option<u64>>) {
+    let decided = trial.take(event).expect("all agree").pop().expect("an answer");
+    (decided.outcome(), decided.lines.iter().map(|line| line.left).collect())
+}
+
+fn applied(trial: &mut Trial, event: &Event) {
+    assert_eq!(told(trial, event).0, Outcome::Applied, "{event:?}");
+}
+
+#[test]
+fn what_is_covered_for_a_channel_is_sold_to_another_from_the_instant_on() {
+    let mut trial = Trial::new(RULES_OF_TODAY);
+    let until = trial.now + 50;
+    let mut shelf = Shelf::new("sku-1", trial.now);
+    applied(&mut trial, &shelf.share(&[("web", 3, None)], until));
+    applied(&mut trial, &shelf.receive(5));
+    assert_eq!(told(&mut trial, &shelf.place("a", "app", &[2])), (Outcome::Reserved, vec![None]));
+    assert_eq!(told(&mut trial, &shelf.place("b", "app", &[1])), (Outcome::Rejected, vec![Some(0)]));
+    applied(&mut trial, &shelf.lose(1));
+    assert_eq!(told(&mut trial, &shelf.place("c", "", &[2])), (Outcome::Rejected, vec![Some(0)]));
+    assert_eq!(told(&mut trial, &shelf.place("d", "web", &[1])), (Outcome::Reserved, vec![None]));
+    trial.take(&Event::Advance(until - 1)).expect("all agree");
+    assert_eq!(told(&mut trial, &shelf.place("e", "app", &[1])), (Outcome::Rejected, vec![Some(0)]));
+    trial.take(&Event::Advance(until)).expect("all agree");
+    assert_eq!(told(&mut trial, &shelf.place("f", "app", &[1])), (Outcome::Reserved, vec![None]));
+    trial.end().expect("all agree");
+}
+
+#[test]
+fn shares_count_by_themselves_from_the_sequence_at_which_they_come_into_the_list() {
+    let mut trial = Trial::new(RULES_OF_TODAY);
+    let mut shelf = Shelf::new("sku-1", trial.now);
+    applied(&mut trial, &shelf.receive(40));
+    applied(&mut trial, &shelf.share(&[("web", 0, Some(3)), ("app", 1, None)], 0));
+    assert_eq!(told(&mut trial, &shelf.place("a", "web", &[2])), (Outcome::Reserved, vec![None]));
+    // Another place in the list, and another figure: what was counted stays.
+    applied(&mut trial, &shelf.share(&[("app", 0, None), ("web", 0, Some(4))], 0));
+    assert_eq!(told(&mut trial, &shelf.place("b", "web", &[2, 1])), (Outcome::Rejected, vec![None, Some(0)]));
+    // It leaves the list and comes back: of before nothing is known, and nothing is given back.
+    applied(&mut trial, &shelf.share(&[("app", 0, None)], 0));
+    applied(&mut trial, &shelf.share(&[("app", 0, None), ("web", 0, Some(3))], 0));
+    assert_eq!(told(&mut trial, &shelf.place("c", "web", &[2])), (Outcome::Reserved, vec![None]));
+    assert_eq!(told(&mut trial, &shelf.cancel("a")).0, Outcome::Cancelled);
+    assert_eq!(told(&mut trial, &shelf.place("d", "web", &[2])), (Outcome::Rejected, vec![Some(1)]));
+    // What expires is given back.
+    trial.take(&Event::Advance(shelf.now + 200)).expect("all agree");
+    assert_eq!(told(&mut trial, &shelf.place("e", "web", &[3])), (Outcome::Reserved, vec![None]));
+    trial.end().expect("all agree");
+}
+
 #[test]
 fn a_pool_whose_sales_are_over_goes_with_its_last_row() {
     let mut trial = Trial::new(RULES_OF_TODAY);
@@ -320,7 +385,9 @@ fn what_may_be_ignored_in_a_rule_or_a_key_makes_no_decision_longer() {
 
 #[test]
 fn decides_as_the_model_does_over_tens_of_thousands_of_commands() {
-    run(RULES, 4, 2, 20_000..30_000).expect_every_case(|case| case.outcome != Outcome::Busy);
+    let mut met = run(RULES, 4, 2, 20_000..30_000);
+    met.add(&ledger_lots::met_by_lives());
+    met.expect_every_case(|case| case.outcome != Outcome::Busy);
 }
 
 #[test]
@@ -339,4 +406,21 @@ fn decides_as_the_model_does_where_rules_are_set_all_the_time() {
     // Most is forgotten before it is asked for again.
     let forgetful = Rules { window_ms: 37, skew_ms: 3, default_hold_ms: 20, ..RULES_OF_TODAY };
     run_steps(forgetful, 40, 7, ruled());
+    let shared = || steps(1..SHORT).prop_map(|steps| steps.into_iter().map(Step::shared).collect::<Vec<_>>());
+    run_steps(RULES_OF_TODAY, 60, 8, shared());
+    run_steps(forgetful, 20, 9, shared());
+    run_steps(Rules { max_ids: 60, ..RULES_OF_TODAY }, 20, 10, shared());
+    let leaping = shared().prop_map(|steps: Vec<Step>| steps.into_iter().map(Step::leaping).collect());
+    run_steps(RULES_OF_TODAY, 20, 11, leaping);
+}
+
+#[test]
+fn decides_as_the_model_does_where_clocks_change_and_days_end() {
+    let starts = || prop::sample::select(ledger_steps::delivery::starts());
+    let delivered = || steps(1..SHORT).prop_map(|steps| steps.into_iter().map(Step::delivered).collect());
+    run_from(RULES_OF_TODAY, 200, 12, (starts(), delivered()));
+    // Holds that outlast the window, and little memory.
+    let forgetful = Rules { window_ms: 37, skew_ms: 3, ..RULES_OF_TODAY };
+    run_from(forgetful, 60, 13, (starts(), delivered()));
+    run_from(Rules { max_ids: 90, ..RULES_OF_TODAY }, 60, 14, (starts(), delivered()));
 }

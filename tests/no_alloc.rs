@@ -7,7 +7,8 @@ use sluice::ledger::{FingerprintKey, Ledger, Moment, Rules};
 use sluice::wire::decision::Source;
 use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::encode;
-use sluice::wire::proto::{self, Input, Outcome, Reason, command, stock_command};
+use sluice::wire::link::RULES_LEVEL;
+use sluice::wire::proto::{self, Input, Late, Outcome, Reason, command, stock_command};
 
 const RULES: Rules = Rules {
     shard: 0,
@@ -28,8 +29,17 @@ const MALFORMED: &[u8] = b"\x0a\x05\x0a\x03\x0a\x01\xff";
 #[derive(Clone, Copy)]
 enum Orders {
     Plain,
-    /// A customer of some, a segment, and a key.
+    /// A customer and a channel of some, a segment, and a key.
     Ruled,
+    /// Of stock in lots; some shipments name those that were taken in fact.
+    OfLots,
+    /// By one of two services, or by none that is named; for a day, or for the next; with a deadline of their own.
+    Delivered,
+}
+
+/// A unit of a lot that a shipment names.
+fn of_one_lot(sku: i64, lot: &str) -> proto::ShippedLot {
+    proto::ShippedLot { sku: format!("sku-{}", sku % 100), lot: lot.into(), units: 1 }
 }
 
 /// Records of a round: places, a third of them beside a command that cannot be read, confirms of a third, cancels of a
@@ -53,11 +63,18 @@ fn round(n: i64, sort: Orders) -> Vec<(Vec<u8>, Input)> {
             ..Default::default()
         };
         let (mut value, input) = orders(command::Kind::Place(match sort {
-            Orders::Plain => plain,
+            Orders::Plain | Orders::OfLots => plain,
             Orders::Ruled => proto::Place {
                 customer: format!("customer-{}", i % 50),
+                channel: ["web", "app", "kiosk", ""][i as usize % 4].into(),
                 segments: ["gold", "silver"][(i % 3 == 0).into()..].iter().map(ToString::to_string).collect(),
                 keys: vec![proto::PlaceKey { name: "card".into(), value: format!("card-{}", i % 40) }],
+                ..plain
+            },
+            Orders::Delivered => proto::Place {
+                service: ["", "dawn", "a service of a longer name"][i as usize % 5 % 3].into(),
+                day: if i % 7 == 0 { 19700103 } else { 0 },
+                late: [Late::Unspecified, Late::Roll, Late::Reject][i as usize % 11 % 3].into(),
                 ..plain
             },
         }));
@@ -88,7 +105,11 @@ fn round(n: i64, sort: Orders) -> Vec<(Vec<u8>, Input)> {
             }))),
         }
         if i % 3 == 0 {
-            let kind = Some(stock_command::Kind::Ship(proto::Ship { order_id: order(i), attempt }));
+            let lots = match sort {
+                Orders::OfLots if i % 2 == 0 => [i, i + 7].map(|sku| of_one_lot(sku, "late")).into(),
+                _ => Vec::new(),
+            };
+            let kind = Some(stock_command::Kind::Ship(proto::Ship { order_id: order(i), attempt, lots }));
             let commands = vec![proto::StockCommand { pool: pool(), kind, ..Default::default() }];
             records.push((proto::StockCommands { commands }.encode_to_vec(), Input::Stock));
         }
@@ -131,12 +152,27 @@ fn run(
     counting::allocations() - before
 }
 
-/// A ledger that has these rules and enough of every SKU: rounds of `orders` do not allocate in it once it is warm.
-fn check(rules_level: u32, rules: Vec<stock_command::Kind>, orders: Orders) -> Seen {
+/// Enough of each SKU.
+fn enough() -> Vec<stock_command::Kind> {
+    let receipt = |sku| proto::Receive { sku: format!("sku-{sku}"), quantity: 1_000_000, ..Default::default() };
+    (0..100).map(|sku| stock_command::Kind::Receive(receipt(sku))).collect()
+}
+
+/// Enough of each SKU, in two lots: orders soon begin to take from both.
+fn lots() -> Vec<stock_command::Kind> {
+    let receipt = |sku, lot: &str, quantity, expiry| {
+        let sku = format!("sku-{sku}");
+        stock_command::Kind::Receive(proto::Receive { sku, quantity, lot: lot.into(), expiry })
+    };
+    let lots = |sku| [receipt(sku, "late", 1_000_000, 20_000_102), receipt(sku, "early", 41, 20_000_101)];
+    (0..100).flat_map(lots).collect()
+}
+
+/// A ledger that has these rules and this stock: rounds of `orders` do not allocate in it once it is warm.
+fn check(rules_level: u32, rules: Vec<stock_command::Kind>, stock: Vec<stock_command::Kind>, orders: Orders) -> Seen {
     let mut ledger = Ledger::new(Rules { rules_level, ..RULES }, FingerprintKey([7; 16]));
     let (mut out, mut scratch, mut seen) = (Vec::new(), Scratch::default(), [[0; 100]; 2]);
-    let receipt = |sku| stock_command::Kind::Receive(proto::Receive { sku: format!("sku-{sku}"), quantity: 1_000_000 });
-    let kinds = rules.into_iter().chain((0..100).map(receipt)).enumerate();
+    let kinds = rules.into_iter().chain(stock).enumerate();
     let stock = kinds.map(|(n, kind)| proto::StockCommand {
         pool: "pool".into(),
         id: format!("stock-{n}"),
@@ -161,7 +197,7 @@ fn check(rules_level: u32, rules: Vec<stock_command::Kind>, orders: Orders) -> S
 
 #[test]
 fn no_order_allocates_once_the_ledger_is_warm() {
-    check(0, Vec::new(), Orders::Plain);
+    check(0, Vec::new(), enough(), Orders::Plain);
 }
 
 #[test]
@@ -195,9 +231,58 @@ fn no_order_under_selling_rules_allocates_once_the_ledger_is_warm() {
             ..Default::default()
         }),
     ];
-    let [outcomes, reasons] = check(1, rules, Orders::Ruled);
+    // Shares are used up after some rounds, because shipments count; kiosks draw on that of the others.
+    let share = |channel: &str, protected, at_most| proto::ChannelShare { channel: channel.into(), protected, at_most };
+    let channels = |sku: usize| {
+        let shares = [("web", 10, Some(400)), ("app", 20, None), ("", 0, Some(5))];
+        let channels = shares.map(|(channel, protected, at_most)| share(channel, protected, at_most)).to_vec();
+        stock_command::Kind::SetChannels(proto::SetChannels {
+            sku: format!("sku-{sku}"),
+            channels,
+            protected_until_ms: 0,
+        })
+    };
+    let rules = rules.into_iter().chain((10..40).map(channels)).collect();
+    let [outcomes, reasons] = check(RULES_LEVEL, rules, enough(), Orders::Ruled);
     let outcomes = [Outcome::Reserved, Outcome::Expired, Outcome::Cancelled, Outcome::Shipped, Outcome::NotOpen]
         .map(|outcome| outcomes[outcome as usize]);
-    let reasons = [Reason::NotEligible, Reason::Limit].map(|reason| reasons[reason as usize]);
+    let reasons = [Reason::NotEligible, Reason::Limit, Reason::Quota].map(|reason| reasons[reason as usize]);
+    assert!(outcomes.iter().chain(&reasons).all(|count| *count > 0), "{outcomes:?} {reasons:?}");
+}
+
+#[test]
+fn no_order_of_stock_in_lots_allocates_once_the_ledger_is_warm() {
+    let fresh = |sku| proto::SetFreshness { sku: format!("sku-{sku}"), least_days: 2 };
+    let rules = (0..50).map(|sku| stock_command::Kind::SetFreshness(fresh(sku))).collect();
+    let [outcomes, _] = check(2, rules, lots(), Orders::OfLots);
+    let outcomes = [Outcome::Reserved, Outcome::Confirmed, Outcome::Expired, Outcome::Cancelled, Outcome::Shipped]
+        .map(|outcome| outcomes[outcome as usize]);
+    assert!(outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
+}
+
+#[test]
+fn no_order_with_a_delivery_allocates_once_the_ledger_is_warm() {
+    // The first day's cutoffs come while the rounds are measured, and its places are used up before.
+    let service = |name: &str, cutoff_s, late: Late| proto::DeliveryService {
+        name: name.to_owned(),
+        time_zone: "Europe/London".into(),
+        days: (1..=7).map(|weekday| proto::DispatchDay { weekday, cutoff_s }).collect(),
+        closed: vec![proto::ClosedDay { day: 19700103 }],
+        orders_a_day: 1_500,
+        horizon: 7,
+        late: late.into(),
+        grace_ms: 10,
+        ..Default::default()
+    };
+    // In London it was an hour later than in UTC.
+    let services = vec![
+        service("dawn", 3_600 + 1_004, Late::Roll),
+        service("a service of a longer name", 3_600 + 1_005, Late::Reject),
+    ];
+    let rules = vec![stock_command::Kind::SetDelivery(proto::SetDelivery { services })];
+    let [outcomes, reasons] = check(RULES_LEVEL, rules, enough(), Orders::Delivered);
+    let outcomes = [Outcome::Reserved, Outcome::Expired, Outcome::Cancelled, Outcome::Shipped, Outcome::Extended]
+        .map(|outcome| outcomes[outcome as usize]);
+    let reasons = [Reason::Late, Reason::DeliveryFull].map(|reason| reasons[reason as usize]);
     assert!(outcomes.iter().chain(&reasons).all(|count| *count > 0), "{outcomes:?} {reasons:?}");
 }

@@ -176,7 +176,11 @@ fn broker() -> ReadyBroker {
         pool: "pool".into(),
         id: format!("receive-{sku}"),
         issued_at_ms: START_MS - 1,
-        kind: Some(stock_command::Kind::Receive(Receive { sku: format!("sku-{sku}"), quantity: 1_000_000 })),
+        kind: Some(stock_command::Kind::Receive(Receive {
+            sku: format!("sku-{sku}"),
+            quantity: 1_000_000,
+            ..Receive::default()
+        })),
         reply_partition: None,
     };
     let stock = StockCommands { commands: (0..100).map(receive).collect() }.encode_to_vec();

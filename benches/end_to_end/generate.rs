@@ -46,7 +46,11 @@ pub(crate) fn stock(bootstrap: &str, topic: &str, partitions: u32) -> Result<()>
                 pool: pool.clone(),
                 id: format!("opening-{number}"),
                 issued_at_ms: now_ms(),
-                kind: Some(stock_command::Kind::Receive(proto::Receive { sku: sku(number), quantity: UNITS })),
+                kind: Some(stock_command::Kind::Receive(proto::Receive {
+                    sku: sku(number),
+                    quantity: UNITS,
+                    ..Default::default()
+                })),
                 reply_partition: None,
             })
             .collect::<Vec<_>>();

@@ -8,7 +8,7 @@ use sluice::wire::proto::{self, command, stock_command};
 /// SKUs of the one pool.
 pub(crate) const SKUS: usize = 10_000;
 /// Units of each SKU: never sold out, so that every order does the whole work of a reservation.
-const UNITS: u64 = 1_000_000_000;
+pub(crate) const UNITS: u64 = 1_000_000_000;
 /// The one pool.
 pub(crate) const POOL: &str = "pool";
 /// How long an order is held, ms: over when the next orders come.
@@ -140,7 +140,11 @@ pub(crate) fn stock(now_ms: i64) -> impl Iterator<Item = proto::StockCommand> {
         pool: POOL.into(),
         id: format!("opening-{sku}"),
         issued_at_ms: now_ms,
-        kind: Some(stock_command::Kind::Receive(proto::Receive { sku: sku_name(sku), quantity: UNITS })),
+        kind: Some(stock_command::Kind::Receive(proto::Receive {
+            sku: sku_name(sku),
+            quantity: UNITS,
+            ..Default::default()
+        })),
         reply_partition: None,
     })
 }

@@ -34,14 +34,13 @@ pub(crate) struct Steady {
 impl Steady {
     /// Remembers nothing yet; [`Steady::fill`] comes next.
     pub(crate) fn new(with_naive: bool) -> Self {
-        Self {
-            engine: Engine::new(WINDOW_MS, BEGIN_MS),
-            naive: with_naive.then(|| Naive::new(WINDOW_MS, BEGIN_MS)),
-            orders: Orders::new(1),
-            ids: 0,
-            elapsed_ms: 0.0,
-            forgotten: 0,
-        }
+        let naive = with_naive.then(|| Naive::new(WINDOW_MS, BEGIN_MS));
+        Self { naive, ..Self::of(Engine::new(WINDOW_MS, BEGIN_MS)) }
+    }
+
+    /// The same of an engine that has its stock.
+    pub(crate) fn of(engine: Engine) -> Self {
+        Self { engine, naive: None, orders: Orders::new(1), ids: 0, elapsed_ms: 0.0, forgotten: 0 }
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

@@ -55,6 +55,7 @@ impl Traffic {
                 kind: Some(stock_command::Kind::Receive(proto::Receive {
                     sku: sku(number),
                     quantity: if number == 0 { HOT_UNITS } else { ORDINARY_UNITS },
+                    ..Default::default()
                 })),
                 reply_partition: None,
             })

@@ -199,7 +199,7 @@ mod tests {
     use crate::ledger::{FingerprintKey, Rules};
     use crate::wire::command::LinesBuf;
     use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
-    use crate::wire::{Kind, Place, StockChange, Vouched};
+    use crate::wire::{Kind, NamedLot, Place, StockChange, Vouched};
 
     const HOLDS: u32 = 1_000;
     const MAX_DECISIONS: u32 = 40;
@@ -248,7 +248,7 @@ mod tests {
         let at = Moment { shard_time_ms: 1_000, engine_time_ms: 0 };
         let mut apply =
             |kind| _ = ledger.apply(&Command { pool: "p".into(), reply_partition: None, unsupported: None, kind }, at);
-        let change = StockChange::Receive { sku: "sku".into(), quantity: HOLDS.into() };
+        let change = StockChange::Receive { sku: "sku".into(), quantity: HOLDS.into(), lot: NamedLot::default() };
         apply(Kind::Stock { id: "in".into(), issued_at_ms: 1_000, change });
         let lines: LinesBuf = [("sku", 1)].into_iter().collect();
         for order_id in &ids {

@@ -28,7 +28,7 @@ const OUTCOMES: [Outcome; 21] = [
 ];
 
 /// Reasons, in the order in which [`Tally`] keeps them.
-const REASONS: [Reason; 29] = [
+const REASONS: [Reason; 38] = [
     Reason::Unspecified,
     Reason::OutOfStock,
     Reason::UnknownSku,
@@ -37,6 +37,10 @@ const REASONS: [Reason; 29] = [
     Reason::Closed,
     Reason::NotEligible,
     Reason::Limit,
+    Reason::Quota,
+    Reason::Scattered,
+    Reason::Late,
+    Reason::DeliveryFull,
     Reason::BeforePlace,
     Reason::UnknownOrder,
     Reason::Stale,
@@ -58,6 +62,11 @@ const REASONS: [Reason; 29] = [
     Reason::Doubled,
     Reason::TooMany,
     Reason::Scope,
+    Reason::Lot,
+    Reason::NoSuchLot,
+    Reason::Expiry,
+    Reason::TimeZone,
+    Reason::NoSuchService,
 ];
 
 /// Pairs of an outcome and a reason.

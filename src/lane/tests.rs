@@ -82,7 +82,7 @@ fn place_command(cluster: &Cluster, number: u32) -> Command {
 }
 
 fn receive(cluster: &Cluster, units: u64) -> Message {
-    let kind = stock_command::Kind::Receive(Receive { sku: "sku".into(), quantity: units });
+    let kind = stock_command::Kind::Receive(Receive { sku: "sku".into(), quantity: units, ..Default::default() });
     let (pool, id) = ("pool".into(), format!("receive-{units}"));
     let command = StockCommand { pool, id, issued_at_ms: cluster.now_ms(), kind: Some(kind), reply_partition: None };
     Message::keyed("pool", StockCommands { commands: vec![command] }.encode_to_vec())

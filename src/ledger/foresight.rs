@@ -50,7 +50,7 @@ impl Ledger {
             Kind::Confirm { order_id, attempt, .. }
             | Kind::Extend { order_id, attempt, .. }
             | Kind::Cancel { order_id, attempt, .. }
-            | Kind::Ship { order_id, attempt } => self.foresee_order(OrderRef { pool, order_id, attempt }),
+            | Kind::Ship { order_id, attempt, .. } => self.foresee_order(OrderRef { pool, order_id, attempt }),
             Kind::Stock { .. } | Kind::Tick { .. } | Kind::RaiseRulesLevel { .. } | Kind::Unknown | Kind::Malformed => {
                 Foresight::default()
             }

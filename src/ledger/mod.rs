@@ -11,9 +11,9 @@
 //!
 //! Once warm, no command allocates but the stock commands that make a pool or SKU known. Nothing is moved or forgotten
 //! in large steps: slots, records and holds stand in chunks that stay where they are, index and table of rows grow in
-//! small parts, and what a generation leaves behind is cleared out a few entries at a time. The exceptions, both for
-//! lists of numbers only: dropping the empty rows of a generation, and sweeping out what no longer counts of the few
-//! holds that fit no run.
+//! small parts, and what a generation leaves behind is cleared out a few entries at a time. The exceptions, for
+//! lists of numbers only: dropping the empty rows of a generation, sweeping out what no longer counts of the few
+//! holds that fit no run, and once a day forgetting the counts of delivery days that are over.
 //!
 #![doc = include_str!("RULES.md")]
 
@@ -36,7 +36,7 @@ use crate::wire::limits::MAX_ID_BYTES;
 use crate::wire::proto::{Asked, OrderState, Outcome};
 use crate::wire::{Command, Decision, DecisionLines, Kind, Place, StockLevel, Text};
 
-use rules::verdict::{Barred, LinesAtHand, Passed, ShownLines, ShownSelling, ShownStock, Verdict};
+use rules::verdict::{Barred, LinesAtHand, OnDay, Passed, ShownLines, ShownSelling, ShownStock, Verdict};
 use state::State;
 use state::closed::Ending;
 use state::rows::Figures;
@@ -77,7 +77,8 @@ impl Ledger {
         let lines = ShownLines::Held(self.state.release(slot, Ending::Expired));
         let verdict = Verdict { lines, ..Verdict::order(Outcome::Expired, OrderState::Expired) };
         let (pool, order_id) = (self.state.rows.pool_name(order.pool), self.state.orders.id(order.kept));
-        let echo = Echo { asked: Asked::Expire, pool, order_id, attempt: order.attempt, id: Text::EMPTY };
+        let (attempt, id, lot) = (order.attempt, Text::EMPTY, Text::EMPTY);
+        let echo = Echo { asked: Asked::Expire, pool, order_id, attempt, id, lot };
         Some(self.decision(echo, self.held_lines(lines), &verdict, None))
     }
 
@@ -160,6 +161,7 @@ impl Ledger {
     fn answer<'a>(&'a self, command: &Command<'a>, verdict: &Verdict) -> Decision<'a> {
         let lines = match (verdict.lines, &command.kind) {
             (ShownLines::Asked, Kind::Place(it)) => DecisionLines::Asked(it.lines, &self.lines.results),
+            (ShownLines::AskedOfLots, Kind::Place(it)) => DecisionLines::AskedOfLots(it.lines, &self.lines.parts),
             (held, _) => self.held_lines(held),
         };
         let selling = match verdict.selling {
@@ -177,24 +179,40 @@ impl Ledger {
     #[inline(never)]
     fn told<'a>(&'a self, command: &Command<'a>, told: ShownSelling) -> Selling<'a> {
         match (told, &command.kind) {
+            (ShownSelling::Delivery, _) => self.with_delivery(Selling::default()),
             (ShownSelling::Set, Kind::Stock { change, issued_at_ms, .. }) => {
                 Selling { set: change.rule(), issued_at_ms: *issued_at_ms, ..Selling::default() }
             }
             (ShownSelling::Passed, Kind::Place(it)) => {
-                let Passed { segments, keys, customer } = self.lines.passed;
-                Selling {
+                let Passed { segments, keys, customer, channel } = self.lines.passed;
+                self.with_delivery(Selling {
                     counted: CountedUnits::Made(&self.lines.counted),
                     customer: if customer { it.customer } else { Text::EMPTY },
+                    channel: if channel { it.channel } else { Text::EMPTY },
                     keys: it.vouched.some_keys(keys),
                     segments: it.vouched.some_segments(segments),
                     ..Selling::default()
-                }
+                })
             }
-            (ShownSelling::Barred, _) => {
-                let Barred { opens_at_ms, rule, issued_at_ms } = self.lines.barred;
-                Selling { opens_at_ms, rule, issued_at_ms, ..Selling::default() }
+            (ShownSelling::Barred, kind) => {
+                let Barred { opens_at_ms, rule, issued_at_ms, channel } = self.lines.barred;
+                let channel = match kind {
+                    Kind::Place(it) if channel => it.channel,
+                    _ => Text::EMPTY,
+                };
+                self.with_delivery(Selling { opens_at_ms, rule, issued_at_ms, channel, ..Selling::default() })
             }
             _ => unreachable!("only stock commands set rules, and only orders pass them"),
+        }
+    }
+
+    /// Adds the delivery of the order at hand, if it has one.
+    fn with_delivery<'a>(&'a self, told: Selling<'a>) -> Selling<'a> {
+        match self.lines.delivery {
+            None => told,
+            Some(OnDay { day, cutoff_ms, hold_until_ms, .. }) => {
+                Selling { service: (&*self.lines.service).into(), day, cutoff_ms, hold_until_ms, ..told }
+            }
         }
     }
 
@@ -217,7 +235,7 @@ impl Ledger {
             reason: verdict.reason,
             state: verdict.state,
             lines,
-            stock: self.shown(verdict.stock),
+            stock: self.shown(verdict.stock, echo.lot),
             expires_at_ms: verdict.expires_at_ms,
             decided_at_ms: self.state.shard_time_ms,
             content: verdict.content,
@@ -229,11 +247,15 @@ impl Ledger {
     }
 
     #[inline]
-    fn shown(&self, stock: ShownStock) -> Option<StockLevel<'_>> {
+    fn shown<'a>(&'a self, stock: ShownStock, lot: Text<'a>) -> Option<StockLevel<'a>> {
         let rows = &self.state.rows;
         match stock {
             ShownStock::None => None,
             ShownStock::Row { row, change } => Some(rows.figures(row).level(rows.view(row).sku.into(), change)),
+            ShownStock::Lot { row, change, number, expiry } => {
+                let lot = Some(self.state.lot_level(row, lot, number, expiry));
+                Some(StockLevel { lot, ..rows.figures(row).level(rows.view(row).sku.into(), change) })
+            }
             ShownStock::Pool { halted } => Some(StockLevel { halted, ..Figures::default().level(Text::EMPTY, 0) }),
         }
     }
@@ -242,7 +264,12 @@ impl Ledger {
         let (kept, results): (_, &[_]) = match lines {
             ShownLines::Held(kept) => (kept, &[]),
             ShownLines::HeldWithResults(kept) => (kept, &self.lines.results),
-            ShownLines::None | ShownLines::Asked => return DecisionLines::None,
+            ShownLines::HeldOfLots(kept) => {
+                let (lines, names) = (self.state.orders.lines(kept), &self.state.rows);
+                let LinesAtHand { results, parts, .. } = &self.lines;
+                return DecisionLines::HeldOfLots { lines, names, results, parts };
+            }
+            ShownLines::None | ShownLines::Asked | ShownLines::AskedOfLots => return DecisionLines::None,
         };
         DecisionLines::Held { lines: self.state.orders.lines(kept), names: &self.state.rows, results }
     }
@@ -255,6 +282,8 @@ struct Echo<'a> {
     order_id: Text<'a>,
     attempt: u32,
     id: Text<'a>,
+    /// The lot that it names.
+    lot: Text<'a>,
 }
 
 impl<'a> Echo<'a> {
@@ -266,14 +295,15 @@ impl<'a> Echo<'a> {
             order_id: Text::EMPTY,
             attempt: 0,
             id: Text::EMPTY,
+            lot: Text::EMPTY,
         };
         match command.kind {
             Kind::Place(Place { order_id, attempt, .. })
             | Kind::Confirm { order_id, attempt, .. }
             | Kind::Extend { order_id, attempt, .. }
             | Kind::Cancel { order_id, attempt, .. }
-            | Kind::Ship { order_id, attempt } => Echo { order_id: within_limit(order_id), attempt, ..none },
-            Kind::Stock { id, .. } => Echo { id: within_limit(id), ..none },
+            | Kind::Ship { order_id, attempt, .. } => Echo { order_id: within_limit(order_id), attempt, ..none },
+            Kind::Stock { id, change, .. } => Echo { id: within_limit(id), lot: change.lot().lot, ..none },
             Kind::Tick { .. } | Kind::RaiseRulesLevel { .. } => Echo { pool: Text::EMPTY, ..none },
             Kind::Unknown | Kind::Malformed => none,
         }
@@ -284,7 +314,11 @@ impl<'a> Echo<'a> {
     #[cold]
     fn of_unsupported(command: &Command<'a>, rules_level: u32) -> Echo<'a> {
         match command.kind {
-            Kind::Stock { .. } if command.kind.needs_level().is_some_and(|(level, _)| level > rules_level) => {
+            // The kinds that came with a level are those of rules; of others only a field may have.
+            Kind::Stock { change, .. }
+                if change.rule().is_some()
+                    && command.kind.needs_level(rules_level).is_some_and(|(level, _)| level > rules_level) =>
+            {
                 Echo::of(&Command { kind: Kind::Unknown, ..*command })
             }
             _ => Echo::of(command),

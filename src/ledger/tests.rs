@@ -1,17 +1,22 @@
 //! Each cell of the state table, the edges between guards, and the bytes that a remembered id takes. What is decided
 //! over long lives is held against the model by `tests/ledger.rs`.
 
+mod channels; // what is kept for whom, and how much each may have
+mod delivery; // on which day an order is delivered
+mod delivery_kept; // what deliveries keep, and how a log tells them
 mod limit; // how much each customer may have
+mod lots; // which units of a row an order takes, and which left in fact
 mod replay; // decisions about rules that do not follow
 mod rules_memory; // how long rules are known, and what they keep
 mod sale; // when and to whom
+mod shipped_lots; // what a shipment may say of lots
 mod shop; // a ledger with selling rules, and one that follows it
 
 use super::*;
 use crate::wire::command::LinesBuf;
 use crate::wire::link::RULES_LEVEL;
 use crate::wire::proto::Reason;
-use crate::wire::{Original, Place, StockChange, Vouched};
+use crate::wire::{NamedLot, Original, Place, ShippedLots, StockChange, Vouched};
 
 const RULES: Rules = Rules {
     shard: 0,
@@ -32,13 +37,21 @@ struct Desk {
     now: i64,
 }
 
+/// A halt of a SKU, or of the whole pool.
+fn halt(sku: &str) -> StockChange<'_> {
+    StockChange::Halt { sku: sku.into(), lot: "".into() }
+}
+
 type Answer = (Outcome, Reason, OrderState);
 
 impl Desk {
     fn new() -> Desk {
         let mut desk = Desk { ledger: Ledger::new(RULES, FingerprintKey([1; 16])), now: START };
-        desk.stock("in", StockChange::Receive { sku: "a".into(), quantity: 10 });
-        desk.stock("none", StockChange::Count { sku: "b".into(), counted: 0, on_hand_seen: 0 });
+        desk.stock("in", StockChange::Receive { sku: "a".into(), quantity: 10, lot: NamedLot::default() });
+        desk.stock(
+            "none",
+            StockChange::Count { sku: "b".into(), counted: 0, on_hand_seen: 0, lot: NamedLot::default() },
+        );
         desk
     }
 
@@ -90,7 +103,7 @@ impl Desk {
     }
 
     fn ship(&mut self) -> Answer {
-        self.ask(Kind::Ship { order_id: "order".into(), attempt: 0 }).0
+        self.ask(Kind::Ship { order_id: "order".into(), attempt: 0, lots: ShippedLots::default() }).0
     }
 
     /// A desk whose order is in `state`.
@@ -226,17 +239,17 @@ fn an_attempt_is_raised_only_after_the_one_before_has_ended() {
 fn guards_answer_in_their_order() {
     let mut desk = Desk::new();
     let unknown_and_short = [("b", 1), ("nowhere", 1)];
-    desk.stock("halt b", StockChange::Halt { sku: "b".into() });
+    desk.stock("halt b", halt("b"));
     assert_eq!(desk.place_with(0, &unknown_and_short, START - 1).0.0, Outcome::Deadline);
     assert_eq!(desk.place_with(0, &unknown_and_short, 0).0.1, Reason::UnknownSku);
     assert_eq!(desk.place_with(1, &[("b", 1), ("a", 99)], 0).0.1, Reason::Halted);
-    desk.stock("halt all", StockChange::Halt { sku: "".into() });
+    desk.stock("halt all", halt(""));
     assert_eq!(desk.place_with(2, &unknown_and_short, 0).0.1, Reason::Halted);
-    desk.stock("resume all", StockChange::Resume { sku: "".into() });
+    desk.stock("resume all", StockChange::Resume { sku: "".into(), lot: "".into() });
     assert_eq!(desk.place_with(3, &[("a", 6), ("a", 6)], 0).0.1, Reason::OutOfStock);
     assert_eq!(desk.place_with(4, &[("a", 6), ("a", 4)], 0).0.0, Outcome::Reserved);
     assert_eq!(desk.place_with(5, &[], 0).0.1, Reason::NoLines);
-    assert_eq!(desk.stock("nothing", StockChange::Halt { sku: "nowhere".into() }).1, Reason::NoSuchSku);
+    assert_eq!(desk.stock("nothing", halt("nowhere")).1, Reason::NoSuchSku);
 }
 
 #[test]
@@ -278,11 +291,11 @@ fn a_full_ledger_says_so_and_forgets_nothing_for_it() {
     let known = Kind::Cancel { order_id: "0".into(), attempt: 0, placed_at_ms: 0 };
     assert_eq!(desk.ask(known).0.0, Outcome::Unchanged);
     // What is left is for stock, and the very last for what stops a sale.
-    let found = StockChange::Adjust { sku: "a".into(), change: 1, reason: "".into() };
+    let found = StockChange::Adjust { sku: "a".into(), change: 1, reason: "".into(), lot: NamedLot::default() };
     let taken: Vec<_> = (0..5).map(|n| desk.stock(&n.to_string(), found).0).collect();
     assert_eq!(taken, [[Outcome::Applied; 4].as_slice(), &[Outcome::Busy]].concat());
-    assert_eq!(desk.stock("halt", StockChange::Halt { sku: "a".into() }).0, Outcome::Applied);
-    assert_eq!(desk.stock("again", StockChange::Halt { sku: "a".into() }).0, Outcome::Busy);
+    assert_eq!(desk.stock("halt", halt("a")).0, Outcome::Applied);
+    assert_eq!(desk.stock("again", halt("a")).0, Outcome::Busy);
     assert_eq!(desk.stock("0", found).0, Outcome::Duplicate);
     // Room comes with time.
     desk.now += 10_000;

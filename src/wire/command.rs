@@ -1,7 +1,8 @@
 //! One command as the engine sees it: borrowed from the bytes of its record, no text copied.
 
-use super::keys::{place, stock_command};
-use super::selling::{Limit, Rule, Sale, Vouched};
+use super::keys::{place, ship, stock_command};
+use super::lots::{Freshness, NamedLot, ShippedLots};
+use super::selling::{Channels, Delivery, Limit, Rule, Sale, Vouched};
 use super::text::Text;
 
 /// A decoded command. Its strings borrow from the record's value; nothing in it has been checked for meaning (empty
@@ -31,7 +32,7 @@ pub enum Kind<'a> {
     /// Give the stock back.
     Cancel { order_id: Text<'a>, attempt: u32, placed_at_ms: i64 },
     /// An order left the warehouse.
-    Ship { order_id: Text<'a>, attempt: u32 },
+    Ship { order_id: Text<'a>, attempt: u32, lots: ShippedLots<'a> },
     /// A movement of stock or a rule about it, with an identity of its own.
     Stock { id: Text<'a>, issued_at_ms: i64, change: StockChange<'a> },
     /// The broker's time, for this shard.
@@ -46,17 +47,35 @@ pub enum Kind<'a> {
 }
 
 impl Kind<'_> {
-    /// The rules level that a log must have for this command, and the field that is answered UNSUPPORTED below it; none
-    /// if any will do.
+    /// The rules level that a log must have for this command, and the field that is answered UNSUPPORTED in a log of
+    /// `level`, if that is below it; none if any will do.
     #[inline]
-    pub fn needs_level(&self) -> Option<(u32, u32)> {
+    pub fn needs_level(&self, level: u32) -> Option<(u32, u32)> {
         match self {
             Kind::Place(it) if !it.vouched.is_empty() => {
-                let key = if it.vouched.segment_count() > 0 { place::SEGMENTS_STRING } else { place::KEYS_MESSAGE };
-                Some((1, key >> 3))
+                let vouched = &it.vouched;
+                if level < 1 && vouched.segment_count() > 0 {
+                    return Some((1, place::SEGMENTS_STRING >> 3));
+                }
+                if level < 1 && vouched.key_count() > 0 {
+                    return Some((1, place::KEYS_MESSAGE >> 3));
+                }
+                // The numbers of what needs the higher level are the higher ones.
+                if level < 2 { vouched.delivery().first_field().map(|field| (2, field)) } else { None }
+            }
+            Kind::Stock { change: StockChange::SetDelivery(_), .. } => {
+                Some((2, stock_command::SET_DELIVERY_MESSAGE >> 3))
             }
             Kind::Stock { change: StockChange::SetSale(_), .. } => Some((1, stock_command::SET_SALE_MESSAGE >> 3)),
             Kind::Stock { change: StockChange::SetLimit(_), .. } => Some((1, stock_command::SET_LIMIT_MESSAGE >> 3)),
+            Kind::Stock { change: StockChange::SetChannels(_), .. } => {
+                Some((2, stock_command::SET_CHANNELS_MESSAGE >> 3))
+            }
+            Kind::Stock { change: StockChange::SetFreshness(_), .. } => {
+                Some((2, stock_command::SET_FRESHNESS_MESSAGE >> 3))
+            }
+            Kind::Stock { change, .. } => change.lot_field().map(|field| (2, field)),
+            Kind::Ship { lots, .. } if !lots.is_empty() => Some((2, ship::LOTS_MESSAGE >> 3)),
             _ => None,
         }
     }
@@ -81,14 +100,17 @@ pub struct Place<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "documented once, in the .proto file")]
 pub enum StockChange<'a> {
-    Receive { sku: Text<'a>, quantity: u64 },
-    Adjust { sku: Text<'a>, change: i64, reason: Text<'a> },
-    Count { sku: Text<'a>, counted: u64, on_hand_seen: i64 },
+    Receive { sku: Text<'a>, quantity: u64, lot: NamedLot<'a> },
+    Adjust { sku: Text<'a>, change: i64, reason: Text<'a>, lot: NamedLot<'a> },
+    Count { sku: Text<'a>, counted: u64, on_hand_seen: i64, lot: NamedLot<'a> },
     SetSafetyStock { sku: Text<'a>, quantity: u64 },
-    Halt { sku: Text<'a> },
-    Resume { sku: Text<'a> },
+    Halt { sku: Text<'a>, lot: Text<'a> },
+    Resume { sku: Text<'a>, lot: Text<'a> },
     SetSale(Sale<'a>),
     SetLimit(Limit<'a>),
+    SetChannels(Channels<'a>),
+    SetFreshness(Freshness<'a>),
+    SetDelivery(Delivery<'a>),
 }
 
 impl<'a> StockChange<'a> {
@@ -97,6 +119,9 @@ impl<'a> StockChange<'a> {
         match *self {
             StockChange::SetSale(sale) => Some(Rule::Sale(sale)),
             StockChange::SetLimit(limit) => Some(Rule::Limit(limit)),
+            StockChange::SetChannels(channels) => Some(Rule::Channels(channels)),
+            StockChange::SetFreshness(freshness) => Some(Rule::Freshness(freshness)),
+            StockChange::SetDelivery(delivery) => Some(Rule::Delivery(delivery)),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::command::{OrderLines, StockChange};
 use super::limits::MAX_ID_BYTES;
+use super::lots::NamedLot;
 use super::proto::Asked;
 use super::put::Pen;
 use super::selling::{Rule, Vouched};
@@ -16,8 +17,8 @@ use super::text::Text;
 /// is cleared for each hash.
 const SHORT_BYTES: usize = 96;
 
-/// Longest content of one hash, in bytes: three texts within the limits, and the numbers beside them.
-const LONG_BYTES: usize = 3 * (4 + MAX_ID_BYTES) + 1 + 3 * 8;
+/// Longest content of one hash, in bytes: four texts within the limits, and the numbers beside them.
+const LONG_BYTES: usize = 4 * (4 + MAX_ID_BYTES) + 1 + 4 * 8;
 
 /// Content of an order.
 #[inline]
@@ -43,18 +44,28 @@ pub fn of_order(
         pen.bytes(placed_at_ms.to_le_bytes());
         pen.bytes(sum.to_le_bytes());
     });
-    if vouched.is_empty() { plain } else { with_keys(plain, vouched) }
+    if vouched.is_empty() { plain } else { with_brought(plain, vouched) }
 }
 
 /// What an order brings beyond its lines joins the hash only where there is any.
 #[inline(never)]
-fn with_keys(plain: u64, vouched: &Vouched<'_>) -> u64 {
-    vouched.keys().fold(plain, |before, (name, value)| {
+fn with_brought(plain: u64, vouched: &Vouched<'_>) -> u64 {
+    let with_keys = vouched.keys().fold(plain, |before, (name, value)| {
         hash(8 + 2 * 4 + name.len() + value.len(), |pen| {
             pen.bytes(before.to_le_bytes());
             text(pen, name);
             text(pen, value);
         })
+    });
+    let asked = vouched.delivery();
+    if asked.is_empty() {
+        return with_keys;
+    }
+    hash(8 + 4 + asked.service.len() + 4 + 1, |pen| {
+        pen.bytes(with_keys.to_le_bytes());
+        text(pen, asked.service);
+        pen.bytes(asked.day.to_le_bytes());
+        pen.bytes([asked.late as u8]);
     })
 }
 
@@ -74,15 +85,23 @@ pub fn of_stock(pool: Text<'_>, issued_at_ms: i64, change: &StockChange<'_>) -> 
         return of_rule(pool, issued_at_ms, change.asked(), &rule);
     }
     let (sku, a, b, reason) = match *change {
-        StockChange::Receive { sku, quantity } | StockChange::SetSafetyStock { sku, quantity } => {
+        StockChange::Receive { sku, quantity, .. } | StockChange::SetSafetyStock { sku, quantity } => {
             (sku, quantity as i64, 0, Text::EMPTY)
         }
-        StockChange::Adjust { sku, change, reason } => (sku, change, 0, reason),
-        StockChange::Count { sku, counted, on_hand_seen } => (sku, counted as i64, on_hand_seen, Text::EMPTY),
-        StockChange::Halt { sku } | StockChange::Resume { sku } => (sku, 0, 0, Text::EMPTY),
-        StockChange::SetSale(_) | StockChange::SetLimit(_) => unreachable!("hashed above"),
+        StockChange::Adjust { sku, change, reason, .. } => (sku, change, 0, reason),
+        StockChange::Count { sku, counted, on_hand_seen, .. } => (sku, counted as i64, on_hand_seen, Text::EMPTY),
+        StockChange::Halt { sku, .. } | StockChange::Resume { sku, .. } => (sku, 0, 0, Text::EMPTY),
+        StockChange::SetSale(_)
+        | StockChange::SetLimit(_)
+        | StockChange::SetChannels(_)
+        | StockChange::SetFreshness(_)
+        | StockChange::SetDelivery(_) => {
+            unreachable!("hashed above")
+        }
     };
-    hash(1 + 3 * 4 + pool.len() + sku.len() + reason.len() + 3 * 8, |pen| {
+    let named = change.lot();
+    let of_lot = if named.is_none() { 0 } else { 4 + named.lot.len() + 8 };
+    hash(1 + 3 * 4 + pool.len() + sku.len() + reason.len() + 3 * 8 + of_lot, |pen| {
         pen.bytes([change.asked() as u8]);
         text(pen, pool);
         pen.bytes(issued_at_ms.to_le_bytes());
@@ -90,6 +109,11 @@ pub fn of_stock(pool: Text<'_>, issued_at_ms: i64, change: &StockChange<'_>) -> 
         pen.bytes(a.to_le_bytes());
         pen.bytes(b.to_le_bytes());
         text(pen, reason);
+        if !named.is_none() {
+            let NamedLot { lot, expiry } = named;
+            text(pen, lot);
+            pen.bytes(i64::from(expiry).to_le_bytes());
+        }
     })
 }
 
@@ -105,6 +129,9 @@ impl StockChange<'_> {
             StockChange::Resume { .. } => Asked::Resume,
             StockChange::SetSale(_) => Asked::SetSale,
             StockChange::SetLimit(_) => Asked::SetLimit,
+            StockChange::SetChannels(_) => Asked::SetChannels,
+            StockChange::SetFreshness(_) => Asked::SetFreshness,
+            StockChange::SetDelivery(_) => Asked::SetDelivery,
         }
     }
 }
@@ -179,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_stock_command_hashes_as_the_architecture_says() {
-        let change = StockChange::Adjust { sku: "shirt".into(), change: -3, reason: "moths".into() };
+        let change =
+            StockChange::Adjust { sku: "shirt".into(), change: -3, reason: "moths".into(), lot: NamedLot::default() };
         let bytes = [
             &b"\x08\x02\0\0\0p1"[..],
             &9_i64.to_le_bytes(),
@@ -189,6 +217,10 @@ mod tests {
             b"\x05\0\0\0moths",
         ]
         .concat();
+        assert_eq!(of_stock("p1".into(), 9, &change), xxh3_64(&bytes));
+        let lot = NamedLot { lot: "L7".into(), expiry: 20_240_301 };
+        let change = StockChange::Adjust { sku: "shirt".into(), change: -3, reason: "moths".into(), lot };
+        let bytes = [&bytes[..], b"\x02\0\0\0L7", &20_240_301_i64.to_le_bytes()].concat();
         assert_eq!(of_stock("p1".into(), 9, &change), xxh3_64(&bytes));
     }
 

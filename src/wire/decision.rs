@@ -2,6 +2,7 @@
 //! link that it is written into.
 
 use super::command::{Lines, OrderLines};
+use super::lots::{LotLevel, LotPart, LotsOfLine};
 use super::proto::{Asked, Input, OrderState, Outcome, Reason};
 use super::selling::{Counted, Listed, Rule};
 use super::text::Text;
@@ -41,9 +42,14 @@ pub struct Selling<'a> {
     pub customer: Text<'a>,
     pub keys: Listed<'a>,
     pub segments: Listed<'a>,
+    pub channel: Text<'a>,
     pub opens_at_ms: i64,
     pub rule: u64,
     pub issued_at_ms: i64,
+    pub service: Text<'a>,
+    pub day: u32,
+    pub cutoff_ms: i64,
+    pub hold_until_ms: i64,
 }
 
 /// The counts that an order is in, from wherever they already stand.
@@ -106,6 +112,7 @@ pub struct StockLevel<'a> {
     pub safety_stock: u64,
     pub halted: bool,
     pub shortfall: u64,
+    pub lot: Option<LotLevel<'a>>,
 }
 
 /// What became of one line of an order.
@@ -121,6 +128,7 @@ pub struct DecisionLine<'a> {
     pub opens_at_ms: i64,
     pub left: Option<u64>,
     pub rule: u64,
+    pub lots: LotsOfLine<'a>,
 }
 
 impl<'a> DecisionLine<'a> {
@@ -128,7 +136,8 @@ impl<'a> DecisionLine<'a> {
     #[inline]
     pub(super) fn of(sku: Text<'a>, quantity: u32, result: &LineResult) -> DecisionLine<'a> {
         let LineResult { allocated, available, reason, shortfall, opens_at_ms, left, rule } = *result;
-        DecisionLine { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule }
+        let lots = LotsOfLine::default();
+        DecisionLine { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule, lots }
     }
 }
 
@@ -176,6 +185,12 @@ impl HeldLine {
     pub fn to_bytes(self) -> [u8; HeldLines::LINE_BYTES] {
         (u64::from(self.row) | u64::from(self.quantity) << 32).to_le_bytes()
     }
+
+    #[inline]
+    fn from_bytes(bytes: &[u8; HeldLines::LINE_BYTES]) -> HeldLine {
+        let both = u64::from_le_bytes(*bytes);
+        HeldLine { row: both as u32, quantity: (both >> 32) as u32 }
+    }
 }
 
 /// The lines of an open order, as the ledger keeps them.
@@ -196,6 +211,15 @@ impl<'a> HeldLines<'a> {
     #[inline]
     pub fn iter(&self) -> HeldLineIter<'a> {
         HeldLineIter(self.0.iter())
+    }
+
+    /// Line `i`, counted from 0.
+    ///
+    /// # Panics
+    /// If there are no more than `i`.
+    #[inline]
+    pub fn line(&self, i: usize) -> HeldLine {
+        HeldLine::from_bytes(&self.0[i])
     }
 }
 
@@ -218,8 +242,7 @@ impl Iterator for HeldLineIter<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<HeldLine> {
-        let both = u64::from_le_bytes(*self.0.next()?);
-        Some(HeldLine { row: both as u32, quantity: (both >> 32) as u32 })
+        self.0.next().map(HeldLine::from_bytes)
     }
 
     #[inline]
@@ -252,6 +275,19 @@ pub enum DecisionLines<'a> {
         /// A result for each line, where there is more to say than that it was allocated.
         results: &'a [LineResult],
     },
+    /// As [`DecisionLines::Asked`], all allocated, with the lots that they take from.
+    AskedOfLots(OrderLines<'a>, &'a [LotPart]),
+    /// As [`DecisionLines::Held`], with lots to be shown of some lines.
+    HeldOfLots {
+        /// The order's lines.
+        lines: HeldLines<'a>,
+        /// Where their SKUs stand.
+        names: &'a dyn SkuNames,
+        /// As there.
+        results: &'a [LineResult],
+        /// In the order of lines, and within a line in which they were taken.
+        parts: &'a [LotPart],
+    },
     /// Lines read from a link: the bytes of its Decision message.
     Logged(&'a [u8]),
 }
@@ -266,18 +302,38 @@ impl<'a> Decision<'a> {
 impl<'a> DecisionLines<'a> {
     /// The lines, in order.
     pub fn iter(&self) -> DecisionLineIter<'a> {
-        DecisionLineIter(match *self {
-            DecisionLines::None => Inner::None,
-            DecisionLines::Asked(lines, results) => Inner::Asked(lines.iter(), results.iter()),
-            DecisionLines::Held { lines, names, results } => Inner::Held(lines.iter(), names, results.iter()),
-            DecisionLines::Logged(decision) => Inner::Logged(LoggedLines::new(decision)),
-        })
+        let (inner, parts): (_, &[_]) = match *self {
+            DecisionLines::None => (Inner::None, &[]),
+            DecisionLines::Asked(lines, results) => (Inner::Asked(lines.iter(), results.iter()), &[]),
+            DecisionLines::AskedOfLots(lines, parts) => (Inner::Asked(lines.iter(), [].iter()), parts),
+            DecisionLines::Held { lines, names, results } => (Inner::Held(lines.iter(), names, results.iter()), &[]),
+            DecisionLines::HeldOfLots { lines, names, results, parts } => {
+                (Inner::Held(lines.iter(), names, results.iter()), parts)
+            }
+            DecisionLines::Logged(decision) => (Inner::Logged(LoggedLines::new(decision)), &[]),
+        };
+        DecisionLineIter { inner, parts, line: 0 }
     }
 }
 
 /// Iterator of [`Decision::lines`].
 #[derive(Clone, Debug)]
-pub struct DecisionLineIter<'a>(Inner<'a>);
+pub struct DecisionLineIter<'a> {
+    inner: Inner<'a>,
+    /// Those of the lines from `line` on.
+    parts: &'a [LotPart],
+    line: u32,
+}
+
+impl<'a> DecisionLineIter<'a> {
+    /// The parts of the line that is next.
+    fn next_parts(&mut self) -> LotsOfLine<'a> {
+        let count = self.parts.iter().take_while(|part| part.line == self.line).count();
+        let (of_line, rest) = self.parts.split_at(count);
+        (self.parts, self.line) = (rest, self.line + 1);
+        LotsOfLine::Made(of_line)
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Inner<'a> {
@@ -291,7 +347,7 @@ impl<'a> Iterator for DecisionLineIter<'a> {
     type Item = DecisionLine<'a>;
 
     fn next(&mut self) -> Option<DecisionLine<'a>> {
-        let (sku, quantity, results) = match &mut self.0 {
+        let (sku, quantity, results) = match &mut self.inner {
             Inner::None => return None,
             Inner::Logged(lines) => return lines.next(),
             Inner::Asked(lines, results) => {
@@ -303,6 +359,7 @@ impl<'a> Iterator for DecisionLineIter<'a> {
                 (names.sku(line.row), line.quantity, results)
             }
         };
-        Some(DecisionLine::of(sku, quantity, results.next().unwrap_or(&LineResult::allocated(quantity))))
+        let line = DecisionLine::of(sku, quantity, results.next().unwrap_or(&LineResult::allocated(quantity)));
+        Some(DecisionLine { lots: self.next_parts(), ..line })
     }
 }

@@ -4,17 +4,20 @@
 use super::command::Kind;
 use super::decision::{Decision, DecisionLine, DecisionLines, LineResult, Original, Selling, Source, StockLevel};
 use super::keys::{self, counted, decision, line_decision, original, place_key, replies, stock_level};
+use super::lots::LotPart;
 use super::proto::Asked;
 use super::put::{self, Fields as _, Pen};
 use super::selling::{Counted, Rule};
 use super::text::Text;
 
 /// Room for a decision without its texts and lines: every number with its key, the messages' keys and lengths.
-const FIXED_BYTES: usize = 500 + Pen::SLACK_BYTES;
+const FIXED_BYTES: usize = 550 + Pen::SLACK_BYTES;
 /// Room for one line without its SKU: keys, lengths and numbers at their longest.
 const LINE_BYTES: usize = 96;
 /// Room for a count: key, length and numbers at their longest.
-const COUNTED_BYTES: usize = 3 + 11 + 11 + 6;
+const COUNTED_BYTES: usize = 3 + 11 + 11 + 6 + 2;
+/// Room for a part of one lot: key, length and numbers at their longest.
+const PART_BYTES: usize = 2 + 6 + 6 + 11;
 /// Room for the key and the length of a rule.
 const RULE_FRONT_BYTES: usize = 2 + 5;
 /// What a decision without its texts and lines most often has, and a line without its SKU: a guess that saves moving.
@@ -55,11 +58,16 @@ impl Extent {
             DecisionLines::Held { lines, names, .. } => {
                 (lines.iter().len(), lines.iter().map(|line| names.sku(line.row).len()).sum())
             }
+            DecisionLines::AskedOfLots(lines, parts) => (lines.iter().len(), lines.sku_bytes() + bytes_of(parts)),
+            DecisionLines::HeldOfLots { lines, names, parts, .. } => {
+                let skus: usize = lines.iter().map(|line| names.sku(line.row).len()).sum();
+                (lines.iter().len(), skus + bytes_of(parts))
+            }
             // They are written as they stand there, or shorter.
             DecisionLines::Logged(message) => (0, message.len()),
         };
         let selling = decision.selling.as_ref().map_or(0, selling_bytes);
-        let stock = decision.stock.map_or(0, |level| level.sku.len());
+        let stock = decision.stock.map_or(0, |level| level.sku.len() + level.lot.map_or(0, |lot| lot.lot.len()));
         let texts = decision.pool.len() + decision.order_id.len() + decision.id.len() + skus + stock + selling;
         Extent {
             room: FIXED_BYTES + texts + lines * LINE_BYTES,
@@ -126,12 +134,17 @@ fn write(to: &mut [u8], decision: &Decision<'_>, source: &Source) -> usize {
     room - pen.left()
 }
 
+fn bytes_of(parts: &[LotPart]) -> usize {
+    parts.len() * PART_BYTES
+}
+
 /// Room for what selling rules came to, its numbers apart.
 #[inline(never)]
 fn selling_bytes(told: &Selling<'_>) -> usize {
     let set = told.set.map_or(0, |rule| rule.bytes() + RULE_FRONT_BYTES);
     let counted = told.counted.iter().count() * COUNTED_BYTES;
-    set + counted + told.customer.len() + told.keys.bytes() + told.segments.bytes()
+    let texts = told.customer.len() + told.channel.len() + told.service.len();
+    set + counted + texts + told.keys.bytes() + told.segments.bytes()
 }
 
 #[inline(never)]
@@ -139,13 +152,14 @@ fn selling<'a>(mut pen: Pen<'a>, told: &Selling<'_>) -> Pen<'a> {
     match &told.set {
         Some(rule @ Rule::Sale(_)) => pen.message(decision::SALE_MESSAGE, |fields| rule.put(fields)),
         Some(rule @ Rule::Limit(_)) => pen.message(decision::LIMIT_MESSAGE, |fields| rule.put(fields)),
-        None => {}
+        Some(Rule::Channels(_) | Rule::Freshness(_) | Rule::Delivery(_)) | None => {}
     }
-    for Counted { count, period, units } in told.counted.iter() {
+    for Counted { count, period, units, share } in told.counted.iter() {
         pen.message(decision::COUNTED_MESSAGE, |fields| {
             fields.number(counted::COUNT_UINT64, count);
             fields.zigzag(counted::PERIOD_SINT64, period);
             fields.number(counted::UNITS_UINT32, u64::from(units));
+            fields.number(counted::SHARE_ENUM, share as u64);
         });
     }
     pen.text(decision::CUSTOMER_STRING, told.customer.as_bytes());
@@ -159,6 +173,21 @@ fn selling<'a>(mut pen: Pen<'a>, told: &Selling<'_>) -> Pen<'a> {
     pen.number(decision::OPENS_AT_MS_INT64, told.opens_at_ms as u64);
     pen.number(decision::RULE_UINT64, told.rule);
     pen.number(decision::ISSUED_AT_MS_INT64, told.issued_at_ms as u64);
+    // Fields stand in the order of their numbers.
+    if let Some(rule @ Rule::Channels(_)) = &told.set {
+        pen.message(decision::CHANNELS_MESSAGE, |fields| rule.put(fields));
+    }
+    pen.text(decision::CHANNEL_STRING, told.channel.as_bytes());
+    if let Some(rule @ Rule::Freshness(_)) = &told.set {
+        pen.message(decision::FRESHNESS_MESSAGE, |fields| rule.put(fields));
+    }
+    if let Some(rule @ Rule::Delivery(_)) = &told.set {
+        pen.message(decision::DELIVERY_MESSAGE, |fields| rule.put(fields));
+    }
+    pen.text(decision::SERVICE_STRING, told.service.as_bytes());
+    pen.number(decision::DAY_UINT32, u64::from(told.day));
+    pen.number(decision::CUTOFF_MS_INT64, told.cutoff_ms as u64);
+    pen.number(decision::HOLD_UNTIL_MS_INT64, told.hold_until_ms as u64);
     pen
 }
 
@@ -175,6 +204,9 @@ fn stock<'a>(mut pen: Pen<'a>, level: &StockLevel<'_>) -> Pen<'a> {
         fields.number(stock_level::SAFETY_STOCK_UINT64, level.safety_stock);
         fields.number(stock_level::HALTED_BOOL, u64::from(level.halted));
         fields.number(stock_level::SHORTFALL_UINT64, level.shortfall);
+        if let Some(lot) = &level.lot {
+            put::message_within(fields, stock_level::LOT_MESSAGE, |fields| lot.put(fields));
+        }
     });
     pen
 }
@@ -267,6 +299,9 @@ fn line<'a>(mut pen: Pen<'a>, line: &DecisionLine<'_>) -> Pen<'a> {
             fields.any_number(line_decision::LEFT_UINT64, left);
         }
         fields.number(line_decision::RULE_UINT64, line.rule);
+        for part in line.lots.iter() {
+            put::message_within(fields, line_decision::LOTS_MESSAGE, |fields| part.put(fields));
+        }
     });
     pen
 }

@@ -74,6 +74,7 @@ pub enum Within {
     Original,
     Rule,
     Counted,
+    Lot,
 }
 
 impl std::fmt::Display for Within {
@@ -90,6 +91,7 @@ impl std::fmt::Display for Within {
             Within::StockLevel => "stock level",
             Within::Rule => "rule",
             Within::Counted => "count",
+            Within::Lot => "lot",
             Within::Original => "original decision",
         })
     }

@@ -17,6 +17,9 @@ pub const MAX_SEGMENTS: usize = 16;
 /// Most keys that an order brings beside its customer: household, card, device, and one more.
 pub const MAX_KEYS: usize = 4;
 
+/// Most channels among which a SKU is shared, the others counting as one.
+pub const MAX_CHANNELS: usize = 16;
+
 /// Most SKUs of one limit: its decision repeats them, as one of an order repeats that many lines.
 pub const MAX_LIMIT_SKUS: usize = MAX_LINES;
 
@@ -26,6 +29,31 @@ pub const MAX_PERIOD_MS: u64 = 10 * 366 * 24 * 60 * 60 * 1000;
 /// Latest anchor of a limit's periods, ms since the epoch: in the year 6429. With it the number of a period of 1 ms, from
 /// whatever anchor, has 48 bits and a sign, which seven bytes hold.
 pub const MAX_ANCHOR_MS: i64 = (1 << 47) - 1;
+
+/// Most lots of one stock row: a year of daily deliveries, most of them sold.
+pub const MAX_LOTS: usize = 256;
+
+/// Most parts of one order, each of one line and one lot, and most lots that a shipment names. With them the answers about
+/// an order stay near what its lines take.
+pub const MAX_PARTS: usize = 256;
+
+/// Longest life, in days, that a rule asks of what is sold: ten years.
+pub const MAX_LEAST_DAYS: u32 = 3_650;
+
+/// Most services of one delivery: dawn, morning, noon, evening, each of them twice.
+pub const MAX_SERVICES: usize = 8;
+
+/// Most days on which one service is closed: the holidays of some years.
+pub const MAX_CLOSED_DAYS: usize = 100;
+
+/// Most dispatch days by which delivery follows: two weeks of daily dispatch.
+pub const MAX_LEAD: u32 = 14;
+
+/// Farthest delivery day, in days from the local date: two months. What can be had is looked through day by day.
+pub const MAX_HORIZON_DAYS: u32 = 62;
+
+/// Longest time, in ms, by which a hold may outlast its cutoff: a day.
+pub const MAX_GRACE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Most units of one order line. `MAX_LINES` of them are far from overflowing a stock figure.
 pub const MAX_QUANTITY: u32 = 1_000_000;
@@ -54,15 +82,17 @@ pub const RECORD_OVERHEAD_BYTES: usize = 64 << 10;
 pub const TARGET_LINK_BYTES: usize = (2 << 20) - RECORD_OVERHEAD_BYTES;
 
 /// Longest `Decision` message: an order of [`MAX_LINES`] lines whose every string has [`MAX_ID_BYTES`], that is RESERVED
-/// under two limits a line.
+/// under two limits and in a channel's share a line.
 pub const MAX_DECISION_BYTES: usize =
-    SHORT_DECISION_BYTES + MAX_LINES * LINE_OF_PLACE_BYTES + (1 + MAX_SEGMENTS + 2 * MAX_KEYS) * (2 + TEXT_FIELD_BYTES); // customer, segments, names and values of keys
+    SHORT_DECISION_BYTES + MAX_LINES * LINE_OF_PLACE_BYTES + (2 + MAX_SEGMENTS + 2 * MAX_KEYS) * (2 + TEXT_FIELD_BYTES); // customer, channel, segments, names and values of keys
 
 /// Longest `Decision` about an order that was placed before, which a command of a few bytes can ask for: one that is
 /// SHIPPED.
 const SHORT_DECISION_BYTES: usize = 4 * TEXT_FIELD_BYTES // pool, order_id, id, and the SKU of the stock level
+    + 1 + TEXT_FIELD_BYTES // the service
     + MAX_LINES * MAX_LINE_BYTES
-    + 29 * (2 + MAX_VARINT_BYTES); // every number, and the tags and lengths of the nested messages
+    + MAX_PARTS * MAX_PART_BYTES
+    + 32 * (2 + MAX_VARINT_BYTES); // every number, and the tags and lengths of the nested messages
 
 /// Longest header of a link, without its segments and dead letters: its numbers, two hashes, tags and lengths.
 pub const LINK_HEADER_BYTES: usize = 256;
@@ -101,21 +131,28 @@ const TEXT_FIELD_BYTES: usize = 1 + 2 + MAX_ID_BYTES;
 /// A `LineDecision` with its tag and a length of two bytes: the SKU, two figures up to [`MAX_QUANTITY`] (three bytes),
 /// the reason, and either what was available or the shortfall: a few times [`MAX_STOCK_FIGURE`], zigzag (eight bytes).
 const MAX_LINE_BYTES: usize = 3 + TEXT_FIELD_BYTES + 2 * (1 + 3) + 2 + (1 + 8);
-/// What the answer to a Place may have for a line beyond that: two counts, with tag, length, count and period (seven bytes
-/// each: 48 bits of sequence last eight years, and periods are counted in ms at the least) and units (four), while it
-/// has neither reason nor shortfall. A line that was rejected by a rule has less: an instant or a figure, and a sequence.
-const LINE_OF_PLACE_BYTES: usize = 2 * (2 + 1 + (1 + 7) + (1 + 7) + (1 + 4)) - (2 + (1 + 8));
-/// The shortest line of a Place: its tag and length, a SKU of one byte, a quantity.
-const LEAST_LINE_BYTES: usize = 2 + 3 + 2;
+/// A `LotUnits` with its tag and length: a number up to [`MAX_LOTS`] (two bytes), units up to [`MAX_QUANTITY`] and the lot's
+/// shortfall. A line that has many has a longer length, by a byte.
+const MAX_PART_BYTES: usize = 2 + (1 + 2) + (1 + 3) + (1 + 8) + 1;
+/// What the answer to a Place may have for a line beyond that: the counts of two limits, with tag, length, count and period
+/// (seven bytes each: 48 bits of sequence last eight years, and periods are counted in ms at the least) and units (four),
+/// and that of a share, without a period; while it has neither reason nor shortfall. A line that was rejected by a rule
+/// has less: an instant or a figure, and a sequence.
+const LINE_OF_PLACE_BYTES: usize =
+    2 * (2 + 1 + (1 + 7) + (1 + 7) + (1 + 4)) + (2 + 1 + (1 + 7) + (1 + 4) + 2) - (2 + (1 + 8));
+/// The longest line of a Place, without its quantity: its tag and a length of two bytes, a SKU.
+const PLACED_LINE_BYTES: usize = 3 + TEXT_FIELD_BYTES;
 /// A decision inside a link: its tag and a length of three bytes.
 const DECISION_FIELD_BYTES: usize = 4;
 /// Kafka refuses requests above this (`socket.request.max.bytes`, its default).
 const BROKER_REQUEST_BYTES: usize = 100 << 20;
 
 const _: () = {
-    // Every command may be a short one with a long answer; what Places add to that is bounded by their own bytes, most of
-    // which (customer, keys, segments) are only repeated, with a byte more to their keys.
-    let added = MAX_RECORD_BYTES / LEAST_LINE_BYTES * LINE_OF_PLACE_BYTES + 2 * MAX_RECORD_BYTES;
+    // Every command may be a short one with a long answer; what Places add to that is bounded by their own bytes. Most of
+    // them (customer, keys, segments) are only repeated, with a byte more to their keys. A line adds most for its bytes if
+    // its SKU is the longest: each byte that it has less is one less of its answer too.
+    assert!(LINE_OF_PLACE_BYTES < PLACED_LINE_BYTES);
+    let added = MAX_RECORD_BYTES / PLACED_LINE_BYTES * LINE_OF_PLACE_BYTES + 2 * MAX_RECORD_BYTES;
     let worst_record = MAX_COMMANDS * (DECISION_FIELD_BYTES + SHORT_DECISION_BYTES) + added;
     assert!(TARGET_LINK_BYTES + worst_record + LINK_HEADER_BYTES + 2 * SEGMENT_BYTES <= MAX_LINK_BYTES);
     assert!(LOG_MESSAGE_BYTES < BROKER_REQUEST_BYTES);
@@ -123,6 +160,7 @@ const _: () = {
     assert!(INPUT_MESSAGE_BYTES + DEAD_LETTER_HEADER_BYTES <= DEAD_LETTER_MESSAGE_BYTES);
     assert!(MAX_ID_BYTES < 1 << 14, "the length of a text takes two bytes at the most");
     assert!(MAX_DECISION_BYTES < 1 << 21, "the length of a decision takes three bytes at the most");
+    assert!(MAX_LOTS < 1 << 14, "the number of a lot takes two bytes at the most");
     assert!(MAX_QUANTITY < 1 << 21, "a quantity takes three bytes at the most");
     assert!(2 * 4 * MAX_STOCK_FIGURE < 1 << 56, "four figures added up, zigzag, take eight bytes at the most");
     assert!(MAX_LINES as u64 * MAX_QUANTITY as u64 <= MAX_STOCK_QUANTITY);

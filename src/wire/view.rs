@@ -8,8 +8,9 @@ use super::decision::{
 };
 use super::fields::{Fields, Malformed, Within, signed};
 use super::keys::{self, counted, decision, line_decision, original, place_key, replies, stock_level};
-use super::proto::{Asked, Input, OrderState, Outcome, Reason};
-use super::selling::{self, Counted, Limit, Listed, Rule, Sale};
+use super::lots::{Freshness, LotLevel, LotUnits, LotsOfLine};
+use super::proto::{Asked, Input, OrderState, Outcome, Reason, ShareOf};
+use super::selling::{self, Channels, Counted, Delivery, Limit, Listed, Rule, Sale};
 use super::text::Text;
 
 /// Reads a `Decision` message and checks all of it, its lines included.
@@ -89,6 +90,8 @@ fn is_of_selling(key: u32) -> bool {
         key,
         decision::SALE_MESSAGE
             | decision::LIMIT_MESSAGE
+            | decision::CHANNELS_MESSAGE
+            | decision::CHANNEL_STRING
             | decision::COUNTED_MESSAGE
             | decision::CUSTOMER_STRING
             | decision::KEYS_MESSAGE
@@ -96,6 +99,12 @@ fn is_of_selling(key: u32) -> bool {
             | decision::OPENS_AT_MS_INT64
             | decision::RULE_UINT64
             | decision::ISSUED_AT_MS_INT64
+            | decision::FRESHNESS_MESSAGE
+            | decision::DELIVERY_MESSAGE
+            | decision::SERVICE_STRING
+            | decision::DAY_UINT32
+            | decision::CUTOFF_MS_INT64
+            | decision::HOLD_UNTIL_MS_INT64
     )
 }
 
@@ -115,6 +124,21 @@ fn told<'a>(message: &'a [u8], mut fields: Fields<'a>, told: &mut Selling<'a>) -
             selling::walk_limit(limit, DEPTH, &mut in_rule)?;
             once(&mut told.set, Rule::Limit(Limit::read(limit)?))?;
         }
+        decision::CHANNELS_MESSAGE => {
+            let channels = fields.take(number)?;
+            selling::walk_channels(channels, DEPTH, &mut in_rule)?;
+            once(&mut told.set, Rule::Channels(Channels::read(channels)?))?;
+        }
+        decision::FRESHNESS_MESSAGE => {
+            let freshness = fields.take(number)?;
+            keys::set_freshness::SHAPE.walk(freshness, DEPTH, &mut in_rule)?;
+            once(&mut told.set, Rule::Freshness(Freshness::read(freshness)?))?;
+        }
+        decision::DELIVERY_MESSAGE => {
+            let delivery = fields.take(number)?;
+            selling::walk_delivery(delivery, DEPTH, &mut in_rule)?;
+            once(&mut told.set, Rule::Delivery(Delivery::read(delivery)))?;
+        }
         decision::COUNTED_MESSAGE => {
             counted(fields.take(number)?)?;
             told.counted = CountedUnits::Logged(Listed::all(message, key));
@@ -128,8 +152,13 @@ fn told<'a>(message: &'a [u8], mut fields: Fields<'a>, told: &mut Selling<'a>) -
             fields.take_text(number)?;
             told.segments = Listed::all(message, key);
         }
+        decision::CHANNEL_STRING => told.channel = fields.take_text(number)?,
         decision::OPENS_AT_MS_INT64 => told.opens_at_ms = number as i64,
         decision::RULE_UINT64 => told.rule = number,
+        decision::SERVICE_STRING => told.service = fields.take_text(number)?,
+        decision::DAY_UINT32 => told.day = number as u32,
+        decision::CUTOFF_MS_INT64 => told.cutoff_ms = number as i64,
+        decision::HOLD_UNTIL_MS_INT64 => told.hold_until_ms = number as i64,
         _ => told.issued_at_ms = number as i64,
     }
     Ok(fields)
@@ -141,7 +170,7 @@ fn in_rule(fields: Fields<'_>, last_known: u32, depth: u32) -> Result<Fields<'_>
 
 /// A `Counted` message.
 pub(super) fn counted(message: &[u8]) -> Result<Counted, Malformed> {
-    let mut made = Counted { count: 0, period: 0, units: 0 };
+    let mut made = Counted { count: 0, period: 0, units: 0, share: ShareOf::Unspecified };
     let mut fields = Fields::new(message);
     loop {
         let field = fields;
@@ -150,6 +179,7 @@ pub(super) fn counted(message: &[u8]) -> Result<Counted, Malformed> {
             counted::COUNT_UINT64 => made.count = number,
             counted::PERIOD_SINT64 => made.period = signed(number),
             counted::UNITS_UINT32 => made.units = number as u32,
+            counted::SHARE_ENUM => made.share = enumeration(number)?,
             _ => fields = pass_unknown(field, counted::LAST, 2, Within::Counted)?,
         }
     }
@@ -158,7 +188,12 @@ pub(super) fn counted(message: &[u8]) -> Result<Counted, Malformed> {
 
 /// Passes over the field that comes next in `fields`, which is none of those numbered from 1 to `last_known`.
 #[cold]
-fn pass_unknown(mut fields: Fields<'_>, last_known: u32, depth: u32, within: Within) -> Result<Fields<'_>, Malformed> {
+pub(super) fn pass_unknown(
+    mut fields: Fields<'_>,
+    last_known: u32,
+    depth: u32,
+    within: Within,
+) -> Result<Fields<'_>, Malformed> {
     let key = fields.next_key()?.ok_or(Malformed::Truncated)?;
     fields.skip_ignorable(key, last_known, depth, within)?;
     Ok(fields)
@@ -242,6 +277,10 @@ fn line(message: &[u8]) -> Result<DecisionLine<'_>, Malformed> {
             line_decision::OPENS_AT_MS_INT64 => line.opens_at_ms = number as i64,
             line_decision::LEFT_UINT64 => line.left = Some(number),
             line_decision::RULE_UINT64 => line.rule = number,
+            line_decision::LOTS_MESSAGE => {
+                LotUnits::read(fields.take(number)?)?;
+                line.lots = LotsOfLine::logged(message);
+            }
             _ => fields = pass_unknown(field, line_decision::LAST, 2, Within::LineDecision)?,
         }
     }
@@ -258,6 +297,7 @@ fn stock_level(message: &[u8]) -> Result<StockLevel<'_>, Malformed> {
         safety_stock: 0,
         halted: false,
         shortfall: 0,
+        lot: None,
     };
     let mut fields = Fields::new(message);
     while let Some(key) = fields.next_key()? {
@@ -270,6 +310,7 @@ fn stock_level(message: &[u8]) -> Result<StockLevel<'_>, Malformed> {
             stock_level::SAFETY_STOCK_UINT64 => level.safety_stock = fields.varint()?,
             stock_level::HALTED_BOOL => level.halted = fields.varint()? != 0,
             stock_level::SHORTFALL_UINT64 => level.shortfall = fields.varint()?,
+            stock_level::LOT_MESSAGE => once(&mut level.lot, LotLevel::read(fields.bytes()?)?)?,
             _ => fields.skip_ignorable(key, stock_level::LAST, 2, Within::StockLevel)?,
         }
     }

@@ -5,6 +5,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use sluice::devbroker::{Cluster, Options};
+use sluice::wire::link::RULES_LEVEL;
 use sluice::wire::proto::{Asked, Outcome, Reason};
 
 use crate::support::engine::{Deployment, READY_WITHIN, text};
@@ -205,12 +206,10 @@ fn rules_are_raised_in_every_shard_while_an_engine_runs_and_only_then() {
     let mut engine = deployment.start();
     engine.wait_ready();
     // What waited for the engine was decided by it: the level is there already.
-    expect(
-        &raise(&[]),
-        0,
-        &["shard 0: has rules level 1 already", "shard 1: has", "rules level 1 holds in all shards"],
-    );
-    expect(&raise(&["--level=2"]), USAGE, &["--level"]);
+    let has = format!("shard 0: has rules level {RULES_LEVEL} already");
+    let holds = format!("rules level {RULES_LEVEL} holds in all shards");
+    expect(&raise(&[]), 0, &[&has, "shard 1: has", &holds]);
+    expect(&raise(&[&format!("--level={}", RULES_LEVEL + 1)]), USAGE, &["--level"]);
     engine.stop();
     let report = verify::verify(&deployment);
     report.assert_clean();

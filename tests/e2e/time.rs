@@ -67,7 +67,12 @@ fn a_hold_expires_although_nothing_else_arrives() {
     let sender = Sender::new(&deployment.bootstrap);
     let mut tail = Tail::new(&deployment);
     let mut engine = deployment.start();
-    stock(&deployment, &sender, "s1", stock_command::Kind::Receive(proto::Receive { sku: SKU.into(), quantity: 1 }));
+    stock(
+        &deployment,
+        &sender,
+        "s1",
+        stock_command::Kind::Receive(proto::Receive { sku: SKU.into(), quantity: 1, ..Default::default() }),
+    );
     order(&deployment, &sender, place("left", 500));
     sender.flush();
     let seen = outcomes_until(&mut tail, "left", Outcome::Expired);
@@ -93,7 +98,12 @@ fn nothing_expires_past_an_upstream_transaction_that_is_open() {
     let mut tail = Tail::new(&deployment);
     let mut engine = deployment.start();
     engine.wait_ready();
-    stock(&deployment, &sender, "s1", stock_command::Kind::Receive(proto::Receive { sku: SKU.into(), quantity: 1 }));
+    stock(
+        &deployment,
+        &sender,
+        "s1",
+        stock_command::Kind::Receive(proto::Receive { sku: SKU.into(), quantity: 1, ..Default::default() }),
+    );
     let upstream = Sender::with(&deployment.bootstrap, &[("transactional.id", &format!("{}-up", deployment.name))]);
     upstream.producer().init_transactions(DECIDED_WITHIN).expect("transactions can be used");
     upstream.producer().begin_transaction().expect("begun");

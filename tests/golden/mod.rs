@@ -7,6 +7,7 @@
 //! `SLUICE_GOLDEN_WRITE=level-<rules level>-<name> cargo test --test ledger golden` writes a log of today's engine under a
 //! new name; those that are there are never written again.
 
+mod delivery;
 mod scribe;
 mod selling;
 
@@ -24,7 +25,7 @@ use sluice::wire::link::RULES_LEVEL;
 use sluice::wire::proto::{Asked, Outcome, Reason};
 
 /// Every log there is, oldest first.
-const LOGS: [&str; 3] = ["level-0-first", "level-0-corrected", "level-1-sale-limit"];
+const LOGS: [&str; 4] = ["level-0-first", "level-0-corrected", "level-1-sale-limit", "level-2-channels-lots-delivery"];
 
 /// What stands at the end of a log, as its writer had it.
 fn summary(ledger: &mut Ledger) -> String {
@@ -108,8 +109,13 @@ fn written(level: u32) -> (Vec<Vec<u8>>, String) {
     assert_eq!(ledger.rules_level(), level);
     let missing = scribe::missing(&met, level);
     assert!(missing.is_empty(), "at level {level} the scribe never came to {missing:?}");
-    let newer = met.iter().any(|(asked, ..)| matches!(asked, Asked::SetSale | Asked::SetLimit));
-    assert!(level > 0 || !newer, "an engine that knows no more than level {level} cannot read it");
+    let needs_level = |asked: &Asked| match asked {
+        Asked::SetSale | Asked::SetLimit => 1,
+        Asked::SetChannels | Asked::SetFreshness | Asked::SetDelivery => 2,
+        _ => 0,
+    };
+    let known = met.iter().all(|(asked, ..)| needs_level(asked) <= level);
+    assert!(known, "an engine that knows no more than level {level} cannot read it");
     (log, summary(&mut ledger))
 }
 

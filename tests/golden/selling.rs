@@ -1,16 +1,21 @@
-//! A life by selling rules, for a log in which each of them decides something: chance seldom tells all of it.
+//! Lives by selling rules, for a log in which each of them decides something: chance seldom tells all of it.
 
 use sluice::wire::proto::{
     self, Cancel, Command, EarlySale, OrderLine, Place, PlaceKey, Receive, SetLimit, SetSale, StockCommand, command,
     stock_command,
 };
 
+use crate::ledger_steps::channels::Shelf;
+use crate::ledger_steps::lots::{Cellar, a_life_of_lots, many_parts, midnight};
 use crate::ledger_steps::{Event, RULES, pools};
 
 const PHONE: &str = "phone";
 const CASE: &str = "case";
 
-/// What happens, and what is said to it.
+/// Orders that are held at once: more than there is memory for.
+const HELD: usize = 40;
+
+/// Sales and limits: what happens, and what is said to it.
 pub(crate) fn a_life_by_rules(now: i64) -> Vec<Event> {
     let mut life = Life { now, ids: 0, events: Vec::new() };
     let sku = || PHONE.to_owned();
@@ -38,7 +43,7 @@ pub(crate) fn a_life_by_rules(now: i64) -> Vec<Event> {
     life.limit(limit.clone(), now);
     life.limit(of_pool.clone(), now);
     for sku in [PHONE, CASE] {
-        life.stock(stock_command::Kind::Receive(Receive { sku: sku.into(), quantity: 40 }), now);
+        life.stock(stock_command::Kind::Receive(Receive { sku: sku.into(), quantity: 40, ..Receive::default() }), now);
     }
     // Too early, for others, without the key, let in by two segments and counted by two limits, one too many, and again
     // once the first has given its units back.
@@ -75,6 +80,62 @@ pub(crate) fn a_life_by_rules(now: i64) -> Vec<Event> {
         life.limit(SetLimit { name, ..SetLimit::default() }, life.now);
     }
     life.events
+}
+
+/// Channels: shares that are protected for a while and bounded, orders through each of them and through others, counts that
+/// take protected units away, lists that are replaced and removed while orders are open, and one that is not well-formed.
+pub(crate) fn a_life_by_channels(now: i64) -> Vec<Event> {
+    // What was before is forgotten by then, or there would be no memory for orders.
+    let now = now + 10_000;
+    let mut shelf = Shelf::new("lamp", now);
+    let until = now + 300;
+    let mut events = vec![
+        Event::Advance(now),
+        shelf.share(&[("web", 4, Some(6)), ("app", 2, None), ("", 0, Some(3))], until),
+        shelf.receive(14),
+        shelf.place("web", "web", &[1, 2]),
+        shelf.place("app", "app", &[3]),
+        shelf.place("store", "store", &[2]),
+        shelf.place("too much for others", "kiosk", &[1, 1]),
+        shelf.place("beyond the most", "web", &[4]),
+        shelf.lose(5),
+        shelf.place("covered for the web", "app", &[1]),
+        shelf.share(&[("app", 1, None), ("web", 4, Some(5))], until),
+        shelf.cancel("store"),
+        shelf.place("of nobody", "kiosk", &[3]),
+        shelf.place("web again", "web", &[1]),
+        shelf.share(&[("web", 3, Some(2))], 0),
+        shelf.share(&[("web", 0, Some(2))], until),
+        shelf.share(&[("web", 1, None); 2], 0),
+        shelf.cancel("web"),
+        Event::Advance(until),
+    ];
+    shelf.now = until;
+    events.extend([
+        shelf.place("after the protection", "app", &[2]),
+        shelf.share(&[], 0),
+        shelf.place("free", "kiosk", &[1]),
+        shelf.share(&[("web", 0, Some(1)), ("", 0, Some(0))], 0),
+        shelf.place("none for others", "app", &[1]),
+        shelf.place("the last one", "web", &[1]),
+        shelf.share(&[], 0),
+    ]);
+    events
+}
+
+/// Lots: see there; then so many of them that an order is scattered, and so many orders that some are told BUSY.
+pub(crate) fn a_life_by_lots(now: i64) -> Vec<Event> {
+    // What was before is forgotten by then.
+    let now = now + 10_000;
+    let mut events = vec![Event::Advance(now)];
+    events.extend(a_life_of_lots(now));
+    let now = midnight(now) + 10_000;
+    events.push(Event::Advance(now));
+    events.extend(many_parts(now));
+    let cellar = Cellar::new("wine", now);
+    events.extend((0..HELD).map(|n| cellar.place(&format!("held-{n}"), &[1])));
+    events.push(Event::Advance(now + 10_000));
+    events
 }
 
 struct Life {

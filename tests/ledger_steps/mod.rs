@@ -3,11 +3,15 @@
 //! latest, or hardly an order would live to be shipped; the others are wrong in every way. What a step means is settled
 //! when it is taken, by the shard time and the commands before it.
 
+pub(crate) mod channels;
+pub(crate) mod delivery;
+pub(crate) mod lots;
 pub(crate) mod rules;
 
 use proptest::prelude::*;
 use prost::Message;
 use sluice::ledger::{FingerprintKey, Ledger, Rules};
+use sluice::wire::link::RULES_LEVEL;
 use sluice::wire::proto::{self, Input, command, stock_command};
 
 use crate::model::ModelRules;
@@ -25,7 +29,7 @@ pub(crate) const RULES: Rules = Rules {
 };
 
 /// The same, with selling rules from the start.
-pub(crate) const RULES_OF_TODAY: Rules = Rules { rules_level: 1, ..RULES };
+pub(crate) const RULES_OF_TODAY: Rules = Rules { rules_level: RULES_LEVEL, ..RULES };
 
 /// The same, as the model has it.
 pub(crate) fn model_rules(rules: &Rules) -> ModelRules {
@@ -76,13 +80,22 @@ impl Step {
     pub(crate) fn ruled(self) -> Step {
         let what = match self.what {
             0..=40 => self.what,
-            41..=110 => 52 + self.what % 16,
-            111..=180 => 86 + self.what % 44,
-            181..=190 => 130 + self.what % 20,
-            191..=220 => 150 + self.what % 40,
+            41..=90 => 52 + self.what % 16,
+            91..=170 => 86 + self.what % 44,
+            171..=180 => 130 + self.what % 20,
+            181..=205 => 150 + self.what % 40,
+            206..=209 => 190 + self.what % 20,
             _ => self.what,
         };
         Step { what, ..self }
+    }
+
+    /// Such a step, whose rule is about the channels of one of two SKUs of one pool, as nearly everything else is.
+    pub(crate) fn shared(self) -> Step {
+        let step = self.ruled();
+        let rule = [175 + self.rule[0] % 69, self.rule[1], self.rule[2]];
+        let pool = if self.pool < 20 { self.pool } else { 20 };
+        Step { pool, skus: self.skus.map(|n| if n < 8 { n } else { 8 + n % 2 }), rule, ..step }
     }
 
     /// The same, with time that mostly leaps to where something is forgotten.
@@ -174,17 +187,23 @@ fn with_unknown_field(mut command: Vec<u8>) -> Vec<u8> {
 pub(crate) struct Script {
     placed: Vec<proto::Command>,
     moved: Vec<proto::StockCommand>,
+    deliveries: delivery::Drawn,
+    /// Orders that were confirmed: pool, order id, attempt.
+    paid: Vec<(String, String, u32)>,
 }
 
 impl Script {
     pub(crate) fn next(&mut self, step: &Step, now: i64, next_due: Option<i64>) -> Event {
         match step.what {
-            0..=LAST_ADVANCE => Event::Advance(later(step, now, next_due)),
+            0..=LAST_ADVANCE => {
+                let at = delivery::instant(&self.deliveries, step, now);
+                Event::Advance(at.unwrap_or_else(|| later(step, now, next_due)))
+            }
             52..=67 => Event::Stock(self.rule(step, now)),
             68..=129 => self.place(step, now),
             130..=149 => self.copy_of_place(step),
             150..=189 => self.order_command(step, now),
-            190..=209 => Event::Stock(self.ship(step)),
+            190..=209 => Event::Stock(self.ship(step, now)),
             210..=244 => self.stock(step, now),
             245..=250 => self.copy_of_stock(step),
             251 => self.beside_malformed(step, now),
@@ -228,7 +247,7 @@ impl Script {
             order_id: order_id(step),
             attempt: if careless { attempt(step) } else { [0, 0, 0, 0, 0, 0, 1][usize::from(step.attempt % 7)] },
             customer: pick(step.units[1], customers),
-            channel: if step.units[0] == 77 { "c".repeat(129) } else { "web".into() },
+            channel: if step.units[0] == 77 { "c".repeat(129) } else { channels::channel(step) },
             placed_at_ms: client_time(step, now),
             lines: (0..lines).map(line).collect(),
             hold_ms: if careless { any_hold } else { [0, 300, 1_000, 1_500][usize::from(step.skus[1] % 4)] },
@@ -236,6 +255,7 @@ impl Script {
             ..proto::Place::default()
         };
         rules::vouch(&mut place, step, careless);
+        delivery::ask(&mut place, step, &self.deliveries, now);
         let command = proto::Command { kind: Some(command::Kind::Place(place)), reply_partition: None };
         self.placed.push(command.clone());
         Event::Orders(command)
@@ -260,6 +280,8 @@ impl Script {
                 4 => place.answer_by_ms = 1,
                 5 => place.attempt = place.attempt.saturating_add(1),
                 6 => rules::vouch_otherwise(place, step),
+                7 => place.channel.push('x'),
+                8 => delivery::ask_otherwise(place, step),
                 _ => {}
             }
         }
@@ -272,32 +294,42 @@ impl Script {
         // One SKU is never received.
         let sku = Some(sku(step, 0)).filter(|sku| halts || sku != NEVER).unwrap_or_else(|| SELDOM.into());
         let units = units(step.units[0]);
+        let (lot, expiry) = lots::lot(step, &sku, now);
+        let of_seldom = lots::lot(step, SELDOM, now);
         // Figures at the ends of what there can be leave a SKU without anything to sell, so one has them all.
         let extreme = step.twist < 64;
         // A pool that never has any stock goes, once the last rule about it does.
         let is_quiet = pool(step) == pools::<3>(RULES.shard)[2];
         let kind = match if is_quiet { 234 + step.attempt % 4 } else { step.attempt } {
-            0..=99 => Kind::Receive(proto::Receive { sku, quantity: units as u64 }),
+            0..=99 => Kind::Receive(proto::Receive { sku, quantity: units as u64, lot, expiry }),
             100..=139 => Kind::Adjust(proto::Adjust {
                 sku,
                 change: if step.twist.is_multiple_of(3) { units } else { -units },
                 reason: if step.twist == 9 { "r".repeat(129) } else { "found".into() },
+                lot,
+                expiry,
             }),
             140..=179 if extreme => {
                 let on_hand_seen = [i64::MIN, MOST, -MOST, MOST + 1][usize::from(step.units[1] % 4)];
-                Kind::Count(proto::Count { sku: SELDOM.into(), counted: units as u64, on_hand_seen })
+                Kind::Count(proto::Count {
+                    sku: SELDOM.into(),
+                    counted: units as u64,
+                    on_hand_seen,
+                    lot: of_seldom.0,
+                    expiry: of_seldom.1,
+                })
             }
             140..=179 => {
                 let on_hand_seen = [0, 1, 5, -3][usize::from(step.units[1] % 4)];
-                Kind::Count(proto::Count { sku, counted: units as u64, on_hand_seen })
+                Kind::Count(proto::Count { sku, counted: units as u64, on_hand_seen, lot, expiry })
             }
             180..=199 if extreme => {
                 let quantity = if step.units[1] < 128 { u64::MAX } else { units as u64 };
                 Kind::SetSafetyStock(proto::SetSafetyStock { sku: SELDOM.into(), quantity })
             }
             180..=199 => Kind::SetSafetyStock(proto::SetSafetyStock { sku, quantity: units as u64 % 5 }),
-            200..=208 => Kind::Halt(proto::Halt { sku }),
-            209..=233 => Kind::Resume(proto::Resume { sku }),
+            200..=208 => Kind::Halt(proto::Halt { sku, lot }),
+            209..=233 => Kind::Resume(proto::Resume { sku, lot }),
             234..=235 => Kind::Halt(proto::Halt::default()),
             _ => Kind::Resume(proto::Resume::default()),
         };
@@ -312,9 +344,12 @@ impl Script {
         Event::Stock(command)
     }
 
-    fn order_command(&self, step: &Step, now: i64) -> Event {
+    fn order_command(&mut self, step: &Step, now: i64) -> Event {
         use command::Kind;
         let (pool, order_id, attempt) = self.aim(step);
+        if step.twist < 100 {
+            self.paid.push((pool.clone(), order_id.clone(), attempt));
+        }
         let placed_at_ms = if step.units[0].is_multiple_of(3) { 0 } else { client_time(step, now) };
         let kind = match step.twist {
             0..=99 => Kind::Confirm(proto::Confirm { pool, order_id, attempt, placed_at_ms }),
@@ -328,9 +363,16 @@ impl Script {
         Event::Orders(proto::Command { kind: Some(kind), reply_partition: None })
     }
 
-    fn ship(&self, step: &Step) -> proto::StockCommand {
-        let (pool, order_id, attempt) = self.aim(step);
-        let kind = Some(stock_command::Kind::Ship(proto::Ship { order_id, attempt }));
+    fn ship(&self, step: &Step, now: i64) -> proto::StockCommand {
+        let latest = self.paid.len().checked_sub(1 + usize::from(step.units[0] % 8));
+        let latest = latest.filter(|_| step.units[1] < 120);
+        let (pool, order_id, attempt) = latest.map_or_else(|| self.aim(step), |at| self.paid[at].clone());
+        let placed = self.placed.iter().rev().filter_map(|command| command.kind.as_ref()).find_map(|kind| match kind {
+            command::Kind::Place(it) if it.order_id == order_id && it.pool == pool => Some(&it.lines[..]),
+            _ => None,
+        });
+        let lots = lots::shipped(step, placed.unwrap_or_default(), now);
+        let kind = Some(stock_command::Kind::Ship(proto::Ship { order_id, attempt, lots }));
         proto::StockCommand { pool, kind, ..Default::default() }
     }
 
@@ -369,12 +411,14 @@ fn later(step: &Step, now: i64, next_due: Option<i64>) -> i64 {
         240..=247 => now + GENERATION_MS,
         248..=250 => now + 1_000,
         251 => now + 7 * GENERATION_MS,
+        253 => lots::midnight(now),
+        254 => lots::midnight(now) - 1,
         _ => now - i64::from(step.twist),
     }
 }
 
 fn raise_rules_level(step: &Step) -> proto::StockCommand {
-    let level = [0, 1, 1, 2, u32::MAX][usize::from(step.units[0] % 5)];
+    let level = [0, 1, 2, 2, u32::MAX][usize::from(step.units[0] % 5)];
     let raise = proto::RaiseRulesLevel { shard: u32::from(step.twist % 2), level };
     proto::StockCommand { kind: Some(stock_command::Kind::RaiseRulesLevel(raise)), ..Default::default() }
 }
@@ -388,7 +432,7 @@ fn pick_id(n: u8, prefix: &str) -> String {
         0 | 1 => String::new(),
         2 | 3 => "i".repeat(129),
         4 => "i".repeat(128),
-        n => format!("{prefix}{}", n % 25),
+        n => format!("{prefix}{}", n % 60),
     }
 }
 

@@ -4,7 +4,9 @@
 use prost::Message;
 use sluice::wire::proto::{self, EarlySale, Input, Place, PlaceKey, SetLimit, SetSale, command, stock_command};
 
+use super::channels::channels;
 use super::{Event, GENERATION_MS, RULES, Script, Step, client_time, pick, pool, pools, sku};
+use super::{delivery, lots};
 
 const SEGMENTS: [&str; 4] = ["member", "adult", "north", "gold"];
 const KEYS: [&str; 2] = ["household", "card"];
@@ -20,11 +22,11 @@ const MOST_UNITS: u64 = 1_000_000_000_000;
 const LATEST_ANCHOR_MS: i64 = (1 << 47) - 1;
 
 /// Names that are all different, and well-formed.
-fn many(count: usize) -> Vec<String> {
+pub(super) fn many(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("n{n}")).collect()
 }
 
-fn one_of<T: Copy>(n: u8, from: &[T]) -> T {
+pub(super) fn one_of<T: Copy>(n: u8, from: &[T]) -> T {
     from[usize::from(n) % from.len()]
 }
 
@@ -82,10 +84,18 @@ pub(super) fn vouch_otherwise(it: &mut Place, step: &Step) {
 impl Script {
     /// A command that sets a rule.
     pub(super) fn rule(&mut self, step: &Step, now: i64) -> proto::StockCommand {
-        let kind = if step.rule[0] < 130 {
-            stock_command::Kind::SetSale(sale(step, now))
-        } else {
-            stock_command::Kind::SetLimit(limit(step, now))
+        let kind = match step.rule[0] {
+            _ if delivery::is_meant(step) => {
+                let (it, is_sound) = delivery::delivery(step, now);
+                if is_sound {
+                    self.deliveries.insert(pool(step), it.clone());
+                }
+                stock_command::Kind::SetDelivery(it)
+            }
+            0..=89 => stock_command::Kind::SetSale(sale(step, now)),
+            90..=174 => stock_command::Kind::SetLimit(limit(step, now)),
+            lots::FRESHNESS.. => stock_command::Kind::SetFreshness(lots::freshness(step)),
+            _ => stock_command::Kind::SetChannels(channels(step, now)),
         };
         let id = match step.id {
             0 => String::new(),
@@ -203,7 +213,7 @@ pub(crate) fn a_huge_limit(now: i64) -> Vec<Event> {
         Event::Stock(proto::StockCommand { pool, id, issued_at_ms: now, kind: Some(kind), reply_partition: None })
     };
     let limit = SetLimit { name: "huge".into(), units: MOST_UNITS, skus: vec![sku.clone()], ..SetLimit::default() };
-    let receive = proto::Receive { sku: sku.clone(), quantity: MOST_UNITS };
+    let receive = proto::Receive { sku: sku.clone(), quantity: MOST_UNITS, ..proto::Receive::default() };
     let place = |n: u32| {
         let place = Place {
             pool: pool.clone(),
@@ -244,7 +254,7 @@ pub(crate) fn with_fields_to_be_ignored(now: i64, bytes: usize) -> Vec<(Input, V
     let key = KEYS[0].to_owned();
     let limit = SetLimit { name: "few".into(), units: 5, skus: vec![sku.clone()], key, ..SetLimit::default() };
     let limit = [junk.clone(), limit.encode_to_vec()].concat();
-    let receive = proto::Receive { sku: sku.clone(), quantity: 5 }.encode_to_vec();
+    let receive = proto::Receive { sku: sku.clone(), quantity: 5, ..proto::Receive::default() }.encode_to_vec();
     let place = Place {
         pool: pool.clone(),
         order_id: "order".into(),

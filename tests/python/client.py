@@ -1,9 +1,11 @@
-"""A checkout service in another language: places, retries, confirms, cancels, sells by rules, and reads its replies.
+"""A checkout service in another language: places, retries, confirms, cancels, sells by rules, through channels, from lots
+and for delivery days, and reads its replies.
 
 Uses nothing but confluent-kafka and code generated from proto/. Arguments: bootstrap servers, and the names of the
 topics orders, stock and replies. Exits with 0 if every answer is as the contract says.
 """
 
+import datetime
 import sys
 import time
 import uuid
@@ -18,6 +20,13 @@ POOL = "nord"
 SKU = f"lampe-{RUN}"
 # Sold by rules.
 PHONE = f"handy-{RUN}"
+# Sold through several channels.
+VASE = f"vase-{RUN}"
+# In lots, each with a last day of use.
+CHEESE = f"kaese-{RUN}"
+# Delivers by the day. A rule about a whole pool must not meet others who use the topics: its name is this run's own.
+DELIVERING_POOL = f"frisch-{RUN}"
+BREAD = "brot"
 ORDER = f"bestellung-1-{RUN}"
 OTHER_ORDER = f"bestellung-2-{RUN}"
 REPLY_PARTITION = 1
@@ -29,10 +38,10 @@ def now_ms():
 
 
 class Checkout:
-    """One checkout instance with its own partition of `replies`."""
+    """One checkout instance with its own partition of `replies`, for one pool."""
 
-    def __init__(self, bootstrap, orders, stock, replies):
-        self.orders, self.stock = orders, stock
+    def __init__(self, bootstrap, orders, stock, replies, pool=POOL):
+        self.orders, self.stock, self.pool = orders, stock, pool
         # The partitioner must be Java's, or orders go to a shard that refuses them as MISROUTED.
         self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
         self.consumer = Consumer(
@@ -53,19 +62,26 @@ class Checkout:
 
     def publish(self, topic, message):
         self.commands += len(message.commands)
-        self.producer.produce(topic, key=POOL.encode(), value=message.SerializeToString())
+        self.producer.produce(topic, key=self.pool.encode(), value=message.SerializeToString())
         assert self.producer.flush(ANSWER_WITHIN_S) == 0, "the broker did not take the record"
 
     def send_stock(self, asked, issued_at_ms=None, **kind):
         command = commands.StockCommand(
-            pool=POOL, id=f"lager-{self.commands}-{RUN}", issued_at_ms=issued_at_ms or now_ms(), **kind
+            pool=self.pool, id=f"lager-{self.commands}-{RUN}", issued_at_ms=issued_at_ms or now_ms(), **kind
         )
         command.reply_partition = REPLY_PARTITION
         self.publish(self.stock, commands.StockCommands(commands=[command]))
         return self.answer(lambda d: d.asked == asked and d.id == command.id)
 
-    def receive(self, sku, quantity):
-        return self.send_stock(decisions.ASKED_RECEIVE, receive=commands.Receive(sku=sku, quantity=quantity))
+    def receive(self, sku, quantity, lot="", expiry=0):
+        receipt = commands.Receive(sku=sku, quantity=quantity, lot=lot, expiry=expiry)
+        return self.send_stock(decisions.ASKED_RECEIVE, receive=receipt)
+
+    def ship(self, shipment):
+        command = commands.StockCommand(pool=self.pool, ship=shipment, reply_partition=REPLY_PARTITION)
+        self.publish(self.stock, commands.StockCommands(commands=[command]))
+        key = (decisions.ASKED_SHIP, shipment.order_id, shipment.attempt)
+        return self.answer(lambda d: (d.asked, d.order_id, d.attempt) == key)
 
     def send(self, asked, **kind):
         command = commands.Command(reply_partition=REPLY_PARTITION, **kind)
@@ -79,7 +95,7 @@ class Checkout:
         deadline = time.monotonic() + ANSWER_WITHIN_S
         while True:
             for decision in self.received:
-                if decision.pool == POOL and decision.sequence > self.last_sequence and is_mine(decision):
+                if decision.pool == self.pool and decision.sequence > self.last_sequence and is_mine(decision):
                     self.last_sequence = decision.sequence
                     return decision
             self.received = []
@@ -91,22 +107,22 @@ class Checkout:
             self.received = list(decisions.Replies.FromString(message.value()).decisions)
 
 
-def order(order_id, quantity, sku=SKU, **vouched):
+def order(order_id, quantity, sku=SKU, channel="web", pool=POOL, **more):
     return commands.Place(
-        pool=POOL,
+        pool=pool,
         order_id=order_id,
         customer="müller",
-        channel="web",
+        channel=channel,
         placed_at_ms=now_ms(),
         lines=[commands.OrderLine(sku=sku, quantity=quantity)],
-        **vouched,
+        **more,
     )
 
 
-def check(decision, asked, outcome, state=None, reason=decisions.REASON_UNSPECIFIED):
+def check(decision, asked, outcome, state=None, reason=decisions.REASON_UNSPECIFIED, pool=POOL):
     got = (decision.asked, decision.outcome, decision.reason)
     assert got == (asked, outcome, reason), decision
-    assert decision.pool == POOL, decision
+    assert decision.pool == pool, decision
     if state is not None:
         assert decision.state == state, decision
     return decision
@@ -163,6 +179,187 @@ def sell_by_rules(checkout):
     check(closed, d.ASKED_SET_SALE, d.OUTCOME_APPLIED)
     late = place(5, 1, d.OUTCOME_REJECTED, d.REASON_CLOSED, segments=["erwachsen"], keys=household)
     assert late.lines[0].rule == closed.sequence, late
+
+
+def sell_through_channels(checkout):
+    """Ten vases: four are kept for the web, the market may have three at most, and all others together five."""
+    d = decisions
+    shares = commands.SetChannels(
+        sku=VASE,
+        channels=[
+            commands.ChannelShare(channel="web", protected=4),
+            commands.ChannelShare(channel="markt", at_most=3),
+            commands.ChannelShare(at_most=5),
+        ],
+    )
+    shared = checkout.send_stock(d.ASKED_SET_CHANNELS, set_channels=shares)
+    check(shared, d.ASKED_SET_CHANNELS, d.OUTCOME_APPLIED)
+    assert shared.channels == shares, shared
+    check(checkout.receive(VASE, 10), d.ASKED_RECEIVE, d.OUTCOME_APPLIED)
+
+    def place(number, channel, quantity, outcome, reason=d.REASON_UNSPECIFIED):
+        placed = order(f"{ORDER}-vase-{number}", quantity, VASE, channel)
+        return check(checkout.send(d.ASKED_PLACE, place=placed), d.ASKED_PLACE, outcome, reason=reason)
+
+    def barred(number, channel, quantity, left):
+        told = place(number, channel, quantity, d.OUTCOME_REJECTED, d.REASON_QUOTA)
+        assert told.lines[0].rule == shared.sequence and told.lines[0].left == left and told.channel == channel, told
+
+    def counted(decision):
+        return [(it.count, it.units, it.share) for it in decision.counted], decision.channel
+
+    market = place(1, "markt", 2, d.OUTCOME_RESERVED)
+    assert counted(market) == ([(shared.sequence, 2, d.SHARE_OF_CHANNEL)], "markt"), market
+    # Its share is nearly used up; there is more than enough.
+    barred(2, "markt", 2, left=1)
+    shop = place(3, "laden", 3, d.OUTCOME_RESERVED)
+    assert counted(shop) == ([(shared.sequence, 3, d.SHARE_OF_OTHERS)], "laden"), shop
+    # Five are there, and four of them are for the web.
+    barred(4, "laden", 2, left=1)
+    place(5, "web", 4, d.OUTCOME_RESERVED)
+    check(
+        checkout.send(d.ASKED_CANCEL, cancel=commands.Cancel(pool=POOL, order_id=f"{ORDER}-vase-1")),
+        d.ASKED_CANCEL,
+        d.OUTCOME_CANCELLED,
+    )
+    # What the market gave back it may have again. The web has sold what was kept for it.
+    place(6, "markt", 3, d.OUTCOME_RESERVED)
+    ended = checkout.send_stock(d.ASKED_SET_CHANNELS, set_channels=commands.SetChannels(sku=VASE))
+    check(ended, d.ASKED_SET_CHANNELS, d.OUTCOME_APPLIED)
+
+
+def written(day):
+    """As the contract writes a day."""
+    return int(day.strftime("%Y%m%d"))
+
+
+def sell_from_lots(checkout):
+    """Cheese that must last two days more: what expires first goes first, and the warehouse takes what it finds."""
+    d = decisions
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    # Two days of distance to what would change if a day ended meanwhile.
+    expiries = {ahead: written(today + datetime.timedelta(days=ahead)) for ahead in (1, 5, 9)}
+    fresh = commands.SetFreshness(sku=CHEESE, least_days=2)
+    ruled = checkout.send_stock(d.ASKED_SET_FRESHNESS, set_freshness=fresh)
+    check(ruled, d.ASKED_SET_FRESHNESS, d.OUTCOME_APPLIED)
+    assert ruled.freshness == fresh, ruled
+
+    def receive(lot, ahead, quantity):
+        applied = checkout.receive(CHEESE, quantity, lot, expiries[ahead])
+        told = check(applied, d.ASKED_RECEIVE, d.OUTCOME_APPLIED).stock.lot
+        assert (told.lot, told.expiry, told.on_hand) == (lot, expiries[ahead], quantity), applied
+        return told.number
+
+    def place(number, quantity, outcome, reason=d.REASON_UNSPECIFIED):
+        placed = order(f"{ORDER}-kaese-{number}", quantity, CHEESE)
+        return check(checkout.send(d.ASKED_PLACE, place=placed), d.ASKED_PLACE, outcome, reason=reason)
+
+    def parts(decision):
+        return [(part.lot, part.units) for part in decision.lines[0].lots]
+
+    late, early = receive("spaet", 9, 4), receive("frueh", 5, 3)
+    receive("alt", 1, 50)
+    # Stock in lots is received by the lot, and a lot keeps its expiry.
+    check(checkout.receive(CHEESE, 1), d.ASKED_RECEIVE, d.OUTCOME_INVALID, reason=d.REASON_LOT)
+    other = checkout.receive(CHEESE, 1, "frueh", expiries[9])
+    check(other, d.ASKED_RECEIVE, d.OUTCOME_INVALID, reason=d.REASON_EXPIRY)
+
+    # What does not last is not there.
+    short = place(1, 8, d.OUTCOME_REJECTED, d.REASON_OUT_OF_STOCK)
+    assert short.lines[0].available == 7 and not short.lines[0].lots, short
+    sold = place(2, 5, d.OUTCOME_RESERVED)
+    assert parts(sold) == [(early, 3), (late, 2)], sold
+
+    key = {"order_id": sold.order_id, "attempt": 0}
+    paid = checkout.send(d.ASKED_CONFIRM, confirm=commands.Confirm(pool=POOL, **key))
+    check(paid, d.ASKED_CONFIRM, d.OUTCOME_CONFIRMED, d.ORDER_STATE_COMMITTED)
+
+    def halt_or_resume(asked, **kind):
+        told = check(checkout.send_stock(asked, **kind), asked, d.OUTCOME_APPLIED)
+        assert told.stock.lot.halted == (asked == d.ASKED_HALT) and not told.stock.halted, told
+
+    def ship(**lots):
+        named = [commands.ShippedLot(sku=CHEESE, lot=lot, units=units) for lot, units in lots.items()]
+        return checkout.ship(commands.Ship(lots=named, **key))
+
+    halt_or_resume(d.ASKED_HALT, halt=commands.Halt(sku=CHEESE, lot="frueh"))
+    check(ship(), d.ASKED_SHIP, d.OUTCOME_NOT_ALLOWED, d.ORDER_STATE_COMMITTED, d.REASON_HALTED)
+    check(ship(spaet=4), d.ASKED_SHIP, d.OUTCOME_INVALID, reason=d.REASON_QUANTITY)
+    # One more than there should be.
+    left = check(ship(spaet=5), d.ASKED_SHIP, d.OUTCOME_SHIPPED, d.ORDER_STATE_SHIPPED)
+    assert parts(left) == [(late, 5)] and left.lines[0].lots[0].shortfall == 1, left
+    halt_or_resume(d.ASKED_RESUME, resume=commands.Resume(sku=CHEESE, lot="frueh"))
+    # The early ones were not needed.
+    again = place(3, 3, d.OUTCOME_RESERVED)
+    assert parts(again) == [(early, 3)], again
+
+
+def deliver_by_the_day(checkout):
+    """Bread that is delivered on the day after the order, one order a day."""
+    d = decisions
+    # A zone in which no day ends while this runs.
+    hour = datetime.datetime.now(datetime.timezone.utc).hour
+    zone, offset = ("UTC", 0) if hour < 22 else ("Asia/Seoul", 9)
+    local = datetime.timezone(datetime.timedelta(hours=offset))
+    today = datetime.datetime.now(local).date()
+    days = [today + datetime.timedelta(days=ahead) for ahead in range(4)]
+    # Orders for a day close as it begins.
+    begins = [datetime.datetime.combine(day, datetime.time(), tzinfo=local) for day in days]
+    closes_at_ms = [int(moment.timestamp() * 1000) for moment in begins]
+    service = commands.DeliveryService(
+        name="morgens",
+        time_zone=zone,
+        days=[commands.DispatchDay(weekday=weekday, cutoff_s=86_400) for weekday in range(1, 8)],
+        lead=1,
+        orders_a_day=1,
+        horizon=3,
+        late=commands.LATE_REJECT,
+        grace_ms=60_000,
+    )
+
+    def deliver(*services):
+        rule = commands.SetDelivery(services=services)
+        answer = checkout.send_stock(d.ASKED_SET_DELIVERY, set_delivery=rule)
+        return rule, answer
+
+    def place(number, outcome, reason=d.REASON_UNSPECIFIED, **asked):
+        placed = order(f"{ORDER}-brot-{number}", 1, BREAD, pool=DELIVERING_POOL, **asked)
+        answer = checkout.send(d.ASKED_PLACE, place=placed)
+        return check(answer, d.ASKED_PLACE, outcome, reason=reason, pool=DELIVERING_POOL)
+
+    rule, ruled = deliver(service)
+    check(ruled, d.ASKED_SET_DELIVERY, d.OUTCOME_APPLIED, pool=DELIVERING_POOL)
+    assert ruled.delivery == rule, ruled
+    nowhere = commands.DeliveryService.FromString(service.SerializeToString())
+    nowhere.time_zone = "Mars/Olympus"
+    refused = deliver(nowhere)[1]
+    check(refused, d.ASKED_SET_DELIVERY, d.OUTCOME_INVALID, reason=d.REASON_TIME_ZONE, pool=DELIVERING_POOL)
+    check(checkout.receive(BREAD, 10), d.ASKED_RECEIVE, d.OUTCOME_APPLIED, pool=DELIVERING_POOL)
+
+    def is_told(decision, ahead):
+        told = (decision.service, decision.day, decision.cutoff_ms)
+        return told == ("morgens", *((written(days[ahead]), closes_at_ms[ahead]) if ahead else (0, 0)))
+
+    first = place(1, d.OUTCOME_RESERVED)
+    assert is_told(first, 1) and first.hold_until_ms == first.cutoff_ms + 60_000, first
+    assert first.expires_at_ms <= first.hold_until_ms, first
+    # The day has its order: the next one that has room is told, and can be had.
+    full = place(2, d.OUTCOME_REJECTED, d.REASON_DELIVERY_FULL)
+    assert is_told(full, 2) and full.rule == ruled.sequence, full
+    assert is_told(place(3, d.OUTCOME_RESERVED, day=full.day), 2)
+    # Today was closed as it began; whoever takes any day gets the next one with room.
+    late = place(4, d.OUTCOME_REJECTED, d.REASON_LATE, day=written(today))
+    assert is_told(late, 3) and late.rule == ruled.sequence, late
+    rolled = place(5, d.OUTCOME_RESERVED, day=written(today), late=commands.LATE_ROLL)
+    assert is_told(rolled, 3), rolled
+    assert is_told(place(6, d.OUTCOME_REJECTED, d.REASON_DELIVERY_FULL, late=commands.LATE_ROLL), 0)
+    place(7, d.OUTCOME_INVALID, d.REASON_NO_SUCH_SERVICE, service="abends")
+    cancel = commands.Cancel(pool=DELIVERING_POOL, order_id=first.order_id)
+    cancelled = checkout.send(d.ASKED_CANCEL, cancel=cancel)
+    check(cancelled, d.ASKED_CANCEL, d.OUTCOME_CANCELLED, pool=DELIVERING_POOL)
+    # The day that was given back is another's.
+    assert is_told(place(8, d.OUTCOME_RESERVED), 1)
+    check(deliver()[1], d.ASKED_SET_DELIVERY, d.OUTCOME_APPLIED, pool=DELIVERING_POOL)
 
 
 def main():
@@ -228,7 +425,11 @@ def main():
     check(checkout.send(d.ASKED_PLACE, place=again), d.ASKED_PLACE, d.OUTCOME_RESERVED, d.ORDER_STATE_HELD)
 
     sell_by_rules(checkout)
-    print(f"every answer to {checkout.commands} commands is as the contract says")
+    sell_through_channels(checkout)
+    sell_from_lots(checkout)
+    delivering = Checkout(*sys.argv[1:], pool=DELIVERING_POOL)
+    deliver_by_the_day(delivering)
+    print(f"every answer to {checkout.commands + delivering.commands} commands is as the contract says")
 
 
 if __name__ == "__main__":

@@ -2,21 +2,28 @@
 //! engine with the bug would have written it. The model finds all of them. Some must be found by less: by the rules that
 //! the decisions themselves state, or by whoever replays the log.
 
+use std::collections::{HashMap, HashSet};
+
 use prost::Message as _;
-use sluice::wire::proto::{Asked, Decision, LogRecord, Outcome, Reason, log_record};
+use sluice::wire::proto::{
+    Asked, Counted, Decision, LineDecision, LogRecord, OrderState, Outcome, Reason, ShareOf, log_record,
+};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::rules::DEFAULT_HOLD_MS;
 use crate::verify::{Evidence, Judgement, Shard, judge};
 use crate::{Bug, evidence};
 
 /// Runs that are looked at: each has some decision of nearly every kind.
-const RUNS: u64 = 12;
+const RUNS: u64 = 20;
 
-/// Changes a decision, if it is one that the bug is about.
-type Doctor = fn(&mut Decision) -> bool;
+/// Looks at the decisions in order and changes one, if the bug is about it.
+pub trait Doctor: FnMut(&mut Decision) -> bool + Clone {}
+
+impl<D: FnMut(&mut Decision) -> bool + Clone> Doctor for D {}
 
 /// A log in which `doctor` changed the first decision that it is about, or all; none if there are none.
-fn doctored(shard: &Shard, doctor: Doctor, all: bool) -> Option<Shard> {
+fn doctored(shard: &Shard, mut doctor: impl Doctor, all: bool) -> Option<Shard> {
     let mut shard = shard.clone();
     let (mut changed, mut previous) = (false, Vec::new());
     for stored in &mut shard.log {
@@ -41,19 +48,19 @@ fn doctored(shard: &Shard, doctor: Doctor, all: bool) -> Option<Shard> {
 
 /// Who notices a bug without the model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum By {
+pub enum By {
     TheRules,
     TheReplay,
     Both,
 }
 
-fn is_found(doctor: Doctor, all: bool, by: By) {
+pub fn is_found(doctor: impl Doctor, all: bool, by: By) {
     let mut found = [0, 0];
     let mut tried = 0;
     for seed in 0..RUNS {
         let Evidence { shards, .. } = evidence(seed, Bug::None).expect("the run passes");
         for (number, shard) in (0..).zip(&shards) {
-            let Some(ill) = doctored(shard, doctor, all) else { continue };
+            let Some(ill) = doctored(shard, doctor.clone(), all) else { continue };
             tried += 1;
             let of_sound = judge(number, shards.len() as u32, shard).of_replay.expect("a sound log is replayed");
             let Judgement { of_model, of_rules, of_replay } = judge(number, shards.len() as u32, &ill);
@@ -161,4 +168,86 @@ fn a_replay_that_drops_what_orders_were_counted_as_is_found_out() {
         is_meant
     };
     is_found(dropped, true, By::TheReplay);
+}
+
+/// What an engine knew of channels as it decided, as far as the decisions tell.
+#[derive(Clone, Default)]
+struct Shares {
+    /// By pool and SKU: the sequence of the list, and since when each channel's share counts.
+    lists: HashMap<(String, String), (u64, HashMap<String, u64>)>,
+    /// Counts of the shares that each order draws on.
+    orders: HashMap<(String, String, u32), Vec<u64>>,
+    /// Those that an expired order was in.
+    expired: HashSet<u64>,
+}
+
+impl Shares {
+    fn note(&mut self, decision: &Decision) {
+        if let Some(it) = &decision.channels {
+            let list = self.lists.entry((decision.pool.clone(), it.sku.clone())).or_default();
+            let since = |channel: &String| list.1.get(channel).copied().unwrap_or(decision.sequence);
+            let shares = it.channels.iter().map(|share| (share.channel.clone(), since(&share.channel))).collect();
+            *list = (decision.sequence, shares);
+        }
+        let order = (decision.pool.clone(), decision.order_id.clone(), decision.attempt);
+        match decision.outcome() {
+            Outcome::Reserved => {
+                let of_shares = decision.counted.iter().filter(|told| told.share() != ShareOf::Unspecified);
+                self.orders.insert(order, of_shares.map(|told| told.count).collect());
+            }
+            Outcome::Expired => self.expired.extend(self.orders.remove(&order).into_iter().flatten()),
+            _ => {}
+        }
+    }
+
+    /// The list of a line's SKU.
+    fn list(&self, pool: &str, line: &LineDecision) -> Option<&(u64, HashMap<String, u64>)> {
+        self.lists.get(&(pool.to_owned(), line.sku.clone()))
+    }
+}
+
+#[test]
+fn a_unit_that_is_sold_though_it_was_protected_for_another_channel_is_found_out() {
+    let mut shares = Shares::default();
+    let sold = move |decision: &mut Decision| {
+        shares.note(decision);
+        let is_meant = decision.reason() == Reason::Quota && decision.lines.len() == 1;
+        let Some(line) = decision.lines.first_mut().filter(|_| is_meant) else { return false };
+        let (_, list) = shares.list(&decision.pool, line).expect("it barred the order");
+        let counted = |&count| Counted { count, period: 0, units: line.quantity, share: ShareOf::Others.into() };
+        decision.counted = list.get("").map(counted).into_iter().collect();
+        (line.reason, line.rule, line.left, line.allocated) = (0, 0, None, line.quantity);
+        (decision.outcome, decision.reason) = (Outcome::Reserved.into(), 0);
+        (decision.state, decision.expires_at_ms) = (OrderState::Held.into(), decision.decided_at_ms + DEFAULT_HOLD_MS);
+        true
+    };
+    is_found(sold, false, By::TheRules);
+}
+
+#[test]
+fn a_share_that_an_order_does_not_give_back_as_it_expires_is_found_out() {
+    let mut shares = Shares::default();
+    let barred = move |decision: &mut Decision| {
+        shares.note(decision);
+        let order = (decision.pool.clone(), decision.order_id.clone(), decision.attempt);
+        let is_reserved = decision.outcome() == Outcome::Reserved;
+        let Some(counts) = shares.orders.get(&order).filter(|_| is_reserved) else { return false };
+        let kept = |count: &u64| counts.contains(count) && shares.expired.contains(count);
+        let lists = decision.lines.iter_mut().map(|line| (shares.list(&decision.pool, line), line));
+        let mut meant =
+            lists.filter_map(|(list, line)| Some((list.filter(|(_, list)| list.values().any(kept))?.0, line)));
+        let Some((rule, line)) = meant.next() else { return false };
+        let left = u64::from(line.quantity) - 1;
+        (line.reason, line.rule, line.left) = (Reason::Quota.into(), rule, Some(left));
+        decision.lines.iter_mut().for_each(|line| line.allocated = 0);
+        (decision.outcome, decision.reason) = (Outcome::Rejected.into(), Reason::Quota.into());
+        (decision.state, decision.expires_at_ms) = (OrderState::Rejected.into(), 0);
+        decision.counted.clear();
+        decision.keys.clear();
+        decision.segments.clear();
+        decision.customer.clear();
+        decision.channel.clear();
+        true
+    };
+    is_found(barred, false, By::TheRules);
 }

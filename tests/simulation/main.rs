@@ -6,9 +6,13 @@
 
 #![allow(unreachable_pub, reason = "the modules of a test have no outside")]
 
+mod delivering;
 mod doctored;
 #[path = "../support/input.rs"]
 mod input;
+mod lost_days;
+mod lost_lots;
+mod lots;
 mod merchandising;
 #[path = "../support/model/mod.rs"]
 mod model;
@@ -17,7 +21,7 @@ mod planted;
 #[path = "../support/reasons.rs"]
 mod reasons;
 mod rules;
-#[path = "../support/selling.rs"]
+#[path = "../support/selling/mod.rs"]
 mod selling;
 mod traffic;
 mod verify;
@@ -28,9 +32,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use anyhow::Result;
 use prost::Message as _;
 use sluice::broker::memory::Stored;
-use sluice::wire::proto::{LogRecord, Outcome, log_record};
+use sluice::wire::proto::{Asked, LogRecord, Outcome, Reason, log_record};
 
 use planted::Bug;
+use reasons::Case;
 use verify::{Evidence, Summary, verify};
 use world::World;
 
@@ -91,8 +96,10 @@ fn whatever_goes_wrong_every_command_is_decided_once_as_the_model_says() {
 /// A simulation that never took a path says nothing about it.
 fn met_what_it_is_for(all: &Summary) {
     assert!(all.digests > 0 && all.dead_letters > 0 && all.epochs > 0 && all.links > 0);
-    // Its shards have memory enough: tests/ledger.rs has ledgers that are full.
-    all.met.expect_every_case(|case| case.outcome != Outcome::Busy);
+    // Its shards have memory enough, and its rows few lots: tests/ledger.rs has ledgers, and rows, that are full.
+    let makes_a_lot = |case: &Case| matches!(case.asked, Asked::Receive | Asked::Adjust | Asked::Count);
+    let is_full = |case: &Case| case.outcome == Outcome::Busy || case.reason == Reason::TooMany && makes_a_lot(case);
+    all.met.expect_every_case(|case| !is_full(case));
 }
 
 #[test]

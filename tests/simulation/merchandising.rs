@@ -4,12 +4,13 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use sluice::wire::proto::{EarlySale, PlaceKey, SetLimit, SetSale};
+use sluice::wire::proto::{ChannelShare, EarlySale, PlaceKey, SetChannels, SetLimit, SetSale};
 
 use crate::traffic::sku;
 
 const SEGMENTS: [&str; 3] = ["member", "adult", "north"];
 const HOUSEHOLDS: u32 = 3;
+const CHANNELS: [&str; 3] = ["web", "app", "market"];
 
 fn segment(rng: &mut StdRng) -> String {
     SEGMENTS.choose(rng).copied().expect("there are some").into()
@@ -66,4 +67,27 @@ pub fn limit(now_ms: i64, rng: &mut StdRng) -> SetLimit {
         period_ms,
         anchor_ms: if period_ms > 0 { now_ms / 1_000 * 1_000 } else { 0 },
     }
+}
+
+/// Through which channel an order comes.
+pub fn channel(rng: &mut StdRng) -> String {
+    CHANNELS.choose(rng).copied().expect("there are some").into()
+}
+
+/// Shares of some channels, of the others too or not, protected for a while or as long as they stand; or the end of them.
+pub fn channels(now_ms: i64, rng: &mut StdRng) -> SetChannels {
+    let sku = sku(rng);
+    if rng.random_bool(0.2) {
+        return SetChannels { sku, ..SetChannels::default() };
+    }
+    let mut channels = Vec::new();
+    for channel in CHANNELS.into_iter().chain([""]).filter(|_| rng.random_bool(0.6)).collect::<Vec<_>>() {
+        let protected = if rng.random() { 0 } else { rng.random_range(1..20) };
+        let at_most = rng.random_bool(0.6).then(|| protected + rng.random_range(0..4));
+        channels
+            .insert(rng.random_range(0..=channels.len()), ChannelShare { channel: channel.into(), protected, at_most });
+    }
+    let ends = rng.random() && channels.iter().any(|share| share.protected > 0);
+    let protected_until_ms = if ends { now_ms + rng.random_range(-100..900) } else { 0 };
+    SetChannels { sku, channels, protected_until_ms }
 }

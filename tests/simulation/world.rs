@@ -24,6 +24,8 @@ use crate::traffic::Traffic;
 
 /// Where the cluster's clock begins.
 const START_MS: i64 = 1_700_000_000_000;
+/// The same, eight seconds before a midnight (UTC).
+const LATE_START_MS: i64 = 1_700_006_392_000;
 /// Steps of a run before everything is healed.
 const ROUGH_STEPS: u32 = 4_000;
 /// Simulated time in which a healed world must come to rest.
@@ -128,7 +130,8 @@ impl World {
         let commit_ms = rng.random_range(commit_ms);
         let shards = rng.random_range(1..4);
         let layout = Layout { replies: rules::REPLY_PARTITIONS, ..Layout::new(shards) };
-        let cluster = Cluster::new(layout, START_MS);
+        // Some run into the next day.
+        let cluster = Cluster::new(layout, if seed.is_multiple_of(3) { LATE_START_MS } else { START_MS });
         let ids = cluster.node().topics(Duration::ZERO).expect("the topics were just made").ids;
         // Logs of older days, which a command raises, and logs of today.
         let rules_level = seed as u32 % (RULES_LEVEL + 1);

@@ -87,7 +87,10 @@ impl Book {
                 self.moves(decision, &[OrderState::Committed], OrderState::Shipped, report);
             }
             (_, Outcome::Applied) if decision.stock.is_some() => self.stock(decision, stock, report),
-            (Asked::SetSale | Asked::SetLimit, Outcome::Applied) => self.rule(decision, stock, report),
+            (Asked::SetSale | Asked::SetLimit | Asked::SetChannels, Outcome::Applied) => {
+                self.rule(decision, stock, report);
+            }
+            (Asked::SetFreshness | Asked::SetDelivery, Outcome::Applied) => self.rule(decision, stock, report),
             (asked, Outcome::Duplicate | Outcome::Conflict) if asked as i32 >= Asked::Receive as i32 => {
                 let first = self.ids.get(&(decision.pool.clone(), decision.id.clone())).copied();
                 let named = decision.original.as_ref().map(|original| original.sequence);
@@ -227,15 +230,27 @@ impl Book {
     /// A rule stands in the log as it was sent.
     fn rule(&mut self, decision: &Decision, command: Option<&StockCommand>, report: &mut Report) {
         self.applied(decision, report);
-        let sent = match command.and_then(|command| command.kind.as_ref()) {
-            Some(stock_command::Kind::SetSale(sale)) => (Some(sale), None),
-            Some(stock_command::Kind::SetLimit(limit)) => (None, Some(limit)),
-            _ => (None, None),
-        };
         let issued_at_ms = command.map_or(0, |command| command.issued_at_ms);
-        let told = (decision.sale.as_ref(), decision.limit.as_ref(), decision.issued_at_ms);
-        report
-            .expect(told == (sent.0, sent.1, issued_at_ms), Breach::I1, || format!("{sent:?} was meant: {decision:?}"));
+        let mut sent = Decision { issued_at_ms, ..Decision::default() };
+        match command.and_then(|command| command.kind.clone()) {
+            Some(stock_command::Kind::SetSale(it)) => sent.sale = Some(it),
+            Some(stock_command::Kind::SetLimit(it)) => sent.limit = Some(it),
+            Some(stock_command::Kind::SetChannels(it)) => sent.channels = Some(it),
+            Some(stock_command::Kind::SetFreshness(it)) => sent.freshness = Some(it),
+            Some(stock_command::Kind::SetDelivery(it)) => sent.delivery = Some(it),
+            _ => {}
+        }
+        let told = Decision {
+            issued_at_ms: decision.issued_at_ms,
+            sale: decision.sale.clone(),
+            limit: decision.limit.clone(),
+            channels: decision.channels.clone(),
+            freshness: decision.freshness.clone(),
+            delivery: decision.delivery.clone(),
+            ..Decision::default()
+        };
+        let as_sent = told == sent;
+        report.expect(as_sent, Breach::I1, || format!("{sent:?} was meant: {decision:?}"));
     }
 
     fn stock(&mut self, decision: &Decision, command: Option<&StockCommand>, report: &mut Report) {
@@ -245,22 +260,28 @@ impl Book {
             return report.breach(Breach::I1, format_args!("applied without a stock command: {decision:?}"));
         };
         let unsigned = |n: u64| i64::try_from(n).expect("bounded by the contract");
-        let (sku, change, safety_stock) = match kind {
-            stock_command::Kind::Receive(c) => (&c.sku, unsigned(c.quantity), None),
-            stock_command::Kind::Adjust(c) => (&c.sku, c.change, None),
-            stock_command::Kind::Count(c) => (&c.sku, unsigned(c.counted) - c.on_hand_seen, None),
-            stock_command::Kind::SetSafetyStock(c) => (&c.sku, 0, Some(c.quantity)),
-            stock_command::Kind::Halt(c) => (&c.sku, 0, None),
-            stock_command::Kind::Resume(c) => (&c.sku, 0, None),
+        let none = String::new();
+        let (sku, change, safety_stock, (lot, expiry)) = match kind {
+            stock_command::Kind::Receive(c) => (&c.sku, unsigned(c.quantity), None, (&c.lot, c.expiry)),
+            stock_command::Kind::Adjust(c) => (&c.sku, c.change, None, (&c.lot, c.expiry)),
+            stock_command::Kind::Count(c) => (&c.sku, unsigned(c.counted) - c.on_hand_seen, None, (&c.lot, c.expiry)),
+            stock_command::Kind::SetSafetyStock(c) => (&c.sku, 0, Some(c.quantity), (&none, 0)),
+            stock_command::Kind::Halt(c) => (&c.sku, 0, None, (&c.lot, 0)),
+            stock_command::Kind::Resume(c) => (&c.sku, 0, None, (&c.lot, 0)),
             stock_command::Kind::Ship(_)
             | stock_command::Kind::Tick(_)
             | stock_command::Kind::RaiseRulesLevel(_)
             | stock_command::Kind::SetSale(_)
-            | stock_command::Kind::SetLimit(_) => {
+            | stock_command::Kind::SetLimit(_)
+            | stock_command::Kind::SetChannels(_)
+            | stock_command::Kind::SetFreshness(_)
+            | stock_command::Kind::SetDelivery(_) => {
                 return report.breach(Breach::I3, format_args!("has no stock level: {decision:?}"));
             }
         };
-        report.expect(level.sku == *sku, Breach::I3, || format!("{sku} was meant: {decision:?}"));
+        let of_lot = level.lot.as_ref().map_or((&none, 0), |told| (&told.lot, told.expiry));
+        let meant = level.sku == *sku && of_lot.0 == lot && [0, of_lot.1].contains(&expiry);
+        report.expect(meant, Breach::I3, || format!("{sku} was meant, lot {lot:?}: {decision:?}"));
         if sku.is_empty() {
             return;
         }

@@ -62,7 +62,7 @@ fn question(input: Input, bytes: &[u8]) -> Question {
 /// The partition that a command names whose own fields all can be read, whatever is wrong within its kind.
 fn reply_partition(input: Input, bytes: &[u8]) -> Option<u32> {
     let (texts, numbers, reply_partition, last): (&[u32], &[u32], u32, u32) =
-        if input == Input::Stock { (&[1, 2], &[3, 12], 12, 15) } else { (&[], &[5], 5, 5) };
+        if input == Input::Stock { (&[1, 2], &[3, 12], 12, 18) } else { (&[], &[5], 5, 5) };
     let mut found = None;
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -126,6 +126,9 @@ impl Command {
                     Some(stock_command::Kind::Resume(_)) => Asked::Resume,
                     Some(stock_command::Kind::SetSale(_)) => Asked::SetSale,
                     Some(stock_command::Kind::SetLimit(_)) => Asked::SetLimit,
+                    Some(stock_command::Kind::SetChannels(_)) => Asked::SetChannels,
+                    Some(stock_command::Kind::SetFreshness(_)) => Asked::SetFreshness,
+                    Some(stock_command::Kind::SetDelivery(_)) => Asked::SetDelivery,
                     Some(stock_command::Kind::Ship(ship)) => {
                         return (Asked::Ship, &command.pool, &ship.order_id, ship.attempt, "");
                     }
@@ -172,30 +175,53 @@ const PLACE: Schema = &[
     (9, None),
     (10, None),
     (11, PAIR),
+    (12, None),
+    (13, None),
+    (14, None),
 ];
-const EXTEND: Schema = &[(1, None), (2, None), (3, None), (4, None), (5, None)];
+const EXTEND: Schema = FIVE;
+/// Messages with fields of their own alone, as many as it says.
+const FIVE: Schema = &[(1, None), (2, None), (3, None), (4, None), (5, None)];
 const STOCK_COMMAND: Schema = &[
     (1, None),
     (2, None),
     (3, None),
-    (4, PAIR),
-    (5, TRIPLE),
-    (6, TRIPLE),
+    (4, FOUR),
+    (5, Some(&Fields(FIVE))),
+    (6, Some(&Fields(FIVE))),
     (7, PAIR),
-    (8, SINGLE),
-    (9, SINGLE),
-    (10, PAIR),
+    (8, PAIR),
+    (9, PAIR),
+    (10, SHIP),
     (11, SINGLE),
     (12, None),
     (13, PAIR),
     (14, SET_SALE),
     (15, SET_LIMIT),
+    (16, SET_CHANNELS),
+    (17, PAIR),
+    (18, SET_DELIVERY),
 ];
 const SET_SALE: Option<&Fields> = Some(&Fields(&[(1, None), (2, None), (3, None), (4, PAIR), (5, None)]));
 const SET_LIMIT: Option<&Fields> =
     Some(&Fields(&[(1, None), (2, None), (3, None), (4, None), (5, None), (6, None), (7, None), (8, None)]));
+const SET_CHANNELS: Option<&Fields> = Some(&Fields(&[(1, None), (2, TRIPLE), (3, None)]));
+const SET_DELIVERY: Option<&Fields> = Some(&Fields(&[(1, DELIVERY_SERVICE)]));
+const DELIVERY_SERVICE: Option<&Fields> = Some(&Fields(&[
+    (1, None),
+    (2, None),
+    (3, PAIR),
+    (4, None),
+    (5, SINGLE),
+    (6, None),
+    (7, None),
+    (8, None),
+    (9, None),
+]));
+const SHIP: Option<&Fields> = Some(&Fields(&[(1, None), (2, None), (3, TRIPLE)]));
 /// Confirm and Cancel.
-const OF_AN_ORDER: Option<&Fields> = Some(&Fields(&[(1, None), (2, None), (3, None), (4, None)]));
+const OF_AN_ORDER: Option<&Fields> = FOUR;
+const FOUR: Option<&Fields> = Some(&Fields(&[(1, None), (2, None), (3, None), (4, None)]));
 /// Messages with the fields 1; 1 and 2; 1, 2 and 3.
 const SINGLE: Option<&Fields> = Some(&Fields(&[(1, None)]));
 const PAIR: Option<&Fields> = Some(&Fields(&[(1, None), (2, None)]));
@@ -285,7 +311,7 @@ mod tests {
         assert_eq!(unknown(&[]), None);
         assert_eq!(unknown(&[0x48, 1]), Some(9));
         assert_eq!(unknown(&[0xa0, 0x06, 1]), None, "field 100");
-        assert_eq!(unknown(&[0x0a, 2, 0x60, 1]), Some(12), "in a second part of the Place");
+        assert_eq!(unknown(&[0x0a, 2, 0x78, 1]), Some(15), "in a second part of the Place");
         assert_eq!(unknown(&[0x0a, 4, 0x3a, 2, 0x18, 1]), Some(3), "in a line");
         assert_eq!(unknown(&[0x4b, 0x08, 1, 0x4c]), Some(9), "a group");
     }

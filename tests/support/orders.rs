@@ -9,6 +9,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sluice::wire::proto::{self, Input, command, stock_command};
 
+use super::model::calendar::{DAY_MS, written};
+
 /// A record to be published.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
@@ -79,10 +81,12 @@ impl Orders {
         for pool in 0..self.plan.pools {
             let receive = |sku| {
                 let quantity = if sku == 0 { 1_000 } else { 5_000 };
-                stock_command::Kind::Receive(proto::Receive { sku: sku_name(sku), quantity })
+                let of_none = proto::Receive { sku: sku_name(sku), quantity, ..Default::default() };
+                let receipts = if sku == IN_LOTS { receipts_of_lots().to_vec() } else { vec![of_none] };
+                receipts.into_iter().map(stock_command::Kind::Receive)
             };
             // Rules first: without one everything is sold.
-            let kinds = selling_rules().into_iter().chain((0..self.plan.skus).map(receive));
+            let kinds = selling_rules().into_iter().chain((0..self.plan.skus).flat_map(receive));
             let commands: Vec<_> = kinds.map(|kind| self.stock_command(pool, kind)).collect();
             for commands in commands.chunks(100) {
                 records.push(self.stock_record(pool, commands.to_vec()));
@@ -230,6 +234,7 @@ impl Orders {
             answer_by_ms: 0,
             segments: if self.one_in(2) { vec![MEMBER.to_owned()] } else { Vec::new() },
             keys: if self.one_in(10) { Vec::new() } else { vec![self.household()] },
+            ..Default::default()
         }
     }
 
@@ -311,23 +316,29 @@ impl Orders {
         let reason = "stocktaking".to_owned();
         let kind = match self.rng.random_range(0..100) {
             0..55 => match self.pools[pool].confirmed.pop_front() {
-                Some((order_id, attempt)) => stock_command::Kind::Ship(proto::Ship { order_id, attempt }),
-                None => stock_command::Kind::Receive(proto::Receive { sku, quantity: 10 }),
+                Some((order_id, attempt)) => {
+                    stock_command::Kind::Ship(proto::Ship { order_id, attempt, ..Default::default() })
+                }
+                None => stock_command::Kind::Receive(proto::Receive { sku, quantity: 10, ..Default::default() }),
             },
-            55..75 => stock_command::Kind::Receive(proto::Receive { sku, quantity: self.rng.random_range(0..200) }),
+            55..75 => {
+                let quantity = self.rng.random_range(0..200);
+                stock_command::Kind::Receive(proto::Receive { sku, quantity, ..Default::default() })
+            }
             75..82 => {
-                stock_command::Kind::Adjust(proto::Adjust { sku, change: self.rng.random_range(-50..50), reason })
+                let change = self.rng.random_range(-50..50);
+                stock_command::Kind::Adjust(proto::Adjust { sku, change, reason, ..Default::default() })
             }
             82..88 => {
                 let on_hand_seen = self.rng.random_range(900..1_000);
-                stock_command::Kind::Count(proto::Count { sku, counted: 950, on_hand_seen })
+                stock_command::Kind::Count(proto::Count { sku, counted: 950, on_hand_seen, ..Default::default() })
             }
             88..91 => {
                 let quantity = self.rng.random_range(0..20);
                 stock_command::Kind::SetSafetyStock(proto::SetSafetyStock { sku, quantity })
             }
-            91 => stock_command::Kind::Halt(proto::Halt { sku }),
-            92..95 => stock_command::Kind::Resume(proto::Resume { sku }),
+            91 => stock_command::Kind::Halt(proto::Halt { sku, ..Default::default() }),
+            92..95 => stock_command::Kind::Resume(proto::Resume { sku, ..Default::default() }),
             _ => {
                 let known = &self.pools[pool].stock;
                 if let Some(earlier) = known.front() {
@@ -337,7 +348,7 @@ impl Orders {
                     }
                     return copy;
                 }
-                stock_command::Kind::Resume(proto::Resume { sku: String::new() })
+                stock_command::Kind::Resume(proto::Resume::default())
             }
         };
         let command = self.stock_command(pool, kind);
@@ -348,6 +359,17 @@ impl Orders {
         }
         command
     }
+}
+
+/// The number of the SKU that is in lots.
+const IN_LOTS: u32 = 4;
+
+/// What of it there is: lots that expire tomorrow and on the days after that, the first of them with little.
+fn receipts_of_lots() -> [proto::Receive; 3] {
+    [(1, 50), (2, 500), (3, 4_500)].map(|(ahead, quantity)| {
+        let expiry = written(now_ms().div_euclid(DAY_MS) + ahead).expect("a day of the calendar");
+        proto::Receive { sku: sku_name(IN_LOTS), quantity, lot: format!("lot-{ahead}"), expiry }
+    })
 }
 
 /// A segment that customers may be of, and a key that most orders bring.
@@ -369,8 +391,6 @@ fn selling_rules() -> [stock_command::Kind; 2] {
     };
     [stock_command::Kind::SetSale(sale), stock_command::Kind::SetLimit(limit)]
 }
-
-const DAY_MS: i64 = 86_400_000;
 
 /// A length-delimited field 1: a further command.
 pub(crate) fn append(value: &mut Vec<u8>, command: &[u8]) {

@@ -22,7 +22,8 @@ impl Case {
         let sells_pool = decision.sale.as_ref().is_some_and(|sale| sale.sku.is_empty());
         let limits_pool = decision.limit.as_ref().is_some_and(|limit| limit.whole_pool);
         let of_either = matches!(reason, Reason::Halted | Reason::Closed | Reason::NotEligible);
-        let barred = (of_either || outcome == Outcome::NotOpen) && decision.lines.is_empty();
+        let places = asked == Asked::Place && decision.lines.is_empty();
+        let barred = places && (of_either || outcome == Outcome::NotOpen);
         let whole_pool = halts_pool || sells_pool || limits_pool || barred;
         Case { asked, outcome, reason, whole_pool }
     }
@@ -44,6 +45,9 @@ const EVERY_COMMAND: &[Asked] = &[
     Asked::Resume,
     Asked::SetSale,
     Asked::SetLimit,
+    Asked::SetChannels,
+    Asked::SetFreshness,
+    Asked::SetDelivery,
     Asked::Tick,
     Asked::RaiseRulesLevel,
 ];
@@ -63,6 +67,9 @@ const OF_A_POOL: &[Asked] = &[
     Asked::Resume,
     Asked::SetSale,
     Asked::SetLimit,
+    Asked::SetChannels,
+    Asked::SetFreshness,
+    Asked::SetDelivery,
 ];
 
 /// Those that are remembered by an identity of their own, and bounded in time by it.
@@ -76,6 +83,9 @@ const REMEMBERED: &[Asked] = &[
     Asked::Resume,
     Asked::SetSale,
     Asked::SetLimit,
+    Asked::SetChannels,
+    Asked::SetFreshness,
+    Asked::SetDelivery,
 ];
 
 /// Those about an order that may say when it was placed.
@@ -84,10 +94,16 @@ const OF_AN_ORDER: &[Asked] = &[Asked::Confirm, Asked::Extend, Asked::Cancel];
 /// Those of stock that carry figures.
 const FIGURES: &[Asked] = &[Asked::Receive, Asked::Adjust, Asked::Count, Asked::SetSafetyStock];
 
+/// Those of them that may name a lot.
+const OF_A_LOT: &[Asked] = &[Asked::Receive, Asked::Adjust, Asked::Count];
+
 const HALTS: &[Asked] = &[Asked::Halt, Asked::Resume];
 
 /// Those that set a selling rule.
-const RULES: &[Asked] = &[Asked::SetSale, Asked::SetLimit];
+const RULES: &[Asked] = &[Asked::SetSale, Asked::SetLimit, Asked::SetChannels, Asked::SetFreshness, Asked::SetDelivery];
+
+/// Those of them that have lists and times.
+const LISTS: &[Asked] = &[Asked::SetSale, Asked::SetLimit, Asked::SetChannels, Asked::SetDelivery];
 
 /// The outcome says it all.
 const NONE: &[Reason] = &[Reason::Unspecified];
@@ -109,10 +125,13 @@ const ANSWERS: &[(&[Asked], Outcome, &[Reason])] = &[
     (&[Asked::Place], Outcome::Invalid, &[Reason::NoLines, Reason::TooManyLines, Reason::Quantity]),
     (&[Asked::Place], Outcome::Invalid, &[Reason::HoldTooLong, Reason::AttemptUnknown, Reason::AttemptOpen]),
     (&[Asked::Place], Outcome::Invalid, &[Reason::TooMany, Reason::Doubled]),
+    (&[Asked::Place], Outcome::Invalid, &[Reason::Times, Reason::NoSuchService]),
     (&[Asked::Place], Outcome::Deadline, NONE),
     (&[Asked::Place], Outcome::NotOpen, NONE),
-    (&[Asked::Place], Outcome::Rejected, &[Reason::Closed, Reason::NotEligible, Reason::Limit]),
+    (&[Asked::Place], Outcome::Rejected, &[Reason::Closed, Reason::NotEligible, Reason::Limit, Reason::Quota]),
+    (&[Asked::Place], Outcome::Rejected, &[Reason::Late, Reason::DeliveryFull]),
     (&[Asked::Place], Outcome::Rejected, &[Reason::Cancelled, Reason::UnknownSku, Reason::Halted, Reason::OutOfStock]),
+    (&[Asked::Place], Outcome::Rejected, &[Reason::Scattered]),
     (&[Asked::Place], Outcome::Reserved, NONE),
     (&[Asked::Confirm], Outcome::Unchanged, NONE),
     (&[Asked::Confirm], Outcome::Confirmed, NONE),
@@ -125,14 +144,20 @@ const ANSWERS: &[(&[Asked], Outcome, &[Reason])] = &[
     (&[Asked::Cancel], Outcome::Cancelled, NONE),
     (&[Asked::Expire], Outcome::Expired, NONE),
     (&[Asked::Ship], Outcome::NotAllowed, &[Reason::UnknownOrder, Reason::Unspecified]),
+    (&[Asked::Ship], Outcome::NotAllowed, &[Reason::Halted]),
+    (&[Asked::Ship], Outcome::Invalid, &[Reason::NoSuchSku, Reason::Lot, Reason::NoSuchLot]),
+    (&[Asked::Ship], Outcome::Invalid, &[Reason::Doubled, Reason::TooMany, Reason::Quantity]),
     (&[Asked::Ship], Outcome::Unchanged, NONE),
     (&[Asked::Ship], Outcome::Shipped, NONE),
     (FIGURES, Outcome::Invalid, &[Reason::Quantity]),
     (FIGURES, Outcome::Applied, NONE),
-    (HALTS, Outcome::Invalid, &[Reason::NoSuchSku]),
+    (OF_A_LOT, Outcome::Invalid, &[Reason::Lot, Reason::Expiry, Reason::TooMany]),
+    (HALTS, Outcome::Invalid, &[Reason::NoSuchSku, Reason::Lot, Reason::NoSuchLot]),
     (HALTS, Outcome::Applied, NONE),
-    (RULES, Outcome::Invalid, &[Reason::TooMany, Reason::Doubled, Reason::Times]),
+    (LISTS, Outcome::Invalid, &[Reason::TooMany, Reason::Doubled, Reason::Times]),
     (&[Asked::SetLimit], Outcome::Invalid, &[Reason::Scope, Reason::Quantity]),
+    (&[Asked::SetChannels, Asked::SetFreshness], Outcome::Invalid, &[Reason::Quantity]),
+    (&[Asked::SetDelivery], Outcome::Invalid, &[Reason::Quantity, Reason::TimeZone]),
     (RULES, Outcome::NotAllowed, &[Reason::Stale]),
     (RULES, Outcome::Applied, NONE),
     (&[Asked::Tick], Outcome::Invalid, &[Reason::WrongShard]),

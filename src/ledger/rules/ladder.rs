@@ -2,19 +2,20 @@
 //! RULES.md's order. Most orders meet none that holds: they are reserved line by line in one go, and only where that fails
 //! is each guard asked over all lines, so that the answer is that of the first one that holds.
 
-use super::verdict::{Bar, LineBar, LinesAtHand, Tallied};
+use super::verdict::{Bar, LineBar, LinesAtHand};
 use crate::ledger::foresight::Foresight;
 use crate::ledger::state::State;
 use crate::ledger::state::selling::Scope;
 use crate::wire::decision::{HeldLine, LineResult};
-use crate::wire::limits::{MAX_KEYS, MAX_SEGMENTS};
+use crate::wire::limits::{MAX_KEYS, MAX_PARTS, MAX_SEGMENTS};
 use crate::wire::proto::{Outcome, Reason};
-use crate::wire::{OrderLines, Text, Vouched};
+use crate::wire::{DeliveryAsked, OrderLines, Text, Vouched};
 
 /// Who asks, as far as rules look at it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asker<'b, 'a> {
     pub(crate) customer: Text<'a>,
+    pub(crate) channel: Text<'a>,
     /// None if he brought nothing.
     pub(crate) brought: Option<&'b Brought<'a>>,
 }
@@ -28,9 +29,14 @@ impl<'a> Asker<'_, 'a> {
     pub(crate) fn keys(&self) -> impl Iterator<Item = (Text<'a>, Text<'a>)> + Clone {
         self.brought.into_iter().flat_map(|it| it.keys[..it.key_count].iter().copied())
     }
+
+    /// What is asked of the pool's delivery.
+    pub(crate) fn delivery(&self) -> DeliveryAsked<'a> {
+        self.brought.map(|it| it.delivery).unwrap_or_default()
+    }
 }
 
-/// The segments and keys of an order, read once: each line asks for them again, and they stand somewhere in a message
+/// What an order brings beside its lines, read once: each line asks for them again, and they stand somewhere in a message
 /// that may be long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Brought<'a> {
@@ -38,13 +44,15 @@ pub(crate) struct Brought<'a> {
     segment_count: usize,
     keys: [(Text<'a>, Text<'a>); MAX_KEYS],
     key_count: usize,
+    delivery: DeliveryAsked<'a>,
 }
 
 impl<'a> Brought<'a> {
     /// What was checked to be no more than an order may bring.
     pub(crate) fn of(vouched: &Vouched<'a>) -> Brought<'a> {
         let (segments, keys) = ([Text::EMPTY; MAX_SEGMENTS], [(Text::EMPTY, Text::EMPTY); MAX_KEYS]);
-        let mut brought = Brought { segments, segment_count: 0, keys, key_count: 0 };
+        let delivery = vouched.delivery();
+        let mut brought = Brought { segments, segment_count: 0, keys, key_count: 0, delivery };
         for (to, segment) in brought.segments.iter_mut().zip(vouched.segments()) {
             *to = segment;
             brought.segment_count += 1;
@@ -65,8 +73,8 @@ const SALE_GUARDS: [SaleGuard; 3] = [State::not_open, State::closed, State::not_
 
 impl State {
     /// Takes the units of all lines, which then stand in `at_hand.held`, with what the order is counted as in
-    /// `at_hand.taken`; or nothing, for the bar given. What is known of each line stands in `at_hand.results` if the bar
-    /// is one of lines.
+    /// `at_hand.taken`, what it takes of lots in `at_hand.parts` and its delivery; or nothing, for the bar given. What is
+    /// known of each line stands in `at_hand.results` if the bar is one of lines.
     #[inline]
     pub(crate) fn reserve(
         &mut self,
@@ -79,7 +87,7 @@ impl State {
         at_hand.clear();
         let Some(number) = pool else { return self.climb_all(pool, lines, asker, at_hand) };
         let ruled = !self.rows.is_pool_free(number);
-        if ruled && !self.passes_pool(number, asker) {
+        if ruled && !self.passes_pool(number, asker, at_hand) {
             return self.climb_all(pool, lines, asker, at_hand);
         }
         for (i, line) in lines.iter().enumerate() {
@@ -87,7 +95,12 @@ impl State {
                 Some(row)
                     if self.rows.has(row, line.quantity)
                         && (!ruled && self.rows.is_free(row)
-                            || self.passes(number, row, line.quantity, asker, &mut at_hand.tally)) =>
+                            || self.passes(
+                                number,
+                                (i as u32, HeldLine { row, quantity: line.quantity }),
+                                asker,
+                                at_hand,
+                            )) =>
                 {
                     self.rows.hold(row, line.quantity);
                     at_hand.held.push(HeldLine { row, quantity: line.quantity });
@@ -98,8 +111,12 @@ impl State {
                 }
             }
         }
-        if !at_hand.tally.is_empty() {
+        if at_hand.ruled {
             self.note_taken(at_hand);
+            if at_hand.parts.len() > MAX_PARTS {
+                self.put_back(at_hand);
+                return self.climb_all(pool, lines, asker, at_hand);
+            }
         }
         debug_assert!(self.climbs_too(pool, lines, asker, at_hand), "the ladder bars what was reserved in one go");
         Ok(())
@@ -107,13 +124,23 @@ impl State {
 
     /// Whether no guard of the pool holds.
     #[inline(never)]
-    fn passes_pool(&self, pool: u32, asker: &Asker<'_, '_>) -> bool {
-        self.pool_bar(pool, asker).is_none()
+    fn passes_pool(&self, pool: u32, asker: &Asker<'_, '_>, at_hand: &mut LinesAtHand) -> bool {
+        at_hand.ruled = true;
+        self.pool_bar(pool, asker, at_hand).is_none()
     }
 
-    /// Whether none of a line's guards about rules holds. Adds the line to the tally.
+    /// Whether none of a line's guards about rules holds, so much being there, and its lots give as much. Adds the line to
+    /// what is tallied, and takes its units from the lots; those of the row itself are the caller's.
     #[inline(never)]
-    fn passes(&self, pool: u32, row: u32, units: u32, asker: &Asker<'_, '_>, tally: &mut Vec<Tallied>) -> bool {
+    fn passes(
+        &mut self,
+        pool: u32,
+        (number, line): (u32, HeldLine),
+        asker: &Asker<'_, '_>,
+        at_hand: &mut LinesAtHand,
+    ) -> bool {
+        at_hand.ruled = true;
+        let HeldLine { row, quantity } = line;
         if self.rows.figures(row).halted {
             return false;
         }
@@ -126,7 +153,10 @@ impl State {
             }
         }
         let limits = self.limits_of(pool, row);
-        self.lacks_key(asker, limits.clone()).is_none() && self.over_limit(asker, limits, units, tally).is_none()
+        self.lacks_key(asker, limits.clone()).is_none()
+            && self.over_limit(asker, limits, quantity, &mut at_hand.tally).is_none()
+            && self.over_quota(asker, &line, self.rows.figures(row).available(), &mut at_hand.shares).is_none()
+            && self.take_lots(row, (number, quantity), at_hand.delivery.as_ref(), &mut at_hand.parts)
     }
 
     /// The stock row of line `i`, which somebody may have foreseen.
@@ -147,18 +177,20 @@ impl State {
         asker: &Asker<'_, '_>,
         at_hand: &mut LinesAtHand,
     ) -> Result<(), Bar> {
-        if let Some(bar) = pool.and_then(|pool| self.pool_bar(pool, asker)) {
+        at_hand.ruled = true;
+        if let Some(bar) = pool.and_then(|pool| self.pool_bar(pool, asker, at_hand)) {
             return Err(Bar::of_pool(bar));
         }
         self.climb(pool, lines, asker, at_hand)
     }
 
-    fn pool_bar(&self, pool: u32, asker: &Asker<'_, '_>) -> Option<LineBar> {
+    fn pool_bar(&self, pool: u32, asker: &Asker<'_, '_>, at_hand: &mut LinesAtHand) -> Option<LineBar> {
         if self.rows.pool_halted(pool) {
             return Some(LineBar::new(Reason::Halted));
         }
         let scope = &self.selling.scopes[self.rows.pool_scope(pool)?];
-        SALE_GUARDS.iter().find_map(|guard| guard(self, asker, scope))
+        let sale = SALE_GUARDS.iter().find_map(|guard| guard(self, asker, scope));
+        sale.or_else(|| self.late_or_full(pool, asker, at_hand))
     }
 
     /// Every guard of the lines, one after the other over all lines: a SKU that is unknown outweighs one that is halted,
@@ -192,6 +224,12 @@ impl State {
             state.over_limit(asker, state.limits_of(pool, line.row), line.quantity, tally)
         })?;
         self.take_or_explain(at_hand)?;
+        if let Err(bar) = self.keep_quota(asker, at_hand) {
+            self.put_back_parts(at_hand);
+            at_hand.parts.clear();
+            at_hand.held.iter().for_each(|line| self.rows.put_back(line.row, line.quantity));
+            return Err(bar);
+        }
         self.note_taken(at_hand);
         Ok(())
     }
@@ -218,9 +256,12 @@ impl State {
     /// Takes the units of the rows in `at_hand.held`, or none of them and says which lines are short of what.
     fn take_or_explain(&mut self, at_hand: &mut LinesAtHand) -> Result<(), Bar> {
         let mut short = false;
-        for (line, result) in at_hand.held.iter().zip(&mut at_hand.results) {
-            let available = self.rows.figures(line.row).available();
-            if available >= i64::from(line.quantity) {
+        let LinesAtHand { held, results, parts, delivery, .. } = at_hand;
+        for ((i, line), result) in (0..).zip(held.iter()).zip(results.iter_mut()) {
+            let available = self.available_to(line.row, delivery.as_ref());
+            if available >= i64::from(line.quantity)
+                && self.take_lots(line.row, (i, line.quantity), delivery.as_ref(), parts)
+            {
                 self.rows.hold(line.row, line.quantity);
                 result.allocated = line.quantity;
             } else {
@@ -229,19 +270,51 @@ impl State {
                 *result = LineResult { available: Some(available), reason, ..LineResult::allocated(0) };
             }
         }
-        if !short {
+        let scattered = parts.get(MAX_PARTS).map(|part| part.line as usize);
+        if !short && scattered.is_none() {
             at_hand.results.clear();
             return Ok(());
         }
+        self.put_back_parts(at_hand);
+        at_hand.parts.clear();
         for (line, result) in at_hand.held.iter().zip(&mut at_hand.results) {
             self.rows.put_back(line.row, result.allocated);
             result.allocated = 0;
         }
-        Err(Bar::of_lines(Outcome::Rejected, Reason::OutOfStock))
+        if short {
+            return Err(Bar::of_lines(Outcome::Rejected, Reason::OutOfStock));
+        }
+        let all = at_hand.held.iter().zip(&mut at_hand.results);
+        for (line, result) in all.skip(scattered.unwrap_or_default()) {
+            if self.lots_of(line.row).is_some() {
+                result.reason = Reason::Scattered;
+            }
+        }
+        Err(Bar::of_lines(Outcome::Rejected, Reason::Scattered))
+    }
+
+    /// The guard of channels over all lines, whose units were taken.
+    fn keep_quota(&self, asker: &Asker<'_, '_>, at_hand: &mut LinesAtHand) -> Result<(), Bar> {
+        let LinesAtHand { held, results, shares, .. } = at_hand;
+        if held.iter().all(|line| self.shares(line.row).is_none()) {
+            return Ok(());
+        }
+        results.extend(held.iter().map(|_| LineResult::allocated(0)));
+        let kept = self.over_lines(held, results, |state, line| {
+            // What was there before this line, although it and those behind it were taken too.
+            let taken = held.iter().filter(|it| it.row == line.row).map(|it| i64::from(it.quantity)).sum::<i64>();
+            let earlier = shares.shared.iter().find(|it| it.row == line.row).map_or(0, |it| i64::from(it.units));
+            state.over_quota(asker, line, state.rows.figures(line.row).available() + taken - earlier, shares)
+        });
+        if kept.is_ok() {
+            results.clear();
+        }
+        kept
     }
 
     /// Puts back what was taken for the order at hand, before anybody noted it.
     fn put_back(&mut self, at_hand: &mut LinesAtHand) {
+        self.put_back_parts(at_hand);
         for line in &at_hand.held {
             self.rows.put_back(line.row, line.quantity);
         }
@@ -258,9 +331,13 @@ impl State {
     ) -> bool {
         at_hand.in_one_go.clone_from(&at_hand.held);
         at_hand.taken_in_one_go.clone_from(&at_hand.taken);
+        at_hand.parts_in_one_go.clone_from(&at_hand.parts);
         self.put_back(at_hand);
         let climbs = self.climb_all(pool, lines, asker, at_hand).is_ok();
-        climbs && at_hand.held == at_hand.in_one_go && at_hand.taken == at_hand.taken_in_one_go
+        climbs
+            && at_hand.held == at_hand.in_one_go
+            && at_hand.taken == at_hand.taken_in_one_go
+            && at_hand.parts == at_hand.parts_in_one_go
     }
 
     /// The segments by which an order passed, of those that it brought, of its pool's sale and those of its lines.

@@ -1,14 +1,15 @@
 //! What becomes of an order once it was placed: confirm, extend, cancel, expire, ship. RULES.md has the
 //! table of what each does in each state.
 
-use super::id_fault;
 use super::verdict::{LinesAtHand, ShownLines, Verdict};
+use super::{id_fault, lots};
 use crate::ledger::foresight::Foresight;
 use crate::ledger::state::closed::Ending;
 use crate::ledger::state::identity::OrderRef;
 use crate::ledger::state::known::Found;
 use crate::ledger::state::orders::Kept;
 use crate::ledger::state::{Reserve, State};
+use crate::wire::ShippedLots;
 use crate::wire::decision::LineResult;
 use crate::wire::proto::{OrderState, Outcome, Reason};
 
@@ -42,6 +43,8 @@ impl State {
         };
         match (found, state) {
             (Found::Open(slot), OrderState::Held) => {
+                let delivery = self.orders.delivery(self.orders.get(slot).kept);
+                let expires_at_ms = delivery.map_or(expires_at_ms, |it| expires_at_ms.min(it.hold_until_ms));
                 if expires_at_ms <= self.orders.get(slot).expires_at_ms {
                     return Verdict::order(Outcome::Unchanged, state);
                 }
@@ -82,16 +85,34 @@ impl State {
         }
     }
 
-    pub(crate) fn ship(&mut self, order: OrderRef<'_>, foresight: &Foresight, lines: &mut LinesAtHand) -> Verdict {
+    pub(crate) fn ship(
+        &mut self,
+        order: OrderRef<'_>,
+        named: &ShippedLots<'_>,
+        foresight: &Foresight,
+        lines: &mut LinesAtHand,
+    ) -> Verdict {
         let (found, state) = match self.look_up(order, foresight) {
             Ok(found) => found,
             Err(refusal) => return refusal,
         };
+        if let Some(reason) = lots::shipped_fault(named) {
+            return Verdict::invalid(reason);
+        }
         match (found, state) {
             (Found::Open(slot), OrderState::Committed) => {
-                let kept = self.hand_over(slot);
+                let kept = self.orders.get(slot).kept;
+                if let Err(refusal) = self.find_shipped(kept, named, lines) {
+                    return refusal;
+                }
+                let kept = self.hand_over(slot, &lines.shipped);
                 self.tell_shortfalls(kept, lines);
-                let lines = ShownLines::HeldWithResults(kept);
+                let lines = if kept.has_parts() {
+                    self.show_shipped(kept, lines);
+                    ShownLines::HeldOfLots(kept)
+                } else {
+                    ShownLines::HeldWithResults(kept)
+                };
                 Verdict { lines, ..Verdict::order(Outcome::Shipped, OrderState::Shipped) }
             }
             (_, OrderState::Shipped) => Verdict::order(Outcome::Unchanged, state),

@@ -8,7 +8,7 @@ use super::sale::has_doubled;
 use super::verdict::{LineBar, LinesAtHand, Tallied};
 use crate::ledger::state::State;
 use crate::ledger::state::counts::CountKey;
-use crate::ledger::state::orders::Taken;
+use crate::ledger::state::orders::{CountedBy, Taken};
 use crate::ledger::state::selling::{LimitTerms, MAX_LIMITS_A_SKU, NONE, Stamp};
 use crate::wire::limits::{MAX_ANCHOR_MS, MAX_LIMIT_SKUS, MAX_PERIOD_MS, MAX_STOCK_QUANTITY};
 use crate::wire::proto::Reason;
@@ -84,15 +84,18 @@ impl State {
         taken.extend(tally.iter().map(|it| {
             let limit = &self.selling.limits[it.limit];
             let units = u32::try_from(it.units).expect("200 lines of a million units");
-            Taken { limit: it.limit, count: limit.count, period: limit.period, units, key: it.key }
+            let by = CountedBy::Limit { limit: it.limit, period: limit.period };
+            Taken { by, count: limit.count, units, key: it.key }
         }));
+        self.note_shared(at_hand);
     }
 
     /// Bits of the keys that the counts of the order at hand go by, and whether one goes by the customer.
     pub(super) fn keys_used(&self, asker: &Asker<'_, '_>, at_hand: &LinesAtHand) -> (u16, bool) {
         let (mut mask, mut customer) = (0, false);
         for taken in &at_hand.taken {
-            let terms = self.selling.limits[taken.limit].terms.as_ref().expect("it counts");
+            let CountedBy::Limit { limit, .. } = taken.by else { continue };
+            let terms = self.selling.limits[limit].terms.as_ref().expect("it counts");
             match asker.keys().position(|(name, _)| name == &*terms.key) {
                 _ if terms.key.is_empty() => customer = true,
                 Some(at) => mask |= 1 << at,

@@ -1,10 +1,13 @@
 //! What decides. A command climbs the guards of RULES.md in their order, each of which may answer it; whoever reaches the
 //! top has its effect.
 
+mod channels; // what of a SKU is kept for one channel, and how much each may have
+mod delivery; // on which day an order is delivered
 pub(crate) mod effects; // hold, commit, release, hand over: each effect once
 mod ladder; // the guards of an order's pool and lines
 mod level; // the rules level of the log
 mod limit; // how much each customer may have
+mod lots; // which units of a row an order takes, and which left in fact
 mod lifecycle; // confirm, extend, cancel, ship
 mod place; // the guards of an order itself
 pub(crate) mod replay; // decisions from the log
@@ -34,7 +37,7 @@ impl State {
         if let Some(field) = command.unsupported {
             return Verdict { field, ..Verdict::of(Outcome::Unsupported) };
         }
-        if let Some((level, field)) = command.kind.needs_level()
+        if let Some((level, field)) = command.kind.needs_level(self.rules_level)
             && level > self.rules_level
         {
             return Verdict { field, ..Verdict::of(Outcome::Unsupported) };
@@ -69,7 +72,9 @@ impl State {
             Kind::Cancel { order_id, attempt, placed_at_ms } => {
                 self.cancel(OrderRef { pool, order_id, attempt }, placed_at_ms, foresight)
             }
-            Kind::Ship { order_id, attempt } => self.ship(OrderRef { pool, order_id, attempt }, foresight, lines),
+            Kind::Ship { order_id, attempt, lots } => {
+                self.ship(OrderRef { pool, order_id, attempt }, &lots, foresight, lines)
+            }
             Kind::Stock { id, issued_at_ms, change } => self.stock_command(pool, id, issued_at_ms, &change, lines),
             Kind::Tick { .. } | Kind::RaiseRulesLevel { .. } | Kind::Unknown | Kind::Malformed => {
                 unreachable!("answered above")

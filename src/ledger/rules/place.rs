@@ -1,14 +1,15 @@
 //! Place: all lines of an order or none.
 
+use super::delivery::asked_fault;
 use super::id_fault;
 use super::ladder::{Asker, Brought};
 use super::sale::has_doubled;
-use super::verdict::{Bar, Barred, LineBar, LinesAtHand, Passed, ShownLines, ShownSelling, Verdict};
+use super::verdict::{Bar, Barred, LineBar, LinesAtHand, OnDay, Passed, ShownLines, ShownSelling, Verdict};
 use crate::ledger::foresight::Foresight;
 use crate::ledger::state::closed::{Ending, Remembered};
 use crate::ledger::state::identity::Identity;
 use crate::ledger::state::known::Found;
-use crate::ledger::state::orders::{NewOrder, OpenOrder, Taken};
+use crate::ledger::state::orders::{CountedBy, Kept, NewDelivery, NewOrder, OpenOrder, Taken};
 use crate::ledger::state::{Reserve, State};
 use crate::wire::content;
 use crate::wire::limits::{MAX_ID_BYTES, MAX_KEYS, MAX_LINES, MAX_QUANTITY, MAX_SEGMENTS};
@@ -41,7 +42,9 @@ impl State {
                 // A retry learns what it needs: what the order holds, and until when.
                 Found::Open(slot) if outcome == Outcome::Duplicate => {
                     let OpenOrder { kept, expires_at_ms, .. } = *self.orders.get(slot);
-                    Verdict { lines: ShownLines::Held(kept), expires_at_ms, ..copy }
+                    let whole = self.shown_whole(kept, lines);
+                    let selling = self.delivery_of(kept, lines);
+                    Verdict { lines: whole, expires_at_ms, selling, ..copy }
                 }
                 _ => copy,
             };
@@ -56,18 +59,26 @@ impl State {
             return Verdict::invalid(reason);
         }
         let brought = (!it.vouched.is_empty()).then(|| Brought::of(&it.vouched));
-        let asker = Asker { customer: it.customer, brought: brought.as_ref() };
+        let asker = Asker { customer: it.customer, channel: it.channel, brought: brought.as_ref() };
+        if let Some(reason) = self.service_fault(known_pool, &asker.delivery()) {
+            return Verdict::invalid(reason);
+        }
         let barred = match found {
             Found::Unknown => self.reserve(known_pool, it.lines, &asker, foresight, lines),
             _ => Err(Bar::of_pool(LineBar::new(Reason::Cancelled))),
         };
         let Err(bar) = barred else {
-            let expires_at_ms = self.shard_time_ms.saturating_add_unsigned(match it.hold_ms {
+            let asked_ms = self.shard_time_ms.saturating_add_unsigned(match it.hold_ms {
                 0 => self.rules.default_hold_ms,
                 asked => asked,
             });
+            let expires_at_ms = lines.delivery.map_or(asked_ms, |it| asked_ms.min(it.hold_until_ms));
             let pool = known_pool.expect("stock was reserved in it");
             let selling = self.passed(pool, &asker, lines);
+            let delivery = lines.delivery.map(|it| {
+                let (OnDay { day, cutoff_ms, hold_until_ms, count }, service) = (it, (&*lines.service).into());
+                NewDelivery { service, day, cutoff_ms, hold_until_ms, count }
+            });
             self.hold(&NewOrder {
                 fingerprint,
                 pool,
@@ -78,14 +89,22 @@ impl State {
                 expires_at_ms,
                 lines: &lines.held,
                 taken: &lines.taken,
+                parts: &lines.parts,
+                delivery,
             });
-            let lines = ShownLines::Asked;
+            let lines = if lines.parts.is_empty() { ShownLines::Asked } else { ShownLines::AskedOfLots };
             let reserved = Verdict::order(Outcome::Reserved, OrderState::Held);
             return Verdict { lines, expires_at_ms, content, selling, ..reserved };
         };
         let Bar { outcome, reason, lines: shown, opens_at_ms, rule } = bar;
-        let selling = if opens_at_ms == 0 && rule == 0 { ShownSelling::None } else { ShownSelling::Barred };
-        lines.barred = Barred { opens_at_ms, rule, issued_at_ms: 0 };
+        let channel = reason == Reason::Quota;
+        let told = opens_at_ms != 0 || rule != 0 || channel;
+        let selling = if told { ShownSelling::Barred } else { ShownSelling::None };
+        lines.barred = Barred { opens_at_ms, rule, issued_at_ms: 0, channel };
+        if !matches!(reason, Reason::Late | Reason::DeliveryFull) {
+            // It has a day, and is not sold for another reason.
+            lines.delivery = None;
+        }
         let lines = shown;
         if outcome != Outcome::Rejected {
             return Verdict { reason, lines, selling, ..Verdict::of(outcome) };
@@ -95,10 +114,21 @@ impl State {
         Verdict { reason, lines, content, selling, ..Verdict::order(outcome, OrderState::Rejected) }
     }
 
+    /// All lines of an open order, with the lots that they take from.
+    fn shown_whole(&self, kept: Kept, at_hand: &mut LinesAtHand) -> ShownLines {
+        if !kept.has_parts() {
+            return ShownLines::Held(kept);
+        }
+        at_hand.clear();
+        at_hand.ruled = true;
+        at_hand.parts.extend(self.orders.parts(kept));
+        ShownLines::HeldOfLots(kept)
+    }
+
     /// What the decision about an order that was reserved tells of the rules that it passed.
     #[inline]
     fn passed(&self, pool: u32, asker: &Asker<'_, '_>, at_hand: &mut LinesAtHand) -> ShownSelling {
-        if at_hand.taken.is_empty() && asker.brought.is_none() {
+        if !at_hand.ruled && asker.brought.is_none() {
             return ShownSelling::None;
         }
         self.note_passed(pool, asker, at_hand)
@@ -110,9 +140,22 @@ impl State {
         let segments = if asker.brought.is_none() { 0 } else { self.all_segments_used(pool, asker, at_hand) };
         at_hand.counted.clear();
         at_hand.counted.extend(at_hand.taken.iter().map(Taken::shown));
-        at_hand.passed = Passed { segments, keys, customer };
-        let nothing = at_hand.taken.is_empty() && segments == 0;
+        let channel = at_hand.taken.iter().any(|taken| matches!(taken.by, CountedBy::Share { .. }));
+        at_hand.passed = Passed { segments, keys, customer, channel };
+        let nothing = at_hand.taken.is_empty() && segments == 0 && at_hand.delivery.is_none();
         if nothing { ShownSelling::None } else { ShownSelling::Passed }
+    }
+
+    /// What the answer to a copy tells of the delivery of its order.
+    fn delivery_of(&self, kept: Kept, at_hand: &mut LinesAtHand) -> ShownSelling {
+        let Some(NewDelivery { service, day, cutoff_ms, hold_until_ms, count }) = self.orders.delivery(kept) else {
+            return ShownSelling::None;
+        };
+        at_hand.ruled = true;
+        at_hand.service.clear();
+        at_hand.service.push_str(service.as_str());
+        at_hand.delivery = Some(OnDay { day, cutoff_ms, hold_until_ms, count });
+        ShownSelling::Delivery
     }
 
     /// What is wrong with the command itself.
@@ -161,7 +204,7 @@ impl State {
     }
 }
 
-/// What is wrong with what the checkout vouches for.
+/// What is wrong with what the checkout vouches for, or with what it asks of a delivery.
 fn vouched_fault(vouched: &Vouched<'_>) -> Option<Reason> {
     let names = vouched.keys().map(|(name, _)| name);
     let values = vouched.keys().map(|(_, value)| value);
@@ -171,5 +214,6 @@ fn vouched_fault(vouched: &Vouched<'_>) -> Option<Reason> {
     if vouched.segment_count() > MAX_SEGMENTS || vouched.key_count() > MAX_KEYS {
         return Some(Reason::TooMany);
     }
-    (has_doubled::<MAX_SEGMENTS>(vouched.segments()) || has_doubled::<MAX_KEYS>(names)).then_some(Reason::Doubled)
+    let doubled = has_doubled::<MAX_SEGMENTS>(vouched.segments()) || has_doubled::<MAX_KEYS>(names);
+    doubled.then_some(Reason::Doubled).or_else(|| asked_fault(&vouched.delivery()))
 }

@@ -1,20 +1,24 @@
 //! Bringing a ledger to the state that a logged decision left.
 
+mod parts; // lots, as decisions state them
+#[cfg(test)]
+mod tests;
+
 use super::effects::StockEffect;
 use super::stock::halt_of;
 use super::verdict::LinesAtHand;
-use super::{limit, sale};
+use super::{channels, delivery, id_fault, limit, lots, sale};
 use crate::ledger::foresight::Foresight;
 use crate::ledger::state::State;
 use crate::ledger::state::closed::{Ending, Remembered};
 use crate::ledger::state::identity::{Identity, OrderRef};
 use crate::ledger::state::known::Found;
-use crate::ledger::state::orders::{NewOrder, Taken};
-use crate::ledger::state::selling::MAX_LIMITS_A_SKU;
+use crate::ledger::state::orders::{CountedBy, NewOrder, Taken};
+use crate::ledger::state::selling::{Counting, MAX_LIMITS_A_SKU};
 use crate::wire::decision::{HeldLine, Selling};
-use crate::wire::limits::MAX_LINES;
+use crate::wire::limits::{MAX_LINES, MAX_STOCK_FIGURE, MAX_STOCK_QUANTITY};
 use crate::wire::link::RULES_LEVEL;
-use crate::wire::proto::{Asked, OrderState, Outcome, Reason};
+use crate::wire::proto::{Asked, OrderState, Outcome, Reason, ShareOf};
 use crate::wire::{Counted, Decision, Rule, StockLevel};
 
 /// Why a logged decision cannot have been made by a ledger in this state: the log, or the ledger, is not what it is
@@ -109,6 +113,10 @@ impl State {
                 if decision.expires_at_ms <= self.orders.get(slot).expires_at_ms {
                     return Err("the hold does not end later");
                 }
+                let delivery = self.orders.delivery(self.orders.get(slot).kept);
+                if delivery.is_some_and(|delivery| decision.expires_at_ms > delivery.hold_until_ms) {
+                    return Err("the hold outlasts what its delivery allows");
+                }
                 self.orders.extend(slot, decision.expires_at_ms);
                 Ok(())
             }
@@ -137,7 +145,8 @@ impl State {
             (Asked::Ship, Outcome::Shipped) => {
                 let slot = self.slot_in(order, OrderState::Committed, foresight)?;
                 self.agree_lines(slot, decision)?;
-                self.hand_over(slot);
+                self.follow_shipped(slot, decision, &mut lines.shipped)?;
+                self.hand_over(slot, &lines.shipped);
                 Ok(())
             }
             (Asked::Tick, Outcome::Applied) => Ok(()),
@@ -184,6 +193,7 @@ impl State {
             if self.rows.figures(row).available() < i64::from(line.quantity) {
                 return Err("less is available than was reserved");
             }
+            self.follow_parts(row, i as u32, &line, &mut lines.parts)?;
             self.rows.hold(row, line.quantity);
             lines.held.push(HeldLine { row, quantity: line.quantity });
         }
@@ -191,13 +201,15 @@ impl State {
             return Err("the hold ends before it begins");
         }
         if let Some(told) = &decision.selling {
+            let (mut limits, mut shares) = (MAX_LIMITS_A_SKU * lines.held.len(), lines.held.len());
             for counted in told.counted.iter() {
-                if lines.taken.len() == MAX_LIMITS_A_SKU * lines.held.len() {
-                    return Err("no order is in so many counts");
-                }
+                let room = if counted.share == ShareOf::Unspecified { &mut limits } else { &mut shares };
+                *room = room.checked_sub(1).ok_or("no order is in so many counts")?;
                 lines.taken.push(self.follow_counted(&counted, told)?);
             }
         }
+        lines.ruled = !lines.parts.is_empty() || !lines.taken.is_empty();
+        let delivery = self.follow_delivery(pool, decision.expires_at_ms, decision.selling.as_ref())?;
         self.hold(&NewOrder {
             fingerprint,
             pool,
@@ -208,17 +220,25 @@ impl State {
             expires_at_ms: decision.expires_at_ms,
             lines: &lines.held,
             taken: &lines.taken,
+            parts: &lines.parts,
+            delivery,
         });
         Ok(())
     }
 
     /// What an order is counted as: the decision says it, and nothing of the rule is evaluated.
     fn follow_counted(&self, counted: &Counted, told: &Selling<'_>) -> Result<Taken, &'static str> {
-        let Counted { count, period, units } = *counted;
+        let Counted { count, period, units, share } = *counted;
         if units == 0 {
             return Err("nothing of the order is in the count");
         }
-        let limit = self.selling.limit_counting(count).ok_or("no limit counts since then")?;
+        let limit = match self.selling.counting(count) {
+            Some(Counting::Limit(limit)) if share == ShareOf::Unspecified => limit,
+            Some(Counting::Channels(row)) if share != ShareOf::Unspecified => {
+                return self.follow_share(row, counted, told);
+            }
+            _ => return Err("nothing counts since then"),
+        };
         if !self.selling.counts(limit, count, period) {
             return Err("the limit counts in another period");
         }
@@ -228,7 +248,20 @@ impl State {
             name => told.keys.pairs().find(|(known, _)| *known == name).map(|(_, value)| value),
         };
         let key = key.filter(|key| !key.is_empty()).ok_or("nothing tells what the limit counts by")?;
-        Ok(Taken { limit, count, period, units, key: self.count_key(count, period, key) })
+        let by = CountedBy::Limit { limit, period };
+        Ok(Taken { by, count, units, key: self.count_key(count, period, key) })
+    }
+
+    /// The same of a channel's share in the SKU of a row.
+    fn follow_share(&self, row: u32, counted: &Counted, told: &Selling<'_>) -> Result<Taken, &'static str> {
+        let shares = self.shares(row).ok_or("the channels do not stand")?;
+        let own = match counted.share {
+            ShareOf::Others => shares.terms.others,
+            _ if told.channel.is_empty() => return Err("nothing tells whose share it is"),
+            _ => shares.of(self.channel_key(told.channel).fingerprint).filter(|at| Some(*at) != shares.terms.others),
+        };
+        let own = own.filter(|at| shares.list[*at].count == counted.count && counted.period == 0);
+        own.map(|own| shares.taken(own, row, counted.units)).ok_or("the share does not count since then")
     }
 
     fn follow_rejected(
@@ -253,15 +286,17 @@ impl State {
     }
 
     fn follow_stock(&mut self, asked: Asked, decision: &Decision<'_>) -> Result<(), &'static str> {
-        if let Asked::SetSale | Asked::SetLimit = asked {
+        if let Asked::SetSale | Asked::SetLimit | Asked::SetChannels | Asked::SetFreshness | Asked::SetDelivery = asked
+        {
             return self.follow_rule(decision);
         }
         let after = decision.stock.ok_or("a stock command shows no stock")?;
         let effect = match asked {
             Asked::Receive | Asked::Adjust | Asked::Count => StockEffect::OnHand(after.change),
-            Asked::SetSafetyStock => StockEffect::SafetyStock(
-                i64::try_from(after.safety_stock).map_err(|_| "the safety stock is out of range")?,
-            ),
+            Asked::SetSafetyStock if after.safety_stock > MAX_STOCK_QUANTITY => {
+                return Err("the safety stock is out of range");
+            }
+            Asked::SetSafetyStock => StockEffect::SafetyStock(after.safety_stock as i64),
             Asked::Halt => halt_of(after.sku, true),
             Asked::Resume => halt_of(after.sku, false),
             _ => return Err("what was asked has no such outcome"),
@@ -271,6 +306,18 @@ impl State {
         let on_hand = before.map_or(0, |row| self.rows.figures(row).on_hand);
         if on_hand.checked_add(change) != Some(after.on_hand) {
             return Err("the stock is not what it was");
+        }
+        // Sums of a few figures stay clear of `i64` only while each is in its range.
+        let of_lot = after.lot.as_ref().map_or(0, |lot| lot.on_hand);
+        if [after.on_hand, of_lot].iter().any(|on_hand| on_hand.unsigned_abs() > MAX_STOCK_FIGURE as u64) {
+            return Err("the stock is out of range");
+        }
+        if let Some(told) = &after.lot {
+            self.follow_lot(asked, decision.pool, &after, told, effect)?;
+            return self.follow_applied(decision);
+        }
+        if before.is_some_and(|row| parts::moves_units(asked) && self.lots_of(row).is_some()) {
+            return Err("no lot is named of a row that has lots");
         }
         if let Some(row) = self.move_stock(decision.pool, after.sku, effect) {
             let shown: StockLevel<'_> = self.rows.figures(row).level(after.sku, after.change);
@@ -288,6 +335,9 @@ impl State {
         let (fault, one_too_many) = match &rule {
             Rule::Sale(it) => (sale::fault(it), false),
             Rule::Limit(it) => (limit::fault(it), self.is_one_too_many(decision.pool, it)),
+            Rule::Channels(it) => (id_fault(it.sku).or_else(|| channels::fault(it)), false),
+            Rule::Freshness(it) => (lots::fault(it), false),
+            Rule::Delivery(it) => (delivery::logged_fault(it), false),
         };
         if fault.is_some() || one_too_many {
             return Err("no such rule can be set");
@@ -333,131 +383,4 @@ impl State {
 
 fn identity_of(order: OrderRef<'_>) -> Result<Identity<'_>, &'static str> {
     order.identity().checked().ok_or("an id is missing or over-long")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ledger::{FingerprintKey, Ledger, Moment, Rules};
-    use crate::wire::command::LinesBuf;
-    use crate::wire::decision::Source;
-    use crate::wire::proto::Input;
-    use crate::wire::{Command, Kind, Place, StockChange, Vouched, encode, view};
-
-    const RULES: Rules = Rules {
-        shard: 0,
-        partitions: 1,
-        window_ms: 1_000,
-        skew_ms: 100,
-        rules_level: 0,
-        default_hold_ms: 500,
-        max_hold_ms: 1_000,
-        expected_ids: 0,
-        max_ids: 100,
-    };
-
-    /// A receipt of 5, an order of 3 and its expiry, as logged.
-    fn log() -> Vec<Vec<u8>> {
-        let mut ledger = Ledger::new(RULES, FingerprintKey([1; 16]));
-        let lines: LinesBuf = [("sku", 3)].into_iter().collect();
-        let receive = StockChange::Receive { sku: "sku".into(), quantity: 5 };
-        let place = Kind::Place(Place {
-            order_id: "order".into(),
-            attempt: 0,
-            customer: "ann".into(),
-            channel: "".into(),
-            placed_at_ms: 1_000,
-            lines: lines.lines(),
-            hold_ms: 0,
-            answer_by_ms: 0,
-            vouched: Vouched::default(),
-        });
-        let mut log = Vec::new();
-        let mut note = |decision: Decision<'_>| {
-            let mut bytes = Vec::new();
-            let source = Source { input: Input::Orders, offset: 0, index: 0, reply_partition: None };
-            encode::decision(&mut bytes, &decision, &source);
-            log.push(bytes);
-        };
-        let at = Moment { shard_time_ms: 1_000, engine_time_ms: 0 };
-        for kind in [Kind::Stock { id: "in".into(), issued_at_ms: 1_000, change: receive }, place] {
-            note(ledger.apply(&Command { pool: "pool".into(), reply_partition: None, unsupported: None, kind }, at));
-        }
-        note(ledger.expire_one(Moment { shard_time_ms: 1_500, ..at }).expect("the hold is due"));
-        log
-    }
-
-    /// What the last of `log` is answered with, after `change` was made to it.
-    fn check(log: &[Vec<u8>], change: impl FnOnce(&mut Decision<'_>)) -> Result<(), ReplayError> {
-        let mut ledger = Ledger::new(RULES, FingerprintKey([2; 16]));
-        let (last, before) = log.split_last().expect("a log of one or more");
-        for bytes in before {
-            ledger.replay(&view::decision(bytes).expect("it was encoded").0)?;
-        }
-        let mut decision = view::decision(last).expect("it was encoded").0;
-        change(&mut decision);
-        ledger.replay(&decision)
-    }
-
-    fn disagrees(outcome: Result<(), ReplayError>) -> bool {
-        matches!(outcome, Err(ReplayError::Disagrees { .. }))
-    }
-
-    #[test]
-    fn follows_a_log_as_it_was_written() {
-        assert_eq!(check(&log(), |_| {}), Ok(()));
-    }
-
-    #[test]
-    fn a_gap_or_a_repeat_is_found() {
-        for found in [0, 2, 4] {
-            let error = ReplayError::Sequence { expected: 3, found };
-            assert_eq!(check(&log(), |decision| decision.sequence = found), Err(error));
-        }
-    }
-
-    #[test]
-    fn time_that_goes_back_is_found() {
-        let outcome = check(&log(), |decision| decision.decided_at_ms = 999);
-        assert_eq!(outcome, Err(ReplayError::Time { sequence: 3, found_ms: 999, shard_time_ms: 1_000 }));
-    }
-
-    #[test]
-    fn a_rules_level_that_this_version_does_not_know_is_told() {
-        let outcome = check(&log()[..1], |raise| {
-            (raise.asked, raise.stock, raise.rules_level) = (Asked::RaiseRulesLevel, None, RULES_LEVEL + 1);
-        });
-        assert_eq!(outcome, Err(ReplayError::RulesLevel { sequence: 1, level: RULES_LEVEL + 1 }));
-        assert!(outcome.unwrap_err().to_string().contains("a newer version is needed"));
-    }
-
-    #[test]
-    fn a_decision_that_does_not_follow_is_found() {
-        let log = log();
-        assert!(disagrees(check(&log, |expiry| expiry.order_id = "other".into())), "an order that is not known");
-        assert!(disagrees(check(&log, |expiry| expiry.decided_at_ms = 1_499)), "a hold that is not due");
-        assert!(disagrees(check(&log, |expiry| expiry.asked = Asked::Ship)), "an outcome of something else");
-        assert!(disagrees(check(&log, |expiry| expiry.lines = crate::wire::DecisionLines::None)), "lines not held");
-        assert!(
-            disagrees(check(&log, |tick| (tick.asked, tick.outcome) = (Asked::Tick, Outcome::Applied))),
-            "a hold that is due and not ended"
-        );
-        assert!(disagrees(check(&log[..2], |place| place.pool = "other".into())), "a pool without stock");
-        assert!(disagrees(check(&log[..1], |receipt| receipt.stock = None)), "a receipt of nothing");
-        assert!(
-            disagrees(check(&log[..1], |receipt| receipt.stock.as_mut().expect("a level").on_hand = 6)),
-            "figures that do not add up"
-        );
-        assert!(disagrees(check(&log[..1], |receipt| receipt.id = "".into())), "a stock command without an id");
-        assert!(
-            disagrees(check(&log[..1], |raise| (raise.asked, raise.stock) = (Asked::RaiseRulesLevel, None))),
-            "a rules level that does not rise"
-        );
-        assert!(
-            disagrees(check(&log[..1], |raise| {
-                (raise.asked, raise.outcome, raise.rules_level) = (Asked::RaiseRulesLevel, Outcome::Unchanged, 1);
-            })),
-            "a rules level that nobody raised"
-        );
-    }
 }

@@ -2,7 +2,9 @@
 
 use crate::ledger::state::counts::CountKey;
 use crate::ledger::state::orders::{Kept, Taken};
+use crate::ledger::store::index::Fingerprint;
 use crate::wire::Counted;
+use crate::wire::LotPart;
 use crate::wire::Original;
 use crate::wire::decision::{HeldLine, LineResult};
 use crate::wire::proto::{OrderState, Outcome, Reason};
@@ -14,18 +16,44 @@ pub(crate) struct LinesAtHand {
     pub(crate) held: Vec<HeldLine>,
     /// One for each line, or none where all of each was allocated.
     pub(crate) results: Vec<LineResult>,
+    /// Whether a guard about rules was asked, or anything of what follows is filled: else all of it is empty. Whoever fills
+    /// it says so.
+    pub(crate) ruled: bool,
     /// What was reserved in one go, while an assertion asks the ladder too.
     pub(crate) in_one_go: Vec<HeldLine>,
     /// The counts that it is in, likewise: what the ladder finds stands in their place by then.
     pub(crate) taken_in_one_go: Vec<Taken>,
     /// Units of the order by limit, while its lines climb.
     pub(crate) tally: Vec<Tallied>,
+    pub(crate) shares: SharesAtHand,
     /// The counts that the order is in.
     pub(crate) taken: Vec<Taken>,
     /// The same, as the decision shows them.
     pub(crate) counted: Vec<Counted>,
+    /// What the order takes of each lot, in the order of lines; or what its decision shows of that.
+    pub(crate) parts: Vec<LotPart>,
+    /// What was taken of lots in one go, while an assertion asks the ladder too.
+    pub(crate) parts_in_one_go: Vec<LotPart>,
+    /// What left of each lot in fact, in the order of lines.
+    pub(crate) shipped: Vec<LotPart>,
+    /// The lots that a Ship names.
+    pub(crate) named: Vec<NamedUnits>,
     pub(crate) passed: Passed,
     pub(crate) barred: Barred,
+    /// The day of the order, or the next one that it could have had.
+    pub(crate) delivery: Option<OnDay>,
+    /// The service that would deliver it on that day.
+    pub(crate) service: String,
+}
+
+/// A delivery day, and what the order keeps of it. All 0: none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OnDay {
+    pub(crate) day: u32,
+    pub(crate) cutoff_ms: i64,
+    pub(crate) hold_until_ms: i64,
+    /// The count of its orders.
+    pub(crate) count: u32,
 }
 
 /// What an order asks of one limit.
@@ -39,13 +67,53 @@ pub(crate) struct Tallied {
     pub(crate) units: u64,
 }
 
+/// What the order at hand has of channels' shares, while its lines climb.
+#[derive(Debug, Default)]
+pub(crate) struct SharesAtHand {
+    /// Of its channel, once a line met a rule.
+    pub(crate) channel: Option<Fingerprint>,
+    pub(crate) shared: Vec<Shared>,
+}
+
+/// What an order asks of one SKU that is shared among channels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared {
+    pub(crate) row: u32,
+    /// The share that it draws on, if there is one for it.
+    pub(crate) own: Option<usize>,
+    /// Units of the lines so far, as they were asked.
+    pub(crate) units: u32,
+}
+
+/// Units that a Ship names of one lot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NamedUnits {
+    pub(crate) row: u32,
+    pub(crate) number: u16,
+    pub(crate) units: u32,
+    /// Those that no line has yet.
+    pub(crate) left: u32,
+}
+
 impl LinesAtHand {
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.held.clear();
         self.results.clear();
+        if self.ruled {
+            self.clear_of_rules();
+        }
+    }
+
+    #[inline(never)]
+    fn clear_of_rules(&mut self) {
+        self.ruled = false;
         self.tally.clear();
+        self.shares.channel = None;
+        self.shares.shared.clear();
         self.taken.clear();
+        self.parts.clear();
+        self.delivery = None;
     }
 }
 
@@ -104,14 +172,30 @@ pub(crate) enum ShownLines {
     Held(Kept),
     /// An order's, with the ledger's results.
     HeldWithResults(Kept),
+    /// The command's, all allocated, with [`LinesAtHand::parts`].
+    AskedOfLots,
+    /// An order's, with the ledger's results and [`LinesAtHand::parts`].
+    HeldOfLots(Kept),
 }
 
 /// The stock that a decision shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ShownStock {
     None,
-    Row { row: u32, change: i64 },
-    Pool { halted: bool },
+    Row {
+        row: u32,
+        change: i64,
+    },
+    /// A row, and one lot of it that the command names.
+    Lot {
+        row: u32,
+        change: i64,
+        number: u16,
+        expiry: u32,
+    },
+    Pool {
+        halted: bool,
+    },
 }
 
 /// A decision without what it echoes.
@@ -140,6 +224,8 @@ pub(crate) enum ShownSelling {
     Passed,
     /// [`LinesAtHand::barred`].
     Barred,
+    /// [`LinesAtHand::delivery`] alone.
+    Delivery,
 }
 
 /// By which of what it brought an order passed.
@@ -148,8 +234,9 @@ pub(crate) struct Passed {
     /// A bit for each of its segments, and of its keys.
     pub(crate) segments: u16,
     pub(crate) keys: u16,
-    /// Whether a count goes by its customer.
+    /// Whether a count goes by its customer, and by its channel.
     pub(crate) customer: bool,
+    pub(crate) channel: bool,
 }
 
 /// What stood in the way of a whole order, or of a rule.
@@ -159,6 +246,8 @@ pub(crate) struct Barred {
     pub(crate) rule: u64,
     /// Of the rule that a stale one would have replaced.
     pub(crate) issued_at_ms: i64,
+    /// Whether it went by the order's channel.
+    pub(crate) channel: bool,
 }
 
 impl Verdict {

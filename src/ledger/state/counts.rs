@@ -74,7 +74,7 @@ pub(crate) struct CountKey {
 }
 
 /// What a unit under this key adds to the digest.
-fn weight(count: u64, period: i64, hash: u128) -> u128 {
+pub(super) fn weight(count: u64, period: i64, hash: u128) -> u128 {
     let mut bytes = [8; 1 + 8 + 8 + 16];
     bytes[1..9].copy_from_slice(&count.to_le_bytes());
     bytes[9..17].copy_from_slice(&period.to_le_bytes());

@@ -1,12 +1,18 @@
 //! What a shard knows, and nothing of what it decides by: every figure that a rule reads or changes stands here, with its
 //! part of the digest.
 
+pub(crate) mod calendar; // days, and the clocks of time zones
+pub(crate) mod channels; // how SKUs are shared among channels, and what each has sold
 pub(crate) mod counts; // what limits have counted
 pub(crate) mod closed; // identities of what is closed, by generations
+pub(crate) mod days; // how many orders each delivery day has
+pub(crate) mod delivery; // services, and what can be had of them
 mod digest; // canonical bytes, and their sum
 pub(crate) mod expiry; // the order in which holds fall due
 pub(crate) mod identity; // what makes two commands copies of one another
+mod kept; // what an open order keeps beside its lines
 pub(crate) mod known; // one index over all identities
+pub(crate) mod lots; // lots of stock rows, and how long what is sold must last
 pub(crate) mod orders; // open orders and what they hold
 pub(crate) mod rows; // stock: pools, SKUs, figures
 pub(crate) mod selling; // the selling rules that stand
@@ -14,11 +20,12 @@ pub(crate) mod selling; // the selling rules that stand
 use super::terms::{FingerprintKey, Pressure, Rules};
 use closed::{MAX_RECORDS, Records};
 use counts::Counts;
+use days::Days;
 use digest::Canonical;
 use identity::Fingerprinter;
 use orders::Orders;
 use rows::Rows;
-use selling::{NONE, SaleSlot, Selling};
+use selling::{NONE, Scope, Selling};
 
 use super::store::index::Index;
 
@@ -26,6 +33,8 @@ use super::store::index::Index;
 const ALARM_PERCENT: usize = 80;
 /// Remembered ids that an open order counts for: with two lines it takes some 140 bytes.
 const IDS_OF_AN_OPEN_ORDER: usize = 4;
+/// Remembered ids that a day count counts for: with the longest name it takes some 180 bytes.
+const IDS_OF_A_DAY_COUNT: usize = 4;
 /// Forgotten records taken out of the index whenever time moves: an idle shard gives its memory back by its Ticks.
 const CLEARED_PER_ADVANCE: usize = 8;
 
@@ -67,6 +76,7 @@ pub(crate) struct State {
     pub(crate) rows: Rows,
     pub(crate) selling: Selling,
     pub(crate) counts: Counts,
+    pub(crate) days: Days,
     pub(crate) canonical: Canonical,
 }
 
@@ -74,6 +84,7 @@ impl State {
     /// Nothing known, as it is right after the genesis record.
     pub(crate) fn new(rules: Rules, key: FingerprintKey) -> State {
         let [low, high] = [0, 8].map(|at| std::array::from_fn(|i| key.0[at + i]));
+        let seed = u64::from_le_bytes(low) ^ u64::from_le_bytes(high).rotate_left(1);
         State {
             rules,
             sequence: 0,
@@ -83,9 +94,10 @@ impl State {
             index: Index::new(rules.expected_ids),
             records: Records::new(rules.window_ms, rules.skew_ms),
             orders: Orders::new(),
-            rows: Rows::new(u64::from_le_bytes(low) ^ u64::from_le_bytes(high).rotate_left(1)),
+            rows: Rows::new(seed),
             selling: Selling::new(),
             counts: Counts::default(),
+            days: Days::new(seed),
             canonical: Canonical::default(),
         }
     }
@@ -97,6 +109,9 @@ impl State {
             return;
         }
         self.shard_time_ms = shard_time_ms;
+        if shard_time_ms >= self.days.next_over_ms {
+            self.days.forget(shard_time_ms, |pool| self.rows.unpin_pool(pool));
+        }
         if self.records.advance(shard_time_ms) {
             let records = &self.records;
             self.rows.begin_generation(|generation| records.knows(generation));
@@ -112,8 +127,9 @@ impl State {
     /// The sum over all that is known.
     pub(crate) fn digest(&mut self) -> u128 {
         let sum = self.rows.digest().wrapping_add(self.orders.digest(&self.rows));
-        let rules = self.selling.digest().wrapping_add(self.counts.digest());
+        let rules = self.selling.digest().wrapping_add(self.counts.digest()).wrapping_add(self.days.digest());
         let rules = rules.wrapping_add(self.canonical.rules_level(self.rules_level));
+        let rules = rules.wrapping_add(self.selling.lots_digest(&self.rows, &mut self.canonical));
         sum.wrapping_add(self.records.digest()).wrapping_add(rules)
     }
 
@@ -128,6 +144,14 @@ impl State {
                 self.rows.unpin_pool(pool);
             }
         }
+        for scope in 0..self.selling.scopes.slots() {
+            let Scope { pool, delivery: Some(slot), .. } = &self.selling.scopes[scope] else { continue };
+            if !slot.stands() && !self.records.knows(slot.stamp.generation) {
+                let pool = *pool;
+                self.selling.forget_delivery(scope);
+                self.rows.unpin_pool(pool);
+            }
+        }
         // Rows first: a pool goes once it has none.
         for of_pools in [false, true] {
             for scope in 0..self.selling.scopes.slots() {
@@ -139,9 +163,20 @@ impl State {
     }
 
     fn forget_scope(&mut self, number: u32) {
-        let removed = |slot: &SaleSlot| slot.sale.is_none() && !self.records.knows(slot.stamp.generation);
-        if self.selling.scopes[number].sale.as_deref().is_some_and(removed) {
+        let scope = &self.selling.scopes[number];
+        let forgotten = |stands: bool, at: i64| !stands && !self.records.knows(at);
+        let sale = scope.sale.as_ref().is_some_and(|it| forgotten(it.sale.is_some(), it.stamp.generation));
+        let channels = scope.channels.as_ref().is_some_and(|it| forgotten(it.stands(), it.stamp.generation));
+        let is_fresh = scope.lots.as_ref().is_some_and(|lots| lots.least_days() > 0);
+        let freshness = scope.freshness_stamp().is_some_and(|stamp| forgotten(is_fresh, stamp.generation));
+        if sale {
             self.selling.forget_sale(number);
+        }
+        if channels {
+            self.selling.forget_channels(number);
+        }
+        if freshness {
+            self.selling.forget_freshness(number);
         }
         let scope = &self.selling.scopes[number];
         if !scope.is_idle(self.shard_time_ms) {
@@ -156,7 +191,9 @@ impl State {
         let bare = if row == NONE { self.rows.is_pool_bare(pool) } else { self.rows.is_bare(row) };
         if bare && !known {
             self.selling.forget_sale(number);
-        } else if bare || self.selling.scopes[number].sale.is_some() {
+            self.selling.forget_channels(number);
+            self.selling.forget_freshness(number);
+        } else if bare || self.selling.scopes[number].remembers() {
             return;
         }
         self.selling.free_scope(number);
@@ -177,8 +214,8 @@ impl State {
     }
 
     fn has_used(&self, percent: usize) -> bool {
-        let ids = self.records.known() + IDS_OF_AN_OPEN_ORDER * self.orders.len();
-        let ids = ids + self.counts.len() + self.selling.ids();
+        let ids = self.records.known() + IDS_OF_AN_OPEN_ORDER * self.orders.len() + self.orders.counted();
+        let ids = ids + self.counts.len() + IDS_OF_A_DAY_COUNT * self.days.len() + self.selling.ids();
         // Half of the records' positions: the other half covers forgotten ones that are still to be cleared out.
         let max_ids = self.rules.max_ids.min(MAX_RECORDS / 2);
         ids * 100 >= max_ids * percent
@@ -186,7 +223,7 @@ impl State {
 
     fn bytes(&self) -> usize {
         let known = self.index.bytes() + self.records.bytes() + self.orders.bytes() + self.rows.bytes();
-        known + self.selling.bytes() + self.counts.bytes()
+        known + self.selling.bytes() + self.counts.bytes() + self.days.bytes()
     }
 
     /// How full it is.

@@ -1,86 +1,89 @@
 //! Open orders: held or committed, with what they hold, in recycled slots; and the order in which holds fall due.
 
-use super::counts::CountKey;
 use super::digest::Canonical;
 use super::expiry::{Due, Holds};
+use super::kept::{DELIVERY_BYTES, MAX_TAKEN_A_LINE, PART_BYTES, TAKEN_BYTES, part_from_bytes, part_to_bytes};
 use super::rows::Rows;
-use super::selling::MAX_LIMITS_A_SKU;
-use crate::ledger::store::arena::{Arena, Run};
+use crate::ledger::store::arena::{Arena, MAX_RUN, Run};
 use crate::ledger::store::index::Fingerprint;
 use crate::ledger::store::slab::Slab;
 use crate::wire::decision::{HeldLine, HeldLines, SkuNames};
-use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES};
+use crate::wire::limits::{MAX_ID_BYTES, MAX_LINES, MAX_PARTS};
 use crate::wire::proto::OrderState;
-use crate::wire::{Counted, Text};
+use crate::wire::{Counted, LotPart, Text};
+
+pub(crate) use super::kept::{CountedBy, NewDelivery, Taken};
 
 /// The smallest place for lines and id of an order, in bytes: a line.
 const SMALLEST_KEPT_BYTES: usize = 8;
 
-/// Where an order's lines stand, and behind them its id: together, so that they share cache lines.
+/// Where an order's lines stand, and behind them its id, its counts and its parts: together, so that they share cache lines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kept {
     run: Run,
-    lines: u8,
-    taken: u16,
+    numbers: Numbers,
 }
 
-const _: () = assert!(MAX_LINES <= u8::MAX as usize);
+/// How many of each an order has, in one word: lines in 8 bits, counts and parts in 10 bits each, and whether it has a
+/// delivery.
+#[derive(Clone, Copy, Debug)]
+struct Numbers(u32);
+
+const _: () = assert!(MAX_LINES < 1 << 8 && MAX_TAKEN_A_LINE * MAX_LINES < 1 << 10 && MAX_PARTS < 1 << 10);
+
+impl Numbers {
+    #[inline]
+    fn of(lines: usize, taken: usize, parts: usize, is_delivered: bool) -> Numbers {
+        Numbers((lines | taken << 8 | parts << 18 | usize::from(is_delivered) << 28) as u32)
+    }
+}
 
 impl Kept {
+    #[inline]
     fn lines_end(self) -> usize {
-        usize::from(self.lines) * HeldLines::LINE_BYTES
+        (self.numbers.0 & 0xff) as usize * HeldLines::LINE_BYTES
     }
 
+    #[inline]
+    fn taken(self) -> usize {
+        (self.numbers.0 >> 8 & 0x3ff) as usize
+    }
+
+    #[inline]
     fn taken_bytes(self) -> usize {
-        usize::from(self.taken) * TAKEN_BYTES
+        self.taken() * TAKEN_BYTES
+    }
+
+    #[inline]
+    fn parts_bytes(self) -> usize {
+        (self.numbers.0 >> 18 & 0x3ff) as usize * PART_BYTES
+    }
+
+    fn is_delivered(self) -> bool {
+        self.numbers.0 >> 28 & 1 == 1
+    }
+
+    /// Bytes of its delivery, which `bytes` end with: those of the service's name are told by the last of them.
+    fn delivery_bytes(self, bytes: &[u8]) -> usize {
+        let name = bytes.last().filter(|_| self.is_delivered());
+        name.map_or(0, |name| DELIVERY_BYTES + usize::from(*name))
+    }
+
+    /// Whether it takes from lots.
+    #[inline]
+    pub(crate) fn has_parts(self) -> bool {
+        self.parts_bytes() > 0
     }
 }
 
-/// Bytes of a [`Taken`] as it is kept.
-const TAKEN_BYTES: usize = 4 + 8 + 8 + 4 + 12 + 16;
-/// Most counts that an order is in: two for each line.
-const MAX_TAKEN: usize = MAX_LIMITS_A_SKU * MAX_LINES;
+/// The largest place for all of an order.
+const LARGEST_KEPT_BYTES: usize = MAX_LINES * (HeldLines::LINE_BYTES + MAX_TAKEN_A_LINE * TAKEN_BYTES)
+    + MAX_ID_BYTES
+    + DELIVERY_BYTES
+    + MAX_ID_BYTES
+    + MAX_PARTS * PART_BYTES;
 
-/// Units of an order that a limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
-    pub(crate) limit: u32,
-    /// Sequence at which the limit began to count.
-    pub(crate) count: u64,
-    pub(crate) period: i64,
-    pub(crate) units: u32,
-    pub(crate) key: CountKey,
-}
-
-impl Taken {
-    /// As a decision shows it.
-    pub(crate) fn shown(&self) -> Counted {
-        Counted { count: self.count, period: self.period, units: self.units }
-    }
-
-    fn to_bytes(self) -> [u8; TAKEN_BYTES] {
-        let Taken { limit, count, period, units, key: CountKey { fingerprint: Fingerprint([a, b, c]), hash } } = self;
-        let mut bytes = [0; TAKEN_BYTES];
-        bytes[..4].copy_from_slice(&limit.to_le_bytes());
-        bytes[4..12].copy_from_slice(&count.to_le_bytes());
-        bytes[12..20].copy_from_slice(&period.to_le_bytes());
-        bytes[20..24].copy_from_slice(&units.to_le_bytes());
-        for (to, word) in bytes[24..36].as_chunks_mut().0.iter_mut().zip([a, b, c]) {
-            *to = word.to_le_bytes();
-        }
-        bytes[36..].copy_from_slice(&hash.to_le_bytes());
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8; TAKEN_BYTES]) -> Taken {
-        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let fingerprint = Fingerprint([word(24), word(28), word(32)]);
-        let hash = u128::from(long(36)) | u128::from(long(44)) << 64;
-        let key = CountKey { fingerprint, hash };
-        Taken { limit: word(0), count: long(4), period: long(12) as i64, units: word(20), key }
-    }
-}
+const _: () = assert!(LARGEST_KEPT_BYTES <= MAX_RUN);
 
 /// An open order.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +116,8 @@ pub(crate) struct NewOrder<'a> {
     pub expires_at_ms: i64,
     pub lines: &'a [HeldLine],
     pub taken: &'a [Taken],
+    pub parts: &'a [LotPart],
+    pub delivery: Option<NewDelivery<'a>>,
 }
 
 /// The open orders.
@@ -123,6 +128,8 @@ pub(crate) struct Orders {
     /// Holds by end. May have entries that no longer count, never at its head.
     due: Holds,
     held: usize,
+    /// Counts that they are in, all together.
+    counted: usize,
     dirty: Vec<u32>,
     digest: u128,
     canonical: Canonical,
@@ -132,13 +139,10 @@ impl Orders {
     pub(crate) fn new() -> Orders {
         Orders {
             slots: Slab::new(),
-            kept: Arena::new(
-                SMALLEST_KEPT_BYTES,
-                MAX_LINES * HeldLines::LINE_BYTES + MAX_ID_BYTES + MAX_TAKEN * TAKEN_BYTES,
-                0,
-            ),
+            kept: Arena::new(SMALLEST_KEPT_BYTES, LARGEST_KEPT_BYTES, 0),
             due: Holds::default(),
             held: 0,
+            counted: 0,
             dirty: Vec::new(),
             digest: 0,
             canonical: Canonical::default(),
@@ -147,6 +151,11 @@ impl Orders {
 
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Counts that open orders are in, all together.
+    pub(crate) fn counted(&self) -> usize {
+        self.counted
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -169,7 +178,8 @@ impl Orders {
     /// An order's id. After [`Orders::close`] it stands until the next [`Orders::open`].
     pub(crate) fn id(&self, kept: Kept) -> Text<'_> {
         let bytes = self.kept.get(kept.run);
-        let end = bytes.len() - kept.taken_bytes();
+        let bytes = &bytes[..bytes.len() - kept.taken_bytes() - kept.parts_bytes()];
+        let end = bytes.len() - kept.delivery_bytes(bytes);
         Text::new(&bytes[kept.lines_end()..end]).expect("it was kept from a text")
     }
 
@@ -183,7 +193,27 @@ impl Orders {
     #[inline]
     pub(crate) fn taken(&self, kept: Kept) -> impl Iterator<Item = Taken> + use<'_> {
         let bytes = self.kept.get(kept.run);
-        bytes[bytes.len() - kept.taken_bytes()..].as_chunks().0.iter().map(Taken::from_bytes)
+        let end = bytes.len() - kept.parts_bytes();
+        bytes[end - kept.taken_bytes()..end].as_chunks().0.iter().map(Taken::from_bytes)
+    }
+
+    /// The parts that an order has of lots, in the order of lines. After [`Orders::close`] they stand until the next
+    /// [`Orders::open`].
+    #[inline]
+    pub(crate) fn parts(&self, kept: Kept) -> impl Iterator<Item = LotPart> + Clone + use<'_> {
+        let bytes = self.kept.get(kept.run);
+        bytes[bytes.len() - kept.parts_bytes()..].as_chunks().0.iter().map(part_from_bytes)
+    }
+
+    /// The delivery of an order, if it has one. After [`Orders::close`] it stands until the next [`Orders::open`].
+    #[inline]
+    pub(crate) fn delivery(&self, kept: Kept) -> Option<NewDelivery<'_>> {
+        if !kept.is_delivered() {
+            return None;
+        }
+        let bytes = self.kept.get(kept.run);
+        let bytes = &bytes[..bytes.len() - kept.taken_bytes() - kept.parts_bytes()];
+        NewDelivery::from_bytes(&bytes[bytes.len() - kept.delivery_bytes(bytes)..])
     }
 
     /// Keeps a new order, held, and tells its slot.
@@ -191,7 +221,7 @@ impl Orders {
     pub(crate) fn open(&mut self, order: &NewOrder<'_>) -> u32 {
         // A slot that is used again keeps its place in the list of dirty ones, and what it is to be settled against.
         let (dirty, digest) = self.slots.next().map_or((false, 0), |last| (last.dirty, last.digest));
-        let kept = self.keep(order.order_id, order.lines, order.taken);
+        let kept = self.keep(order);
         let NewOrder { fingerprint, pool, attempt, content, sequence, expires_at_ms, .. } = *order;
         let state = OrderState::Held;
         let it = OpenOrder {
@@ -208,6 +238,7 @@ impl Orders {
         };
         let slot = self.slots.put(it);
         self.held += 1;
+        self.counted += order.taken.len();
         if !dirty {
             self.dirty.push(slot);
         }
@@ -216,11 +247,21 @@ impl Orders {
     }
 
     #[inline]
-    fn keep(&mut self, id: Text<'_>, lines: &[HeldLine], taken: &[Taken]) -> Kept {
-        let kept_lines = lines.len() * HeldLines::LINE_BYTES;
-        let run = self.kept.make(kept_lines + id.len() + taken.len() * TAKEN_BYTES);
+    fn keep(&mut self, order: &NewOrder<'_>) -> Kept {
+        let NewOrder { order_id: id, lines, taken, delivery, parts, .. } = *order;
+        let (kept_lines, kept_taken) = (lines.len() * HeldLines::LINE_BYTES, taken.len() * TAKEN_BYTES);
+        let kept_delivery = delivery.map_or(0, |delivery| DELIVERY_BYTES + delivery.service.len());
+        let run = self.kept.make(kept_lines + id.len() + kept_delivery + kept_taken + parts.len() * PART_BYTES);
         let (to_lines, rest) = self.kept.get_mut(run).split_at_mut(kept_lines);
-        let (to_id, to_taken) = rest.split_at_mut(id.len());
+        let (to_id, rest) = rest.split_at_mut(id.len());
+        let (to_delivery, rest) = rest.split_at_mut(kept_delivery);
+        let (to_taken, to_parts) = rest.split_at_mut(kept_taken);
+        if let Some(delivery) = delivery {
+            delivery.copy_to(to_delivery);
+        }
+        for (to, part) in to_parts.as_chunks_mut().0.iter_mut().zip(parts) {
+            *to = part_to_bytes(part);
+        }
         for (to, taken) in to_taken.as_chunks_mut().0.iter_mut().zip(taken) {
             *to = taken.to_bytes();
         }
@@ -228,7 +269,7 @@ impl Orders {
             *to = line.to_bytes();
         }
         id.copy_to(to_id);
-        Kept { run, lines: lines.len() as u8, taken: taken.len() as u16 }
+        Kept { run, numbers: Numbers::of(lines.len(), taken.len(), parts.len(), delivery.is_some()) }
     }
 
     /// Held becomes committed.
@@ -257,6 +298,7 @@ impl Orders {
         }
         order.state = OrderState::Unspecified;
         let kept = order.kept;
+        self.counted -= kept.taken();
         self.note(slot);
         self.kept.free(kept.run);
         self.slots.free(slot);
@@ -284,7 +326,9 @@ impl Orders {
             order.digest = 0;
             if order.state != OrderState::Unspecified {
                 let bytes = self.kept.get(order.kept.run);
+                let (bytes, parts) = bytes.split_at(bytes.len() - order.kept.parts_bytes());
                 let (bytes, taken) = bytes.split_at(bytes.len() - order.kept.taken_bytes());
+                let (bytes, delivery) = bytes.split_at(bytes.len() - order.kept.delivery_bytes(bytes));
                 let (lines, id) = bytes.split_at(order.kept.lines_end());
                 let pool = rows.pool_name(order.pool).as_bytes();
                 self.canonical.begin(3).str(pool).str(id).u32(order.attempt);
@@ -293,8 +337,16 @@ impl Orders {
                     self.canonical.str(rows.sku(line.row).as_bytes()).u32(line.quantity);
                 }
                 for taken in taken.as_chunks().0.iter().map(Taken::from_bytes) {
-                    let Taken { count, period, units, key, .. } = taken;
+                    let (Taken { key, .. }, Counted { count, period, units, .. }) = (taken, taken.shown());
                     self.canonical.u64(count).i64(period).u64(key.hash as u64).u64((key.hash >> 64) as u64).u32(units);
+                }
+                if let Some(NewDelivery { service, day, cutoff_ms, hold_until_ms, .. }) =
+                    NewDelivery::from_bytes(delivery)
+                {
+                    self.canonical.str(service.as_bytes()).u32(day).i64(cutoff_ms).i64(hold_until_ms);
+                }
+                for LotPart { line, of } in parts.as_chunks().0.iter().map(part_from_bytes) {
+                    self.canonical.u32(line).u32(of.lot).u32(of.units);
                 }
                 order.digest = self.canonical.hash();
                 self.digest = self.digest.wrapping_add(order.digest);

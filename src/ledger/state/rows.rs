@@ -35,6 +35,11 @@ impl Figures {
         self.on_hand - self.reserved - self.committed - self.safety_stock
     }
 
+    /// Whether there are units, on the shelf or promised.
+    pub(crate) fn has_units(&self) -> bool {
+        (self.on_hand, self.reserved, self.committed) != (0, 0, 0)
+    }
+
     /// Units promised that are not there.
     pub(crate) fn shortfall(&self) -> u64 {
         (self.reserved + self.committed - self.on_hand).max(0) as u64
@@ -51,6 +56,7 @@ impl Figures {
             safety_stock: self.safety_stock as u64,
             halted: self.halted,
             shortfall: self.shortfall(),
+            lot: None,
         }
     }
 }
@@ -85,7 +91,7 @@ struct Pool {
     name: Box<str>,
     halted: bool,
     rows: u32,
-    /// Limits of that pool that are remembered.
+    /// Limits and deliveries of that pool that are remembered, and its day counts.
     pins: u32,
     /// As [`Figures::scope`].
     scope: u32,
@@ -200,7 +206,7 @@ impl Rows {
         self.drop_pool_if_idle(pool);
     }
 
-    /// A pool stays as long as a limit of it is remembered.
+    /// A pool stays as long as a limit or a delivery of it is remembered, or a day count stands.
     pub(crate) fn pin_pool(&mut self, pool: u32) {
         self.pools[pool].pins += 1;
     }

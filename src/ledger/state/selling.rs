@@ -1,4 +1,5 @@
-//! The selling rules that stand: sales of SKUs and pools, limits by name. Rows and pools that no rule is about point to
+//! The selling rules that stand: sales of SKUs and pools, limits by name, channels of SKUs, deliveries of pools; and lots.
+//! Rows and pools that no rule is about point to
 //! nothing here, and orders for them never come by.
 //!
 //! What was removed is remembered for the window, so that a rule issued earlier and arriving later does not undo it.
@@ -7,6 +8,11 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::channels::{ChannelsSlot, Place, Share, ShareTable, Shares, Terms};
+use super::counts::weight;
+use super::delivery::{DeliverySlot, Service};
+use super::lots::{AllLots, Lots};
+use super::orders::Taken;
 use crate::ledger::store::slab::Slab;
 use crate::ledger::terms::BYTES_PER_REMEMBERED_ID;
 use crate::wire::selling;
@@ -20,7 +26,7 @@ const FREE: (i64, i64) = (i64::MIN, i64::MAX);
 /// In place of a number: nothing.
 pub(crate) const NONE: u32 = u32::MAX;
 
-fn ids_of(canonical: &[u8]) -> usize {
+pub(super) fn ids_of(canonical: &[u8]) -> usize {
     canonical.len().div_ceil(BYTES_PER_REMEMBERED_ID)
 }
 
@@ -76,6 +82,11 @@ pub(crate) struct SaleSlot {
     ids: usize,
 }
 
+/// What units of an order add to the digest through the share that counts them.
+fn share_weight(taken: &Taken) -> u128 {
+    weight(taken.count, 0, taken.key.hash).wrapping_mul(taken.units.into())
+}
+
 /// The rules that are about one row, or one pool: a cache line, because each line of an order looks at one.
 #[derive(Debug)]
 #[repr(align(64))]
@@ -90,6 +101,11 @@ pub(crate) struct Scope {
     free_from_ms: i64,
     free_until_ms: i64,
     pub(crate) sale: Option<Box<SaleSlot>>,
+    pub(crate) channels: Option<Box<ChannelsSlot>>,
+    /// Its lots, and how long what is sold must last.
+    pub(crate) lots: Option<Box<Lots>>,
+    /// Of a pool only.
+    pub(crate) delivery: Option<Box<DeliverySlot>>,
 }
 
 const _: () = assert!(size_of::<Scope>() == 64);
@@ -98,7 +114,9 @@ impl Scope {
     /// Of a row, or of a whole pool if `row` is [`NONE`].
     pub(crate) fn new(pool: u32, row: u32) -> Scope {
         let (free_from_ms, free_until_ms) = FREE;
-        Scope { row, pool, limits: [NONE; MAX_LIMITS_A_SKU], free_from_ms, free_until_ms, sale: None }
+        let limits = [NONE; MAX_LIMITS_A_SKU];
+        let (sale, channels, lots, delivery) = (None, None, None, None);
+        Scope { row, pool, limits, free_from_ms, free_until_ms, sale, channels, lots, delivery }
     }
 
     /// Whether nobody is barred by the sale at this time.
@@ -111,10 +129,31 @@ impl Scope {
         self.limits.into_iter().filter(|limit| *limit != NONE)
     }
 
-    /// Whether no rule stands by `now_ms`: a sale that is over counts as none.
+    /// Whether there is no lot, no rule stands by `now_ms`, and no delivery is remembered: a sale that is over counts as none.
     pub(crate) fn is_idle(&self, now_ms: i64) -> bool {
         let sale = self.sale.as_ref().and_then(|slot| slot.sale.as_ref());
-        self.limits().next().is_none() && sale.is_none_or(|sale| sale.is_over(now_ms))
+        let lots = self.lots.as_ref();
+        self.limits().next().is_none()
+            && sale.is_none_or(|sale| sale.is_over(now_ms))
+            && self.terms().is_none()
+            && self.delivery.is_none()
+            && lots.is_none_or(|lots| lots.is_empty() && lots.least_days() == 0)
+    }
+
+    /// Whether a sale, channels or a freshness stand, or were removed and are remembered.
+    pub(crate) fn remembers(&self) -> bool {
+        self.sale.is_some() || self.channels.is_some() || self.freshness_stamp().is_some()
+    }
+
+    /// When the freshness that stands was set, or the one that is remembered removed.
+    pub(crate) fn freshness_stamp(&self) -> Option<&Stamp> {
+        self.lots.as_ref()?.freshness.as_ref().map(|slot| &slot.stamp)
+    }
+
+    /// What its channels say, if some stand.
+    #[inline]
+    fn terms(&self) -> Option<Terms> {
+        self.channels.as_ref()?.terms
     }
 
     pub(crate) fn is_used(&self) -> bool {
@@ -184,44 +223,57 @@ impl LimitTerms {
     }
 }
 
+/// What began to count at a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counting {
+    Limit(u32),
+    /// Shares of the channels of a row.
+    Channels(u32),
+}
+
 /// The rules that stand, and those removed not long ago.
 #[derive(Debug)]
 pub(crate) struct Selling {
     pub(crate) scopes: Slab<Scope>,
+    shares: ShareTable,
     pub(crate) limits: Slab<Limit>,
     by_name: HashMap<(u32, Box<str>), u32>,
-    by_count: HashMap<u64, u32>,
+    by_count: HashMap<u64, Counting>,
     /// When the next period of some limit begins; never by default.
     pub(crate) next_period_ms: i64,
-    digest: u128,
+    pub(super) all_lots: AllLots,
+    pub(super) digest: u128,
     /// Remembered ids that all rules count for.
-    ids: usize,
+    pub(super) ids: usize,
 }
 
 impl Selling {
     pub(crate) fn new() -> Selling {
         Selling {
             scopes: Slab::new(),
+            shares: ShareTable::new(),
             limits: Slab::new(),
             by_name: HashMap::new(),
             by_count: HashMap::new(),
             next_period_ms: i64::MAX,
+            all_lots: AllLots::default(),
             digest: 0,
             ids: 0,
         }
     }
 
-    /// Bytes set aside; what rules keep on the heap by the ids that they count for.
+    /// Bytes set aside; what rules and lots keep on the heap by the ids that they count for.
     pub(crate) fn bytes(&self) -> usize {
-        self.scopes.bytes() + self.limits.bytes() + self.ids * BYTES_PER_REMEMBERED_ID
+        let lists = self.shares.bytes() + self.all_lots.bytes();
+        self.scopes.bytes() + self.limits.bytes() + lists + self.ids() * BYTES_PER_REMEMBERED_ID
     }
 
-    /// Remembered ids that all rules count for: one for each 40 canonical bytes begun.
+    /// Remembered ids that all rules count for, one for each 40 canonical bytes begun, and all lots.
     pub(crate) fn ids(&self) -> usize {
-        self.ids
+        self.ids + self.all_lots.ids()
     }
 
-    /// The sum over all rules.
+    /// The sum over all rules; lots apart.
     pub(crate) fn digest(&self) -> u128 {
         self.digest
     }
@@ -229,8 +281,13 @@ impl Selling {
     /// Reads scopes, so that they are in the cache when they are looked at. One may be free by now.
     #[inline]
     pub(crate) fn touch(&self, scopes: impl Iterator<Item = u32>) {
-        let pools = scopes.map(|scope| self.scopes.get(scope).map_or(0, |scope| scope.pool));
-        std::hint::black_box(pools.fold(0, |all, pool| all | pool));
+        let scopes = scopes.filter_map(|scope| self.scopes.get(scope));
+        let touched = scopes.map(|scope| {
+            let shares = scope.terms().map_or(0, |terms| self.shares.of(terms).touch());
+            let lots = scope.lots.as_ref().map_or(0, |lots| lots.touch());
+            shares | u64::from(lots | scope.pool)
+        });
+        std::hint::black_box(touched.fold(0, |all, it| all | it));
     }
 
     pub(crate) fn limit_named(&self, pool: u32, name: &str) -> Option<u32> {
@@ -247,11 +304,79 @@ impl Selling {
     /// A scope that nothing points to any more.
     pub(crate) fn free_scope(&mut self, scope: u32) {
         self.scopes[scope].pool = NONE;
+        self.scopes[scope].lots = None;
         self.scopes.free(scope);
     }
 
-    pub(crate) fn limit_counting(&self, count: u64) -> Option<u32> {
+    /// What counts since this sequence.
+    pub(crate) fn counting(&self, count: u64) -> Option<Counting> {
         self.by_count.get(&count).copied()
+    }
+
+    /// The shares of a scope's channels, if some stand.
+    #[inline]
+    pub(crate) fn shares(&self, scope: u32) -> Option<Shares<'_>> {
+        self.scopes[scope].terms().map(|terms| self.shares.of(terms))
+    }
+
+    /// Keeps the shares of channels that are to be put into a scope.
+    pub(crate) fn keep_shares(&mut self, protected_until_ms: i64, others: Option<usize>, list: &[Share]) -> Terms {
+        self.shares.keep(protected_until_ms, others, list)
+    }
+
+    /// Puts channels, or their removal, into the scope of a row. `canonical` are the canonical bytes of the whole slot.
+    pub(crate) fn put_channels(&mut self, scope: u32, stamp: Stamp, terms: Option<Terms>, canonical: &[u8]) {
+        self.forget_channels(scope);
+        let (digest, ids) = (xxh3_128(canonical), ids_of(canonical));
+        self.ids += ids;
+        let row = self.scopes[scope].row;
+        for share in terms.iter().flat_map(|terms| self.shares.of(*terms).list) {
+            self.by_count.insert(share.count, Counting::Channels(row));
+        }
+        let slot = ChannelsSlot { stamp, terms, digest, ids };
+        self.digest = self.digest.wrapping_add(self.whole_digest(&slot));
+        self.scopes[scope].channels = Some(Box::new(slot));
+    }
+
+    /// Nothing of a scope's channels is remembered any more.
+    pub(crate) fn forget_channels(&mut self, scope: u32) {
+        let Some(slot) = self.scopes[scope].channels.take() else { return };
+        self.digest = self.digest.wrapping_sub(self.whole_digest(&slot));
+        self.ids -= slot.ids;
+        if let Some(terms) = slot.terms {
+            self.shares.of(terms).list.iter().for_each(|share| _ = self.by_count.remove(&share.count));
+            self.shares.forget(terms);
+        }
+    }
+
+    /// What channels and all that their shares have counted add to the digest.
+    fn whole_digest(&self, slot: &ChannelsSlot) -> u128 {
+        let shares = slot.terms.iter().flat_map(|terms| self.shares.of(*terms).list);
+        shares.map(Share::digest).fold(slot.digest, u128::wrapping_add)
+    }
+
+    /// Units are sold through a channel; `scope` is that of their SKU.
+    pub(crate) fn add_to_share(&mut self, scope: Option<u32>, place: Place, taken: &Taken) {
+        if let Some(share) = self.share(scope, place, taken) {
+            share.used += u64::from(taken.units);
+            self.digest = self.digest.wrapping_add(share_weight(taken));
+        }
+    }
+
+    /// Units that were sold through a channel come back, if its share still counts since then.
+    pub(crate) fn take_back_from_share(&mut self, scope: Option<u32>, place: Place, taken: &Taken) {
+        if let Some(share) = self.share(scope, place, taken) {
+            share.used -= u64::from(taken.units);
+            self.digest = self.digest.wrapping_sub(share_weight(taken));
+        }
+    }
+
+    fn share(&mut self, scope: Option<u32>, place: Place, taken: &Taken) -> Option<&mut Share> {
+        if self.shares.at(place, taken).is_some() {
+            return self.shares.at(place, taken);
+        }
+        let terms = self.scopes[scope?].terms()?;
+        self.shares.among(terms, taken)
     }
 
     /// Puts a sale, or its removal, into a scope. `canonical` are the canonical bytes of the whole slot.
@@ -272,6 +397,29 @@ impl Selling {
         let scope = &mut self.scopes[scope];
         (scope.free_from_ms, scope.free_until_ms) = FREE;
         if let Some(slot) = scope.sale.take() {
+            self.digest = self.digest.wrapping_sub(slot.digest);
+            self.ids -= slot.ids;
+        }
+    }
+
+    /// Puts a delivery, or its removal, into the scope of a pool. `canonical` are the canonical bytes of the whole slot.
+    pub(crate) fn put_delivery(&mut self, scope: u32, stamp: Stamp, services: Vec<Service>, canonical: &[u8]) {
+        let mut slot = DeliverySlot { stamp, services, digest: xxh3_128(canonical), ids: ids_of(canonical) };
+        slot.ids += slot.ids_of_days();
+        self.digest = self.digest.wrapping_add(slot.digest);
+        self.ids += slot.ids;
+        let before = self.scopes[scope].delivery.replace(Box::new(slot));
+        self.without_delivery(before);
+    }
+
+    /// Nothing of a pool's delivery is remembered any more.
+    pub(crate) fn forget_delivery(&mut self, scope: u32) {
+        let before = self.scopes[scope].delivery.take();
+        self.without_delivery(before);
+    }
+
+    fn without_delivery(&mut self, before: Option<Box<DeliverySlot>>) {
+        if let Some(slot) = before {
             self.digest = self.digest.wrapping_sub(slot.digest);
             self.ids -= slot.ids;
         }
@@ -302,7 +450,7 @@ impl Selling {
         self.by_count.remove(&limit.count);
         (limit.count, limit.period) = (count, period);
         if count != 0 {
-            self.by_count.insert(count, slot);
+            self.by_count.insert(count, Counting::Limit(slot));
         }
     }
 

@@ -9,12 +9,30 @@ const CHUNK_CELLS: usize = 1024;
 /// Classes that are one smallest size apart.
 const NEAR_CLASSES: usize = 8;
 
+/// Most values of a run: its length has two bytes.
+pub(crate) const MAX_RUN: usize = u16::MAX as usize;
+
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run {
     cell: u32,
     len: u16,
     class: u8,
+}
+
+impl Run {
+    /// Bytes of [`Run::to_bytes`].
+    pub(crate) const BYTES: usize = 7;
+
+    /// For whoever keeps it among bytes.
+    pub(crate) fn to_bytes(self) -> [u8; Run::BYTES] {
+        let ([a, b, c, d], [e, f]) = (self.cell.to_le_bytes(), self.len.to_le_bytes());
+        [a, b, c, d, e, f, self.class]
+    }
+
+    pub(crate) fn from_bytes([a, b, c, d, e, f, class]: [u8; Run::BYTES]) -> Run {
+        Run { cell: u32::from_le_bytes([a, b, c, d]), len: u16::from_le_bytes([e, f]), class }
+    }
 }
 
 #[derive(Debug)]
@@ -24,7 +42,7 @@ struct Class<T> {
     used: u32,
 }
 
-/// Runs of `T`, each of up to 2^15 values.
+/// Runs of `T`, each of up to [`MAX_RUN`] values.
 #[derive(Debug)]
 pub(crate) struct Arena<T> {
     classes: Vec<Class<T>>,

@@ -31,7 +31,7 @@ fn left(decision: &proto::Decision) -> Option<u64> {
 }
 
 fn counted(count: u64, period: i64, units: u32) -> Vec<proto::Counted> {
-    vec![proto::Counted { count, period, units }]
+    vec![proto::Counted { count, period, units, ..Default::default() }]
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn a_sale_that_is_over_stands_as_long_as_there_is_stock() {
     shop.sale(sale("a", 0, START + 10));
     shop.wait_until(START + 100 * GENERATION_MS);
     assert_eq!(said(&shop.buy("ann", &[("a", 1)])), (Outcome::Rejected, Reason::Closed));
-    let gone = proto::Adjust { sku: "a".into(), change: -100, reason: "sold elsewhere".into() };
+    let gone = proto::Adjust { sku: "a".into(), change: -100, reason: "sold elsewhere".into(), ..Default::default() };
     let emptied = shop.now;
     shop.stock("pool", emptied, stock_command::Kind::Adjust(gone));
     shop.wait_until(end_of_knowledge(emptied));

@@ -160,14 +160,14 @@ fn the_pools_sale_is_asked_before_any_line_and_lines_guard_by_guard() {
     let opens: Vec<_> = refused.lines.iter().map(|line| line.opens_at_ms).collect();
     assert_eq!(opens, [0, START + 10, START + 20]);
     // What is halted outweighs what is not open.
-    shop.stock("pool", START, stock_command::Kind::Halt(proto::Halt { sku: "c".into() }));
+    shop.stock("pool", START, stock_command::Kind::Halt(proto::Halt { sku: "c".into(), ..Default::default() }));
     let halted = (Outcome::Rejected, Reason::Halted);
     assert_eq!(said(&shop.buy("ann", &[("a", 1), ("c", 1)])), halted);
     // And a rule outweighs what is short.
     assert_eq!(said(&shop.buy("ann", &[("a", 101)])), NOT_OPEN);
     shop.sale(of_pool(hours(5, 0)));
     assert_eq!(said(&shop.buy("ann", &unknown)), NOT_OPEN);
-    shop.stock("pool", START, stock_command::Kind::Halt(proto::Halt { sku: String::new() }));
+    shop.stock("pool", START, stock_command::Kind::Halt(proto::Halt::default()));
     assert_eq!(said(&shop.buy("ann", &unknown)), halted);
 }
 

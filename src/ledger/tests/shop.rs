@@ -1,4 +1,5 @@
-//! A ledger with selling rules, and one that follows its log: short words for what is asked of it.
+//! A ledger with selling rules, one that follows its log, and one that takes over again and again: short words for what is
+//! asked of it.
 
 use prost::Message;
 
@@ -6,14 +7,17 @@ use super::{RULES, START};
 use crate::ledger::{FingerprintKey, Ledger, Moment, Rules};
 use crate::wire::decision::Source;
 use crate::wire::decode::{Scratch, validate};
+use crate::wire::link::RULES_LEVEL;
 use crate::wire::proto::{self, Input, Outcome, Reason, command, stock_command};
-use crate::wire::{encode, view};
+use crate::wire::{Decision, encode, view};
 
-/// 100 each of SKU "a", "b" and "c" in "pool", at rules level 1.
+/// 100 each of SKU "a", "b" and "c" in "pool", at the newest rules level.
 pub(super) struct Shop {
     pub(super) ledger: Ledger,
     /// Has replayed every decision of the other.
     follower: Ledger,
+    /// Has replayed each second decision, and made those between by itself: as whoever takes the shard over does.
+    heir: Ledger,
     pub(super) now: i64,
     number: u32,
     /// Every decision, as it stands in the log.
@@ -22,7 +26,7 @@ pub(super) struct Shop {
 
 impl Shop {
     pub(super) fn new() -> Shop {
-        let mut shop = Shop::empty(1);
+        let mut shop = Shop::empty(RULES_LEVEL);
         for sku in ["a", "b", "c"] {
             shop.receive("pool", sku, 100);
         }
@@ -32,7 +36,8 @@ impl Shop {
     /// Without stock, at this rules level.
     pub(super) fn empty(rules_level: u32) -> Shop {
         let ledger = |key| Ledger::new(Rules { rules_level, max_ids: 10_000, ..RULES }, FingerprintKey([key; 16]));
-        Shop { ledger: ledger(1), follower: ledger(2), now: START, number: 0, log: Vec::new() }
+        let [follower, heir] = [2, 3].map(ledger);
+        Shop { ledger: ledger(1), follower, heir, now: START, number: 0, log: Vec::new() }
     }
 
     /// Ends what is due, then decides the one command of a record: its decision, and those about holds before it.
@@ -41,32 +46,36 @@ impl Shop {
         let at = Moment { shard_time_ms: self.now, engine_time_ms: self.now };
         let mut scratch = Scratch::default();
         let record = validate(Some(value), input, &mut scratch).expect("well-formed");
-        let mut bytes = Vec::new();
-        encode::decision(&mut bytes, &self.ledger.apply(&record.command(0), at), &source());
-        self.check(&bytes)
+        let decide = |ledger: &mut Ledger| encoded(&ledger.apply(&record.command(0), at));
+        let bytes = decide(&mut self.ledger);
+        self.check(&bytes, decide)
     }
 
     /// Ends what is due, and tells how many holds that were.
     pub(super) fn expire(&mut self) -> usize {
         let at = Moment { shard_time_ms: self.now, engine_time_ms: self.now };
+        let end_one = |ledger: &mut Ledger| ledger.expire_one(at).map(|decision| encoded(&decision));
         for ended in 0.. {
-            let mut bytes = Vec::new();
-            match self.ledger.expire_one(at) {
-                Some(decision) => encode::decision(&mut bytes, &decision, &source()),
-                None => return ended,
-            }
-            self.check(&bytes);
+            let Some(bytes) = end_one(&mut self.ledger) else { return ended };
+            self.check(&bytes, |heir| end_one(heir).expect("it is due"));
         }
         unreachable!("holds come to an end")
     }
 
-    /// Replays a decision as it stands in the log: whoever does so must come to the same digest.
-    fn check(&mut self, bytes: &[u8]) -> proto::Decision {
+    /// Replays a decision as it stands in the log: whoever does so must come to the same digest, and whoever makes it by
+    /// himself to the same decision.
+    fn check(&mut self, bytes: &[u8], made_by: impl FnOnce(&mut Ledger) -> Vec<u8>) -> proto::Decision {
         let (logged, _) = view::decision(bytes).expect("it was encoded");
-        self.follower.replay(&logged).expect("it follows");
         let decision = proto::Decision::decode(bytes).expect("it was encoded");
+        self.follower.replay(&logged).expect("it follows");
+        if decision.sequence % 2 == 0 {
+            assert_eq!(made_by(&mut self.heir), bytes, "decided by another: {decision:?}");
+        } else {
+            self.heir.replay(&logged).expect("it follows");
+        }
         self.log.push(bytes.to_vec());
-        assert_eq!(self.follower.digest(), self.ledger.digest(), "replayed: {decision:?}");
+        let digest = self.ledger.digest();
+        assert_eq!([self.follower.digest(), self.heir.digest()], [digest; 2], "replayed: {decision:?}");
         decision
     }
 
@@ -91,7 +100,11 @@ impl Shop {
     }
 
     pub(super) fn receive(&mut self, pool: &str, sku: &str, quantity: u64) -> proto::Decision {
-        self.stock(pool, self.now, stock_command::Kind::Receive(proto::Receive { sku: sku.to_owned(), quantity }))
+        self.stock(
+            pool,
+            self.now,
+            stock_command::Kind::Receive(proto::Receive { sku: sku.to_owned(), quantity, ..Default::default() }),
+        )
     }
 
     pub(super) fn sale(&mut self, sale: proto::SetSale) -> proto::Decision {
@@ -134,13 +147,16 @@ impl Shop {
     }
 
     pub(super) fn ship(&mut self, of: &proto::Decision) -> Outcome {
-        let ship = proto::Ship { order_id: of.order_id.clone(), attempt: of.attempt };
+        let ship = proto::Ship { order_id: of.order_id.clone(), attempt: of.attempt, ..Default::default() };
         self.stock(&of.pool, self.now, stock_command::Kind::Ship(ship)).outcome()
     }
 }
 
-fn source() -> Source {
-    Source { input: Input::Orders, offset: 0, index: 0, reply_partition: None }
+fn encoded(decision: &Decision<'_>) -> Vec<u8> {
+    let source = Source { input: Input::Orders, offset: 0, index: 0, reply_partition: None };
+    let mut bytes = Vec::new();
+    encode::decision(&mut bytes, decision, &source);
+    bytes
 }
 
 /// What a customer orders.

@@ -11,7 +11,7 @@ use crate::wire::chain::ChainError;
 use crate::wire::entry::LogEntry;
 use crate::wire::link::{LinkDraft, LinkHash};
 use crate::wire::proto::Input;
-use crate::wire::{Command, Kind, Source, StockChange};
+use crate::wire::{Command, Kind, NamedLot, Source, StockChange};
 
 const TIME_MS: i64 = 1_700_000_000_000;
 
@@ -42,7 +42,7 @@ fn link(ledger: &mut Ledger, first: i64, previous: LinkHash, digest: impl FnOnce
         let shard_time_ms = TIME_MS + offset;
         ledger.advance(shard_time_ms);
         let id = format!("received-{offset}");
-        let change = StockChange::Receive { sku: "sku".into(), quantity: 7 };
+        let change = StockChange::Receive { sku: "sku".into(), quantity: 7, lot: NamedLot::default() };
         let kind = match offset % 3 {
             0 => Kind::Cancel { order_id: (&*id).into(), attempt: 0, placed_at_ms: TIME_MS },
             _ => Kind::Stock { id: (&*id).into(), issued_at_ms: TIME_MS, change },

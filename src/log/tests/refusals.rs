@@ -139,10 +139,10 @@ fn a_decision_of_a_newer_version_is_refused_by_the_field_and_that_version() {
         let fence = Fence { version: version.to_owned(), rules_level: 4, owner: "node-b".to_owned(), ..nonce() };
         write(&cluster, LogRecord { kind: Some(log_record::Kind::Fence(fence)) }.encode_to_vec());
         let genesis = LinkHash::of(&values(&cluster, Topic::Decisions)[0]);
-        let offset = write(&cluster, link_with_field_37(genesis));
+        let offset = write(&cluster, link_with_field_42(genesis));
         let refusal = damaged(&cluster, words);
         assert!(matches!(refusal, Refusal::Replay { offset: at, .. } if at == offset), "{refusal}");
-        assert!(refusal.to_string().contains("decision field 37 is not known"), "{refusal}");
+        assert!(refusal.to_string().contains("decision field 42 is not known"), "{refusal}");
     }
 }
 
@@ -151,7 +151,7 @@ fn nonce() -> Fence {
 }
 
 /// A link with one decision that says something that nobody knows yet.
-fn link_with_field_37(previous: LinkHash) -> Vec<u8> {
+fn link_with_field_42(previous: LinkHash) -> Vec<u8> {
     let header = LinkHeader {
         shard: SHARD,
         epoch: 1,
@@ -161,7 +161,7 @@ fn link_with_field_37(previous: LinkHash) -> Vec<u8> {
         ..LinkHeader::default()
     };
     let mut decision = Decision { sequence: 1, ..Decision::default() }.encode_to_vec();
-    encode_key(37, WireType::Varint, &mut decision);
+    encode_key(42, WireType::Varint, &mut decision);
     decision.push(1);
     let mut link = Link { header: Some(header), decisions: Vec::new() }.encode_to_vec();
     put_message(&mut link, 2, &decision);

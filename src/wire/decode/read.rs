@@ -5,8 +5,9 @@ use super::super::fields::{Fields, LENGTH, Malformed, VARINT, signed};
 use super::super::keys::{
     self, adjust, cancel, command, confirm, count, extend, raise_rules_level, receive, ship, stock_command,
 };
+use super::super::lots::{Freshness, NamedLot, ShippedLots};
 use super::super::proto::Input;
-use super::super::selling::{Limit, Sale, Vouched};
+use super::super::selling::{Channels, Delivery, Limit, Sale, Vouched};
 use super::super::text::Text;
 use super::Validated;
 use super::walk::{Note, PlaceNote};
@@ -98,6 +99,7 @@ fn order_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
 pub(super) fn stock_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
     let mut made = Command { pool: Text::EMPTY, reply_partition: None, unsupported: None, kind: Kind::Unknown };
     let (mut id, mut issued_at_ms, mut kind, mut rule) = (Text::EMPTY, 0, None, None);
+    let mut lots = ShippedLots::default();
     let mut fields = Fields::new(body);
     while let Some(key) = fields.next_key()? {
         match key {
@@ -110,11 +112,28 @@ pub(super) fn stock_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
             | stock_command::SET_SAFETY_STOCK_MESSAGE
             | stock_command::HALT_MESSAGE
             | stock_command::RESUME_MESSAGE
-            | stock_command::SHIP_MESSAGE
             | stock_command::TICK_MESSAGE
             | stock_command::RAISE_RULES_LEVEL_MESSAGE => kind = Some((key, Flat::read(fields.bytes()?)?)),
+            stock_command::SHIP_MESSAGE => {
+                let body = fields.bytes()?;
+                let flat = Flat::read(body)?;
+                // Few name lots: those that do not are not walked again.
+                if flat.has(ship::LOTS_MESSAGE) {
+                    lots = ShippedLots::of(body);
+                }
+                kind = Some((key, flat));
+            }
             stock_command::SET_SALE_MESSAGE => rule = Some(StockChange::SetSale(Sale::read(fields.bytes()?)?)),
             stock_command::SET_LIMIT_MESSAGE => rule = Some(StockChange::SetLimit(Limit::read(fields.bytes()?)?)),
+            stock_command::SET_CHANNELS_MESSAGE => {
+                rule = Some(StockChange::SetChannels(Channels::read(fields.bytes()?)?));
+            }
+            stock_command::SET_FRESHNESS_MESSAGE => {
+                rule = Some(StockChange::SetFreshness(Freshness::read(fields.bytes()?)?));
+            }
+            stock_command::SET_DELIVERY_MESSAGE => {
+                rule = Some(StockChange::SetDelivery(Delivery::read(fields.bytes()?)));
+            }
             stock_command::REPLY_PARTITION_UINT32 => made.reply_partition = Some(fields.varint()? as u32),
             _ => {
                 fields.skip_unknown(key, stock_command::LAST, 1)?;
@@ -129,27 +148,35 @@ pub(super) fn stock_command(body: &[u8]) -> Result<Command<'_>, Malformed> {
         stock_command::RECEIVE_MESSAGE => StockChange::Receive {
             sku: flat.text(receive::SKU_STRING),
             quantity: flat.varint(receive::QUANTITY_UINT64),
+            lot: flat.lot(receive::LOT_STRING, receive::EXPIRY_UINT32),
         },
         stock_command::ADJUST_MESSAGE => StockChange::Adjust {
             sku: flat.text(adjust::SKU_STRING),
             change: signed(flat.varint(adjust::CHANGE_SINT64)),
             reason: flat.text(adjust::REASON_STRING),
+            lot: flat.lot(adjust::LOT_STRING, adjust::EXPIRY_UINT32),
         },
         stock_command::COUNT_MESSAGE => StockChange::Count {
             sku: flat.text(count::SKU_STRING),
             counted: flat.varint(count::COUNTED_UINT64),
             on_hand_seen: signed(flat.varint(count::ON_HAND_SEEN_SINT64)),
+            lot: flat.lot(count::LOT_STRING, count::EXPIRY_UINT32),
         },
         stock_command::SET_SAFETY_STOCK_MESSAGE => StockChange::SetSafetyStock {
             sku: flat.text(keys::set_safety_stock::SKU_STRING),
             quantity: flat.varint(keys::set_safety_stock::QUANTITY_UINT64),
         },
-        stock_command::HALT_MESSAGE => StockChange::Halt { sku: flat.text(keys::halt::SKU_STRING) },
-        stock_command::RESUME_MESSAGE => StockChange::Resume { sku: flat.text(keys::resume::SKU_STRING) },
+        stock_command::HALT_MESSAGE => {
+            StockChange::Halt { sku: flat.text(keys::halt::SKU_STRING), lot: flat.text(keys::halt::LOT_STRING) }
+        }
+        stock_command::RESUME_MESSAGE => {
+            StockChange::Resume { sku: flat.text(keys::resume::SKU_STRING), lot: flat.text(keys::resume::LOT_STRING) }
+        }
         stock_command::SHIP_MESSAGE => {
             made.kind = Kind::Ship {
                 order_id: flat.text(ship::ORDER_ID_STRING),
                 attempt: flat.varint(ship::ATTEMPT_UINT32) as u32,
+                lots,
             };
             return Ok(made);
         }
@@ -183,6 +210,8 @@ const fn largest(numbers: &[u32]) -> u32 {
 struct Flat<'a> {
     texts: [&'a [u8]; Flat::NUMBERS],
     varints: [u64; Flat::NUMBERS],
+    /// A bit for each number that has bytes.
+    seen: u32,
 }
 
 impl<'a> Flat<'a> {
@@ -203,12 +232,15 @@ impl<'a> Flat<'a> {
     ]) as usize;
 
     fn read(body: &'a [u8]) -> Result<Flat<'a>, Malformed> {
-        let mut flat = Flat { texts: [&[]; Flat::NUMBERS], varints: [0; Flat::NUMBERS] };
+        let mut flat = Flat { texts: [&[]; Flat::NUMBERS], varints: [0; Flat::NUMBERS], seen: 0 };
         let mut fields = Fields::new(body);
         while let Some(key) = fields.next_key()? {
             let number = (key >> 3) as usize;
             match key & 7 {
-                LENGTH if number < Flat::NUMBERS => flat.texts[number] = fields.bytes()?,
+                LENGTH if number < Flat::NUMBERS => {
+                    flat.texts[number] = fields.bytes()?;
+                    flat.seen |= 1 << number;
+                }
                 VARINT if number < Flat::NUMBERS => flat.varints[number] = fields.varint()?,
                 _ => {
                     fields.skip_unknown(key, 0, 2)?;
@@ -221,6 +253,16 @@ impl<'a> Flat<'a> {
     /// The string with this key.
     fn text(&self, key: u32) -> Text<'a> {
         Text::seen(self.texts[(key >> 3) as usize])
+    }
+
+    /// Whether there are bytes with this key.
+    fn has(&self, key: u32) -> bool {
+        self.seen >> (key >> 3) & 1 == 1
+    }
+
+    /// The lot that these two keys name.
+    fn lot(&self, lot: u32, expiry: u32) -> NamedLot<'a> {
+        NamedLot { lot: self.text(lot), expiry: self.varint(expiry) as u32 }
     }
 
     /// The varint with this key.

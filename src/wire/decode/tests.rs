@@ -90,9 +90,11 @@ fn the_generator_makes_values_of_every_sort() {
 #[test]
 fn the_generator_of_rules_makes_lists_of_every_sort() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut keys, mut segments, mut early, mut only, mut skus, mut merged) = (0, 0, 0, 0, 0, 0);
+    let (mut keys, mut segments, mut early, mut only, mut skus, mut shares, mut merged) = (0, 0, 0, 0, 0, 0, 0);
+    let (mut lots, mut fresh) = (0, 0);
     let (mut malformed, mut binding) = (0, 0);
-    for _ in 0..1_000 {
+    let (mut asked, mut services, mut days, mut closed) = (0, 0, 0, 0);
+    for _ in 0..3_000 {
         let dice = dice().new_tree(&mut runner).expect("no filter").current();
         for input in [Input::Orders, Input::Stock] {
             let value = value_of_rules(input, &dice);
@@ -104,6 +106,8 @@ fn the_generator_of_rules_makes_lists_of_every_sort() {
                     Kind::Place(Place { vouched, .. }) => {
                         keys += usize::from(vouched.key_count() > 1);
                         segments += usize::from(vouched.segment_count() > 1);
+                        let it = vouched.delivery();
+                        asked += usize::from(!it.service.is_empty() && it.day != 0 && it.late != 0);
                     }
                     Kind::Stock { change: StockChange::SetSale(sale), .. } => {
                         early += usize::from(sale.early().count() > 1);
@@ -112,13 +116,26 @@ fn the_generator_of_rules_makes_lists_of_every_sort() {
                     Kind::Stock { change: StockChange::SetLimit(limit), .. } => {
                         skus += usize::from(limit.skus().count() > 1);
                     }
+                    Kind::Stock { change: StockChange::SetChannels(channels), .. } => {
+                        shares += usize::from(channels.shares().count() > 1);
+                    }
+                    Kind::Stock { change: StockChange::SetFreshness(it), .. } => {
+                        fresh += usize::from(it.least_days > 0)
+                    }
+                    Kind::Ship { lots: named, .. } => lots += usize::from(named.iter().count() > 1),
+                    Kind::Stock { change: StockChange::SetDelivery(it), .. } => {
+                        services += usize::from(it.services().count() > 1);
+                        days += usize::from(it.services().any(|service| service.days().count() > 1));
+                        closed += usize::from(it.services().any(|service| service.closed().count() > 1));
+                    }
                     _ => malformed += 1,
                 }
             }
             merged += usize::from(!scratch.merged.is_empty());
         }
     }
-    let counts = [keys, segments, early, only, skus, merged, malformed, binding];
+    let lists = [keys, segments, early, only, skus, shares, lots, services, days, closed];
+    let counts = [&lists[..], &[fresh, merged, malformed, binding, asked]].concat();
     assert!(counts.iter().all(|count| *count > 50), "{counts:?}");
 }
 
@@ -133,18 +150,25 @@ fn nested(numbers: &[u32], body: &[u8]) -> Vec<u8> {
 }
 
 /// Messages of selling rules, by the fields that they stand in, innermost first.
-const RULES: [(Input, &[u32]); 5] = [
+const RULES: [(Input, &[u32]); 12] = [
     (Input::Stock, &[14]),
     (Input::Stock, &[4, 14]),
     (Input::Stock, &[15]),
     (Input::Orders, &[1]),
     (Input::Orders, &[11, 1]),
+    (Input::Stock, &[17]),
+    (Input::Stock, &[10]),
+    (Input::Stock, &[3, 10]),
+    (Input::Stock, &[18]),
+    (Input::Stock, &[1, 18]),
+    (Input::Stock, &[3, 1, 18]),
+    (Input::Stock, &[5, 1, 18]),
 ];
 
 #[test]
 fn a_field_of_a_rule_that_is_not_known_is_unsupported_by_its_number() {
     for (input, numbers) in RULES {
-        for number in [12, 42, 99, 100] {
+        for number in [15, 42, 99, 100] {
             let mut body = Vec::new();
             encode_key(number, WireType::Varint, &mut body);
             body.push(1);
@@ -165,8 +189,22 @@ fn a_broken_field_of_a_rule_makes_its_command_malformed() {
     let of_text = |number: u8| vec![number << 3 | 2, 1, 0xff];
     let of_type = |number: u8| vec![number << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0];
     let cut = |number: u8| vec![number << 3 | 2, 5, b'a'];
-    let texts: [&[u8]; 5] = [&[1, 5], &[1], &[1, 4, 6], &[10], &[1, 2]];
-    let all: [&[u8]; 5] = [&[1, 2, 3, 4, 5], &[1, 2], &[1, 2, 3, 4, 5, 6, 7, 8], &[10, 11], &[1, 2]];
+    let texts: [&[u8]; 12] =
+        [&[1, 5], &[1], &[1, 4, 6], &[10, 12], &[1, 2], &[1], &[1], &[1, 2], &[], &[1, 2], &[], &[]];
+    let all: [&[u8]; 12] = [
+        &[1, 2, 3, 4, 5],
+        &[1, 2],
+        &[1, 2, 3, 4, 5, 6, 7, 8],
+        &[10, 11, 12, 13, 14],
+        &[1, 2],
+        &[1, 2],
+        &[1, 2, 3],
+        &[1, 2, 3],
+        &[1],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9],
+        &[1, 2],
+        &[1],
+    ];
     for (((input, numbers), texts), all) in RULES.into_iter().zip(texts).zip(all) {
         let broken_texts = texts.iter().flat_map(|number| [of_text(*number), cut(*number)]);
         for body in broken_texts.chain(all.iter().map(|number| of_type(*number))) {

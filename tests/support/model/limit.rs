@@ -40,13 +40,14 @@ pub(super) type Counters = BTreeMap<(u64, i64, String), u64>;
 /// All limits, by pool and name.
 pub(super) type Limits = BTreeMap<(String, String), Limit>;
 
-/// A count that an open order is in.
+/// A count that an open order is in: a limit's, or that of a channel's share.
 #[derive(Clone, Debug)]
 pub(super) struct InCount {
     pub(super) count: u64,
     pub(super) period: i64,
     pub(super) key: String,
     pub(super) units: u32,
+    pub(super) of_share: bool,
 }
 
 impl InCount {
@@ -112,7 +113,7 @@ impl Model {
         bars
     }
 
-    /// Counts an order that is reserved, and says in its decision what it is counted as.
+    /// Counts an order that is reserved by its limits, and says in its decision what it is counted as.
     pub(super) fn count(&mut self, it: &Place, decision: &mut Decision) -> Vec<InCount> {
         let mut counts: Vec<InCount> = Vec::new();
         let mut names = Vec::new();
@@ -126,6 +127,7 @@ impl Model {
                         period: limit.period,
                         key: key_of(rule, it).expect("it has every key").to_owned(),
                         units: line.quantity,
+                        of_share: false,
                     }),
                 }
             }
@@ -133,8 +135,8 @@ impl Model {
         for known in &counts {
             *self.counters.entry(known.counter()).or_default() += u64::from(known.units);
         }
-        let shown = counts.iter().map(|it| Counted { count: it.count, period: it.period, units: it.units });
-        decision.counted = shown.collect();
+        let shown = |it: &InCount| Counted { count: it.count, period: it.period, units: it.units, share: 0 };
+        decision.counted = counts.iter().map(shown).collect();
         if names.iter().any(String::is_empty) {
             decision.customer.clone_from(&it.customer);
         }
@@ -144,7 +146,11 @@ impl Model {
 
     /// Gives back what an order was counted as, where that is still looked at.
     pub(super) fn give_back(&mut self, counts: &[InCount]) {
-        for known in counts {
+        let (of_shares, of_limits): (Vec<_>, Vec<_>) = counts.iter().partition(|known| known.of_share);
+        for known in of_shares {
+            self.give_back_to_share(known);
+        }
+        for known in of_limits {
             if let Some(units) = self.counters.get_mut(&known.counter()) {
                 *units -= u64::from(known.units);
             }

@@ -2,9 +2,13 @@
 //! one-line formula. Written from `src/ledger/RULES.md` and the comments of `proto/`; it shares nothing with the
 //! engine but the generated types.
 
+pub(crate) mod calendar;
+mod channels;
+mod delivery;
 mod digest;
 pub(crate) mod hash;
 mod limit;
+mod lots;
 mod order;
 mod place;
 mod sale;
@@ -14,8 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sluice::wire::proto::{Asked, Command, Decision, OrderState, Original, Outcome, Reason, command};
 
+use channels::{AllChannels, Shares};
+use delivery::{DayCounts, Deliveries, Promise};
 use hash::partition;
 use limit::{Counters, InCount, Limits};
+use lots::{AllFreshness, Lot, Part};
 use sale::Sales;
 
 const LONGEST_ID: usize = 128;
@@ -26,9 +33,10 @@ const MOST_SEGMENTS: usize = 16;
 const MOST_KEYS: usize = 4;
 const MOST_LIMIT_SKUS: usize = 200;
 const LIMITS_A_SKU: usize = 2;
+const MOST_SHARES: usize = 16;
 const STOCK_RANGE: i64 = 1_000_000_000_000_000;
 /// The newest rules level that there is.
-const NEWEST_LEVEL: u32 = 1;
+const NEWEST_LEVEL: u32 = 2;
 
 /// What the model decides by; fields as in `sluice::ledger::Rules`.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +76,9 @@ struct Order {
     expires_at: i64,
     lines: Vec<(String, u32)>,
     counts: Vec<InCount>,
+    /// What it takes from lots, in the order of lines and then as it was taken.
+    parts: Vec<Part>,
+    delivery: Option<Promise>,
 }
 
 /// When a selling rule was set, or removed: by its sender's clock, by sequence, by shard time.
@@ -92,6 +103,8 @@ struct Row {
     safety: i64,
     halted: bool,
     changed_at: i64,
+    /// By number.
+    lots: BTreeMap<u32, Lot>,
 }
 
 impl Row {
@@ -104,7 +117,12 @@ impl Row {
     }
 
     fn empty(&self) -> bool {
-        self.on_hand == 0 && self.reserved == 0 && self.committed == 0 && self.safety == 0 && !self.halted
+        self.on_hand == 0
+            && self.reserved == 0
+            && self.committed == 0
+            && self.safety == 0
+            && !self.halted
+            && !self.is_lotted()
     }
 }
 
@@ -117,12 +135,19 @@ pub(crate) struct Model {
     orders: BTreeMap<OrderKey, Order>,
     /// End of the hold, sequence of the Place.
     holds: BTreeSet<(i64, u64, OrderKey)>,
+    /// How many counts open orders are in, all together.
+    open_counts: usize,
     stock_ids: BTreeMap<(String, String), (Original, u64, i64)>,
     rows: BTreeMap<(String, String), Row>,
     halted_pools: BTreeSet<String>,
     sales: Sales,
     limits: Limits,
     counters: Counters,
+    channels: AllChannels,
+    shares: Shares,
+    freshness: AllFreshness,
+    deliveries: Deliveries,
+    day_counts: DayCounts,
 }
 
 impl Model {
@@ -134,12 +159,18 @@ impl Model {
             rules_level: rules.rules_level,
             orders: BTreeMap::new(),
             holds: BTreeSet::new(),
+            open_counts: 0,
             stock_ids: BTreeMap::new(),
             rows: BTreeMap::new(),
             halted_pools: BTreeSet::new(),
             sales: Sales::new(),
             limits: Limits::new(),
             counters: Counters::new(),
+            channels: AllChannels::new(),
+            shares: Shares::new(),
+            freshness: AllFreshness::new(),
+            deliveries: Deliveries::new(),
+            day_counts: DayCounts::new(),
         }
     }
 
@@ -154,6 +185,7 @@ impl Model {
     pub(crate) fn advance_time(&mut self, shard_time_ms: i64) {
         let before = self.generation(self.now);
         self.now = self.now.max(shard_time_ms);
+        self.drop_past_days();
         if self.generation(self.now) != before {
             self.forget();
         }
@@ -166,11 +198,18 @@ impl Model {
         let lines = self.close(&key, OrderState::Expired);
         let mut decision = self.about(Asked::Expire, &key, Outcome::Expired, OrderState::Expired);
         decision.lines = lines;
+        self.drop_bare_lots();
         Some(decision)
     }
 
     /// Decides a command of `orders`.
     pub(crate) fn apply(&mut self, command: &Command, engine_time_ms: i64) -> Decision {
+        let decision = self.decide(command, engine_time_ms);
+        self.drop_bare_lots();
+        decision
+    }
+
+    fn decide(&mut self, command: &Command, engine_time_ms: i64) -> Decision {
         use command::Kind;
         let (asked, pool, order_id, attempt) = match &command.kind {
             None => return self.invalid(Decision::default(), Reason::NoKind),
@@ -204,12 +243,16 @@ impl Model {
 
     /// The field of a Place that needs a higher rules level than there is.
     fn field_of_a_higher_level(&self, command: &Command) -> Option<u32> {
-        match &command.kind {
-            Some(command::Kind::Place(it)) if self.rules_level < 1 => {
-                (!it.segments.is_empty()).then_some(10).or((!it.keys.is_empty()).then_some(11))
-            }
-            _ => None,
-        }
+        let Some(command::Kind::Place(it)) = &command.kind else { return None };
+        let fields = [
+            (10, 1, !it.segments.is_empty()),
+            (11, 1, !it.keys.is_empty()),
+            (12, 2, !it.service.is_empty()),
+            (13, 2, it.day != 0),
+            (14, 2, it.late != 0),
+        ];
+        let above = fields.into_iter().find(|(_, level, is_there)| *is_there && self.rules_level < *level);
+        above.map(|(number, ..)| number)
     }
 
     /// A command that cannot be read.
@@ -228,7 +271,7 @@ impl Model {
         field: u32,
     ) -> Decision {
         // Who knows no more than the log's level would not know that name.
-        let is_above = self.rules_level < 1 && matches!(asked, Asked::SetSale | Asked::SetLimit);
+        let is_above = self.rules_level < level_of(asked);
         let (asked, id) = if is_above { (Asked::Unspecified, "") } else { (asked, id) };
         let decision = Decision { field, ..echo(asked, pool, order_id, attempt, id) };
         self.finish(decision, Outcome::Unsupported, Reason::Unspecified)
@@ -272,6 +315,9 @@ impl Model {
         self.orders.retain(|_, order| order.is_open() || knows(order.changed_at));
         self.stock_ids.retain(|_, (_, _, at)| knows(*at));
         self.limits.retain(|_, limit| limit.rule.is_some() || knows(limit.stamp.at));
+        self.channels.retain(|_, channels| channels.rule.is_some() || knows(channels.stamp.at));
+        self.freshness.retain(|_, freshness| freshness.rule.is_some() || knows(freshness.stamp.at));
+        self.deliveries.retain(|_, delivery| delivery.rule.is_some() || knows(delivery.stamp.at));
         self.forget_rows_and_sales(knows);
     }
 
@@ -292,17 +338,20 @@ impl Model {
     }
 
     /// Whether so much is known that what would have to be remembered anew is refused from `percent` of the memory on. An
-    /// open order counts for four.
+    /// open order counts for four, and for one with each count that it is in; a lot, and a day that is counted, for four.
     fn busy(&self, percent: usize) -> bool {
-        let others = self.stock_ids.len() + self.counters.len();
+        let of_four = self.lots_known() + self.day_counts.len();
+        let others = self.stock_ids.len() + self.counters.len() + self.open_counts + 4 * of_four;
         let full = |ids: usize| (ids + others) * 100 >= self.rules.max_ids * percent;
         let ids = |order: &Order| if order.is_open() { 4 } else { 1 };
         // Not counted as long as it can't matter: the longest rule has less than 40,000 bytes.
-        if !full(4 * self.orders.len() + 1_000 * (self.sales.len() + self.limits.len())) {
+        let rules = self.sales.len() + self.limits.len() + self.channels.len() + self.freshness.len();
+        let rules = rules + self.deliveries.len();
+        if !full(4 * self.orders.len() + 1_000 * rules) {
             return false;
         }
         let rules: usize = self.canonical_rules().map(|bytes| bytes.len().div_ceil(40)).sum();
-        full(rules + self.orders.values().map(ids).sum::<usize>())
+        full(rules + self.ids_of_horizons() + self.orders.values().map(ids).sum::<usize>())
     }
 
     fn pool_refusal(&mut self, echo: &Decision, pool: &str) -> Option<Decision> {
@@ -354,6 +403,15 @@ fn echo(asked: Asked, pool: &str, order_id: &str, attempt: u32, id: &str) -> Dec
         attempt,
         id: short(id),
         ..Decision::default()
+    }
+}
+
+/// The rules level that a command needs.
+fn level_of(asked: Asked) -> u32 {
+    match asked {
+        Asked::SetSale | Asked::SetLimit => 1,
+        Asked::SetChannels | Asked::SetFreshness | Asked::SetDelivery => 2,
+        _ => 0,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What becomes of an order once it was placed.
 
-use sluice::wire::proto::{Asked, Decision, LineDecision, OrderState, Outcome, Reason};
+use sluice::wire::proto::{Asked, Decision, LineDecision, OrderState, Outcome, Reason, Ship};
 
+use super::lots::parts_of;
 use super::{Model, Order, OrderKey};
 
 impl Model {
@@ -11,13 +12,10 @@ impl Model {
                 let order = self.orders.get_mut(&key).expect("it is held");
                 order.state = OrderState::Committed;
                 let first = order.original.expect("it was placed").sequence;
-                let (expires_at, lines) = (order.expires_at, order.lines.clone());
+                let (expires_at, lines, parts) = (order.expires_at, order.lines.clone(), order.parts.clone());
                 self.holds.remove(&(expires_at, first, key.clone()));
-                for (sku, units) in &lines {
-                    self.change(&key.0, sku, |row| {
-                        row.reserved -= i64::from(*units);
-                        row.committed += i64::from(*units);
-                    });
+                for (at, (sku, units)) in lines.iter().enumerate() {
+                    self.change(&key.0, sku, |row| row.move_units(*units, &parts_of(&parts, at), [0, -1, 1]));
                 }
                 let mut decision = self.about(Asked::Confirm, &key, Outcome::Confirmed, OrderState::Committed);
                 decision.lines = as_held(&lines);
@@ -35,6 +33,8 @@ impl Model {
             OrderState::Held => {
                 let order = self.orders.get_mut(&key).expect("it is held");
                 let before = order.expires_at;
+                let latest = order.delivery.as_ref().map_or(i64::MAX, |promise| promise.hold_until);
+                let expires_at = expires_at.min(latest);
                 if expires_at <= before {
                     return self.about(Asked::Extend, &key, Outcome::Unchanged, OrderState::Held);
                 }
@@ -71,6 +71,8 @@ impl Model {
                     expires_at: 0,
                     lines: Vec::new(),
                     counts: Vec::new(),
+                    parts: Vec::new(),
+                    delivery: None,
                 };
                 self.orders.insert(key.clone(), order);
                 let mut decision = self.about(Asked::Cancel, &key, Outcome::Noted, OrderState::Cancelled);
@@ -88,22 +90,32 @@ impl Model {
         }
     }
 
-    pub(super) fn ship(&mut self, key: OrderKey) -> Decision {
+    pub(super) fn ship(&mut self, it: &Ship, key: OrderKey, echo: Decision) -> Decision {
         match self.state(&key) {
             OrderState::Committed => {
+                let shipped = match self.shipped_from(&key, &it.lots) {
+                    Ok(shipped) => shipped,
+                    Err(reason) => return self.invalid(echo, reason),
+                };
+                if self.is_from_halted(&key, &shipped) {
+                    let decision = self.not_allowed(Asked::Ship, &key, OrderState::Committed);
+                    return Decision { reason: Reason::Halted.into(), ..decision };
+                }
                 let order = self.orders.get_mut(&key).expect("it is committed");
                 order.state = OrderState::Shipped;
                 order.changed_at = self.now;
-                let lines = order.lines.clone();
-                for (sku, units) in &lines {
+                let (lines, parts) = (order.lines.clone(), std::mem::take(&mut order.parts));
+                self.open_counts -= order.counts.len();
+                for (at, (sku, units)) in lines.iter().enumerate() {
                     self.change(&key.0, sku, |row| {
-                        row.committed -= i64::from(*units);
-                        row.on_hand -= i64::from(*units);
+                        row.move_units(*units, &parts_of(&parts, at), [0, 0, -1]);
+                        row.move_units(*units, &parts_of(&shipped, at), [-1, 0, 0]);
                     });
                 }
                 let mut shown = as_held(&lines);
-                for line in &mut shown {
+                for (at, line) in shown.iter_mut().enumerate() {
                     line.shortfall = self.rows[&(key.0.clone(), line.sku.clone())].shortfall();
+                    line.lots = self.in_fact(&key.0, &line.sku, &parts_of(&parts, at), &parts_of(&shipped, at));
                 }
                 let mut decision = self.about(Asked::Ship, &key, Outcome::Shipped, OrderState::Shipped);
                 decision.lines = shown;
@@ -121,13 +133,16 @@ impl Model {
         order.changed_at = self.now;
         let first = order.original.expect("it was placed").sequence;
         let (expires_at, lines, counts) = (order.expires_at, order.lines.clone(), order.counts.clone());
+        let (parts, delivery) = (std::mem::take(&mut order.parts), order.delivery.clone());
+        let by = if before == OrderState::Held { [0, -1, 0] } else { [0, 0, -1] };
         self.holds.remove(&(expires_at, first, key.clone()));
+        self.open_counts -= counts.len();
         self.give_back(&counts);
-        for (sku, units) in &lines {
-            self.change(&key.0, sku, |row| match before {
-                OrderState::Held => row.reserved -= i64::from(*units),
-                _ => row.committed -= i64::from(*units),
-            });
+        if let Some(promise) = &delivery {
+            self.give_back_day(&key.0, promise);
+        }
+        for (at, (sku, units)) in lines.iter().enumerate() {
+            self.change(&key.0, sku, |row| row.move_units(*units, &parts_of(&parts, at), by));
         }
         as_held(&lines)
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use sluice::wire::proto::{Decision, LineDecision, OrderLine, OrderState, Original, Outcome, Place, Reason};
 
+use super::delivery::asked_fault;
 use super::hash::content_of_place;
+use super::lots::{parts_of, with_parts};
 use super::order::as_held;
 use super::{LONGEST_ID, MOST_KEYS, MOST_LINES, MOST_SEGMENTS, MOST_UNITS, Model, Order, OrderKey, doubled, id_fault};
 
@@ -24,8 +26,11 @@ impl Model {
             let mut decision = Decision { original: Some(first), state: state.into(), ..echo };
             let order = &self.orders[&key];
             if outcome == Outcome::Duplicate && order.is_open() {
-                decision.lines = as_held(&order.lines);
+                decision.lines = with_parts(as_held(&order.lines), &order.parts);
                 decision.expires_at_ms = if state == OrderState::Held { order.expires_at } else { 0 };
+                if let Some(promise) = &order.delivery {
+                    promise.tell(&mut decision);
+                }
             }
             return self.finish(decision, outcome, Reason::Unspecified);
         }
@@ -45,28 +50,41 @@ impl Model {
                 Some(_) => {}
             }
         }
-        let (bar, lines) = self.judge(it, self.orders.contains_key(&key));
+        if let Some(reason) = self.no_such_service(it) {
+            return self.invalid(echo, reason);
+        }
+        let day = self.delivery_day(it).unwrap_or_else(|| self.today());
+        let (bar, lines) = self.judge(it, self.orders.contains_key(&key), day);
         let (outcome, reason) =
             bar.as_ref().map_or((Outcome::Reserved, Reason::Unspecified), |bar| (bar.outcome, bar.reason));
         let (opens_at, rule) = bar.map_or((0, 0), |bar| (bar.opens_at, bar.rule));
-        let barred = Decision { lines, opens_at_ms: opens_at, rule, ..echo };
+        let channel = if reason == Reason::Quota { it.channel.clone() } else { String::new() };
+        let barred = Decision { lines, opens_at_ms: opens_at, rule, channel, ..echo };
         if outcome == Outcome::NotOpen {
             return self.finish(barred, outcome, reason);
         }
         let state = if outcome == Outcome::Reserved { OrderState::Held } else { OrderState::Rejected };
         let decision = Decision { state: state.into(), content, ..barred };
         let mut decision = self.finish(decision, outcome, reason);
-        let mut counts = Vec::new();
+        let (mut counts, mut parts, mut delivery) = (Vec::new(), Vec::new(), None);
         if outcome == Outcome::Reserved {
             let hold = if it.hold_ms == 0 { self.rules.default_hold_ms } else { it.hold_ms as i64 };
             decision.expires_at_ms = self.now + hold;
             decision.segments = self.segments_used(it);
+            delivery = self.promise(it, &mut decision);
             counts = self.count(it, &mut decision);
-            for line in &mut decision.lines {
+            counts.extend(self.count_shares(it, &mut decision));
+            self.open_counts += counts.len();
+            parts = self.parts(it, day);
+            decision.lines = with_parts(decision.lines, &parts);
+            for (at, line) in decision.lines.iter_mut().enumerate() {
                 line.allocated = line.quantity;
-                self.change(&it.pool, &line.sku, |row| row.reserved += i64::from(line.quantity));
+                let parts = parts_of(&parts, at);
+                self.change(&it.pool, &line.sku, |row| row.move_units(line.quantity, &parts, [0, 1, 0]));
             }
             self.holds.insert((decision.expires_at_ms, self.sequence, key.clone()));
+        } else if matches!(reason, Reason::Late | Reason::DeliveryFull) {
+            self.tell_next_day(it, &mut decision);
         }
         let first = Original { sequence: self.sequence, outcome: outcome.into(), reason: reason.into() };
         self.orders.insert(
@@ -79,6 +97,8 @@ impl Model {
                 expires_at: decision.expires_at_ms,
                 lines: it.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect(),
                 counts,
+                parts,
+                delivery,
             },
         );
         decision
@@ -108,14 +128,15 @@ impl Model {
         if it.hold_ms > self.rules.max_hold_ms as u64 {
             return Some(Reason::HoldTooLong);
         }
-        if let Some(reason) = vouched_fault(it) {
+        if let Some(reason) = vouched_fault(it).or_else(|| asked_fault(it)) {
             return Some(reason);
         }
         self.clock_fault(it.placed_at_ms)
     }
 
-    /// What bars an order that is in order itself, if anything does, and its lines as the decision shows them.
-    fn judge(&self, it: &Place, cancelled: bool) -> (Option<Bar>, Vec<LineDecision>) {
+    /// What bars an order that is in order itself, if anything does, and its lines as the decision shows them. What it
+    /// takes from lots must outlast the day.
+    fn judge(&self, it: &Place, cancelled: bool, day: i64) -> (Option<Bar>, Vec<LineDecision>) {
         if cancelled {
             return (Some(Bar::of(Reason::Cancelled)), Vec::new());
         }
@@ -123,13 +144,14 @@ impl Model {
         let of_pool = halted
             .or_else(|| self.not_open(it, ""))
             .or_else(|| self.closed(it, ""))
-            .or_else(|| self.not_eligible(it, ""));
+            .or_else(|| self.not_eligible(it, ""))
+            .or_else(|| self.undelivered(it));
         if of_pool.is_some() {
             return (of_pool, Vec::new());
         }
         let row = |sku: &str| self.rows.get(&(it.pool.clone(), sku.to_owned()));
         let over_lines = |guard: &dyn Fn(&str) -> Option<Bar>| it.lines.iter().map(|line| guard(&line.sku)).collect();
-        let guards: [&dyn Fn() -> Vec<Option<Bar>>; 8] = [
+        let guards: [&dyn Fn() -> Vec<Option<Bar>>; 10] = [
             &|| over_lines(&|sku| row(sku).is_none().then(|| Bar::of(Reason::UnknownSku))),
             &|| over_lines(&|sku| row(sku).filter(|row| row.halted).map(|_| Bar::of(Reason::Halted))),
             &|| over_lines(&|sku| self.not_open(it, sku)),
@@ -137,7 +159,9 @@ impl Model {
             &|| over_lines(&|sku| self.not_eligible(it, sku)),
             &|| over_lines(&|sku| self.lacks_key(it, sku)),
             &|| self.over_limits(it),
-            &|| self.short(it),
+            &|| self.short(it, day),
+            &|| self.scattered(it, day),
+            &|| self.over_shares(it),
         ];
         for guard in guards {
             let bars = guard();
@@ -151,12 +175,12 @@ impl Model {
     }
 
     /// Of each line, whether less is available than was asked.
-    fn short(&self, it: &Place) -> Vec<Option<Bar>> {
+    fn short(&self, it: &Place, day: i64) -> Vec<Option<Bar>> {
         let mut taken: BTreeMap<&str, i64> = BTreeMap::new();
         let mut bars = Vec::new();
         for line in &it.lines {
             let taken = taken.entry(&line.sku).or_default();
-            let available = self.rows[&(it.pool.clone(), line.sku.clone())].available() - *taken;
+            let available = self.available(&it.pool, &line.sku, day) - *taken;
             let fits = i64::from(line.quantity) <= available;
             if fits {
                 *taken += i64::from(line.quantity);

@@ -85,24 +85,34 @@ impl Model {
     pub(super) fn forget_rows_and_sales(&mut self, knows: impl Fn(i64) -> bool) {
         let now = self.now;
         self.sales.retain(|_, sale| sale.rule.is_some() || knows(sale.stamp.at));
-        let (sales, limits) = (&self.sales, &self.limits);
+        let (sales, limits, channels, freshness) = (&self.sales, &self.limits, &self.channels, &self.freshness);
         let is_kept = |(pool, sku): &(String, String), row: &Row| {
             let sale = sales.get(&(pool.clone(), sku.clone())).filter(|sale| sale.rule.is_some());
             let over_since = sale.and_then(|sale| sale.over_since(now));
             let stands = sale.is_some() && over_since.is_none();
             let limited = limits.iter().any(|((of, _), limit)| of == pool && limit.names(sku));
-            !row.empty() || stands || limited || knows(row.changed_at.max(over_since.unwrap_or(i64::MIN)))
+            let shared = channels.get(&(pool.clone(), sku.clone())).is_some_and(|channels| channels.rule.is_some());
+            let fresh = freshness.get(&(pool.clone(), sku.clone())).is_some_and(|freshness| freshness.rule.is_some());
+            !row.empty()
+                || stands
+                || limited
+                || shared
+                || fresh
+                || knows(row.changed_at.max(over_since.unwrap_or(i64::MIN)))
         };
         self.rows.retain(|key, row| is_kept(key, row));
         let (rows, halted) = (&self.rows, &self.halted_pools);
         let has_rows = |pool: &String| rows.keys().any(|(of, _)| of == pool);
         let has_limits = |pool: &String| limits.keys().any(|(of, _)| of == pool);
+        let delivering: BTreeSet<String> = self.delivering_pools().cloned().collect();
+        let delivers = |pool: &String| delivering.contains(pool);
         self.sales.retain(|(pool, sku), sale| {
             let Some(over_since) = sale.over_since(now) else { return true };
             if !sku.is_empty() {
                 return rows.contains_key(&(pool.clone(), sku.clone()));
             }
-            has_rows(pool) || halted.contains(pool) || has_limits(pool) || knows(sale.stamp.at.max(over_since))
+            let is_kept = has_rows(pool) || halted.contains(pool) || has_limits(pool) || delivers(pool);
+            is_kept || knows(sale.stamp.at.max(over_since))
         });
     }
 }

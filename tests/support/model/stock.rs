@@ -4,14 +4,25 @@ use sluice::wire::proto::{
     Asked, Decision, Original, Outcome, RaiseRulesLevel, Reason, StockCommand, StockLevel, stock_command,
 };
 
-use super::hash::{content_of_rule, content_of_stock, define_limit, define_sale};
+use super::channels::channels_fault;
+use super::delivery::delivery_fault;
+use super::hash::{
+    content_of_rule, content_of_stock, define_channels, define_delivery, define_freshness, define_limit, define_sale,
+};
 use super::limit::limit_fault;
+use super::lots::{expiry_fault, field_of_lots, freshness_fault, is_too_long, named_lot, shipped_lots_fault};
 use super::sale::sale_fault;
 use super::{LONGEST_ID, MOST_STOCK, Model, NEWEST_LEVEL, STOCK_RANGE, Stamp, echo, id_fault};
 
 impl Model {
     /// Decides a command of `stock`.
     pub(crate) fn apply_stock(&mut self, command: &StockCommand) -> Decision {
+        let decision = self.decide_stock(command);
+        self.drop_bare_lots();
+        decision
+    }
+
+    fn decide_stock(&mut self, command: &StockCommand) -> Decision {
         use stock_command::Kind;
         let Some(kind) = &command.kind else {
             let echo = echo(Asked::Unspecified, &command.pool, "", 0, "");
@@ -27,14 +38,17 @@ impl Model {
             }
             Kind::RaiseRulesLevel(it) => return self.raise_rules_level(it),
             Kind::Ship(it) => {
+                if let Some(field) = self.field_of_a_level_above(kind) {
+                    return self.unsupported(Asked::Ship, &command.pool, &it.order_id, it.attempt, "", field);
+                }
                 let echo = echo(Asked::Ship, &command.pool, &it.order_id, it.attempt, "");
                 if let Some(refusal) = self.pool_refusal(&echo, &command.pool) {
                     return refusal;
                 }
-                if let Some(reason) = id_fault(&it.order_id) {
+                if let Some(reason) = id_fault(&it.order_id).or_else(|| shipped_lots_fault(it)) {
                     return self.invalid(echo, reason);
                 }
-                return self.ship((command.pool.clone(), it.order_id.clone(), it.attempt));
+                return self.ship(it, (command.pool.clone(), it.order_id.clone(), it.attempt), echo);
             }
             Kind::Receive(it) => (Asked::Receive, &it.sku, "", it.quantity as i64, 0),
             Kind::Adjust(it) => (Asked::Adjust, &it.sku, it.reason.as_str(), it.change, 0),
@@ -44,17 +58,20 @@ impl Model {
             Kind::Resume(it) => (Asked::Resume, &it.sku, "", 0, 0),
             Kind::SetSale(it) => (Asked::SetSale, &it.sku, "", 0, 0),
             Kind::SetLimit(_) => (Asked::SetLimit, &String::new(), "", 0, 0),
+            Kind::SetChannels(it) => (Asked::SetChannels, &it.sku, "", 0, 0),
+            Kind::SetFreshness(it) => (Asked::SetFreshness, &it.sku, "", 0, 0),
+            Kind::SetDelivery(_) => (Asked::SetDelivery, &String::new(), "", 0, 0),
         };
-        if self.rules_level < 1 && matches!(asked, Asked::SetSale | Asked::SetLimit) {
-            let field = if asked == Asked::SetSale { 14 } else { 15 };
+        if let Some(field) = self.field_of_a_level_above(kind) {
             return self.unsupported(asked, &command.pool, "", 0, &command.id, field);
         }
         let echo = echo(asked, &command.pool, "", 0, &command.id);
         if let Some(refusal) = self.pool_refusal(&echo, &command.pool) {
             return refusal;
         }
-        let whole_pool =
-            matches!(asked, Asked::Halt | Asked::Resume | Asked::SetSale | Asked::SetLimit) && sku.is_empty();
+        let (lot, expiry) = named_lot(kind);
+        let may_name_none = [Asked::Halt, Asked::Resume, Asked::SetSale, Asked::SetLimit, Asked::SetDelivery];
+        let whole_pool = may_name_none.contains(&asked) && sku.is_empty() && lot.is_empty();
         let in_range = match kind {
             Kind::Receive(it) => it.quantity >= 1 && it.quantity <= MOST_STOCK,
             Kind::Adjust(it) => it.change != 0 && it.change.unsigned_abs() <= MOST_STOCK,
@@ -64,11 +81,16 @@ impl Model {
         };
         let fault = id_fault(&command.id)
             .or(if whole_pool { None } else { id_fault(sku) })
+            .or(is_too_long(lot))
             .or((reason.len() > LONGEST_ID).then_some(Reason::IdTooLong))
             .or((!in_range).then_some(Reason::Quantity))
+            .or(expiry_fault(lot, expiry))
             .or_else(|| match kind {
                 Kind::SetSale(it) => sale_fault(it),
                 Kind::SetLimit(it) => limit_fault(it),
+                Kind::SetChannels(it) => channels_fault(it),
+                Kind::SetFreshness(it) => freshness_fault(it),
+                Kind::SetDelivery(it) => delivery_fault(it),
                 _ => None,
             })
             .or_else(|| self.clock_fault(command.issued_at_ms));
@@ -81,7 +103,10 @@ impl Model {
         let content = match kind {
             Kind::SetSale(it) => content_of_rule(asked, command, |bytes| define_sale(bytes, it)),
             Kind::SetLimit(it) => content_of_rule(asked, command, |bytes| define_limit(bytes, it)),
-            _ => content_of_stock(asked, command, sku, a, b, reason),
+            Kind::SetChannels(it) => content_of_rule(asked, command, |bytes| define_channels(bytes, it)),
+            Kind::SetFreshness(it) => content_of_rule(asked, command, |bytes| define_freshness(bytes, it)),
+            Kind::SetDelivery(it) => content_of_rule(asked, command, |bytes| define_delivery(bytes, it)),
+            _ => content_of_stock(asked, command, sku, [a, b], reason, (lot, expiry)),
         };
         let id = (command.pool.clone(), command.id.clone());
         if let Some((first, applied, _)) = self.stock_ids.get(&id) {
@@ -94,12 +119,17 @@ impl Model {
                 (it.opens_at_ms, it.closes_at_ms) == (0, 0) && it.early.is_empty() && it.only.is_empty()
             }
             Kind::SetLimit(it) => (it.units, it.units_an_order) == (0, 0),
+            Kind::SetChannels(it) => it.channels.is_empty(),
+            Kind::SetFreshness(it) => it.least_days == 0,
+            Kind::SetDelivery(it) => it.services.is_empty(),
             _ => asked == Asked::Halt,
         };
         if self.busy(if stops_or_frees { 100 } else { 99 }) {
             return self.finish(echo, Outcome::Busy, Reason::Unspecified);
         }
-        if let Kind::SetSale(_) | Kind::SetLimit(_) = kind {
+        let sets_rule = matches!(asked, Asked::SetSale | Asked::SetLimit | Asked::SetChannels)
+            || matches!(asked, Asked::SetFreshness | Asked::SetDelivery);
+        if sets_rule {
             return self.set_rule(command, kind, content, echo);
         }
         let level = if whole_pool {
@@ -114,22 +144,31 @@ impl Model {
             if row.is_none() && matches!(asked, Asked::Halt | Asked::Resume) {
                 return self.invalid(echo, Reason::NoSuchSku);
             }
+            if let Some(reason) = self.lot_fault(&command.pool, sku, asked, lot, expiry) {
+                return self.invalid(echo, reason);
+            }
             let change = match asked {
                 Asked::Receive | Asked::Adjust => a,
                 Asked::Count => a - b,
                 _ => 0,
             };
-            if (row.map_or(0, |row| row.on_hand) + change).abs() > STOCK_RANGE {
+            let of_lot = row.and_then(|row| Some(row.lots[&row.numbered(lot)?].on_hand));
+            let figures = [row.map_or(0, |row| row.on_hand), of_lot.unwrap_or(0)];
+            if figures.iter().any(|on_hand| (on_hand + change).abs() > STOCK_RANGE) {
                 return self.invalid(echo, Reason::Quantity);
             }
-            self.change(&command.pool, sku, |row| {
-                row.on_hand += change;
-                match asked {
-                    Asked::SetSafetyStock => row.safety = a,
-                    Asked::Halt => row.halted = true,
-                    Asked::Resume => row.halted = false,
-                    _ => {}
+            let mut number = None;
+            self.change(&command.pool, sku, |row| match asked {
+                Asked::SetSafetyStock => row.safety = a,
+                _ if !lot.is_empty() => {
+                    number = Some(row.change_lot(lot, expiry, |lot| {
+                        lot.on_hand += change;
+                        lot.halted = asked == Asked::Halt || lot.halted && asked != Asked::Resume;
+                    }));
                 }
+                Asked::Halt => row.halted = true,
+                Asked::Resume => row.halted = false,
+                _ => row.on_hand += change,
             });
             let row = &self.rows[&(command.pool.clone(), sku.clone())];
             StockLevel {
@@ -141,6 +180,7 @@ impl Model {
                 safety_stock: row.safety as u64,
                 halted: row.halted,
                 shortfall: row.shortfall(),
+                lot: number.map(|number| row.lot_level(number)),
             }
         };
         let decision = Decision { stock: Some(level), content, ..echo };
@@ -148,6 +188,20 @@ impl Model {
         let first = Original { sequence: self.sequence, outcome: Outcome::Applied.into(), reason: 0 };
         self.stock_ids.insert(id, (first, content, self.now));
         decision
+    }
+
+    /// The field of a command by which it needs a higher rules level than there is: that of its kind, or one in it.
+    fn field_of_a_level_above(&self, kind: &stock_command::Kind) -> Option<u32> {
+        use stock_command::Kind;
+        let (level, field) = match kind {
+            Kind::SetSale(_) => (1, 14),
+            Kind::SetLimit(_) => (1, 15),
+            Kind::SetChannels(_) => (2, 16),
+            Kind::SetFreshness(_) => (2, 17),
+            Kind::SetDelivery(_) => (2, 18),
+            _ => (2, field_of_lots(kind)?),
+        };
+        (self.rules_level < level).then_some(field)
     }
 
     fn set_rule(
@@ -163,6 +217,9 @@ impl Model {
             Kind::SetLimit(it) if self.one_too_many(pool, it) => return self.invalid(echo, Reason::TooMany),
             Kind::SetLimit(it) => self.limits.get(&(pool.clone(), it.name.clone())).map(|limit| limit.stamp),
             Kind::SetSale(it) => self.sale(pool, &it.sku).map(|sale| sale.stamp),
+            Kind::SetChannels(it) => self.channels.get(&(pool.clone(), it.sku.clone())).map(|channels| channels.stamp),
+            Kind::SetFreshness(it) => self.freshness.get(&(pool.clone(), it.sku.clone())).map(|known| known.stamp),
+            Kind::SetDelivery(_) => self.deliveries.get(pool).map(|delivery| delivery.stamp),
             _ => unreachable!("it sets no rule"),
         };
         if let Some(later) = before.filter(|before| issued_at < before.issued_at) {
@@ -173,6 +230,9 @@ impl Model {
         match kind {
             Kind::SetSale(it) => decision.sale = Some(it.clone()),
             Kind::SetLimit(it) => decision.limit = Some(it.clone()),
+            Kind::SetChannels(it) => decision.channels = Some(it.clone()),
+            Kind::SetFreshness(it) => decision.freshness = Some(it.clone()),
+            Kind::SetDelivery(it) => decision.delivery = Some(it.clone()),
             _ => {}
         }
         let decision = self.finish(decision, Outcome::Applied, Reason::Unspecified);
@@ -180,6 +240,9 @@ impl Model {
         match kind {
             Kind::SetSale(it) => self.set_sale(pool, it, stamp),
             Kind::SetLimit(it) => self.set_limit(pool, it, stamp),
+            Kind::SetChannels(it) => self.set_channels(pool, it, stamp),
+            Kind::SetFreshness(it) => self.set_freshness(pool, it, stamp),
+            Kind::SetDelivery(it) => self.set_delivery(pool, it, stamp),
             _ => {}
         }
         let first = Original { sequence: self.sequence, outcome: Outcome::Applied.into(), reason: 0 };

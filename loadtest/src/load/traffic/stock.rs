@@ -51,6 +51,7 @@ pub fn records<'a>(
         kind: Some(stock_command::Kind::Receive(proto::Receive {
             sku: sku_name(run, sku),
             quantity: units(scenario, sku),
+            ..Default::default()
         })),
         reply_partition: None,
     };

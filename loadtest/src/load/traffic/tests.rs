@@ -129,6 +129,7 @@ fn expected(scenario: &Scenario, plan: &Plan, id: OrderId, kind: Kind) -> proto:
         answer_by_ms: if order.deadline && !again { placed_at_ms + deadline_ms } else { 0 },
         segments: segment.map(|at| scenario.traffic.segments[at as usize].clone()).into_iter().collect(),
         keys: Vec::new(),
+        ..Default::default()
     }
 }
 
@@ -167,7 +168,7 @@ fn every_record_is_what_the_plan_says() {
                     pool: pool.name.clone(),
                     kind: Some(proto::stock_command::Kind::Ship(proto::Ship {
                         order_id: id.text(origin(1).run),
-                        attempt: 0,
+                        ..Default::default()
                     })),
                     ..Default::default()
                 };

@@ -170,7 +170,7 @@ impl Rules {
                     }
                 }
             }
-            Rule::Limit(_) => return false,
+            Rule::Limit(_) | Rule::Channels(_) | Rule::Freshness(_) | Rule::Delivery(_) => return false,
         }
         true
     }

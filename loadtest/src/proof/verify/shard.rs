@@ -165,7 +165,9 @@ impl Shard {
                 match decision.selling.and_then(|selling| selling.set) {
                     Some(Rule::Sale(sale)) => stock.changed(sale.sku, at_ms),
                     Some(Rule::Limit(limit)) => limit.skus().for_each(|sku| stock.changed(sku, at_ms)),
-                    None => {}
+                    Some(Rule::Channels(channels)) => stock.changed(channels.sku, at_ms),
+                    Some(Rule::Freshness(freshness)) => stock.changed(freshness.sku, at_ms),
+                    Some(Rule::Delivery(_)) | None => {}
                 }
             }
             _ => {}

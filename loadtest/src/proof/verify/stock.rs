@@ -229,6 +229,7 @@ mod tests {
             safety_stock: 0,
             halted: false,
             shortfall: 0,
+            lot: None,
         }
     }
 
@@ -239,7 +240,8 @@ mod tests {
         };
         let sku = sku(1).into();
         let (shortfall, opens_at_ms, left, rule) = (0, 0, None, 0);
-        DecisionLine { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule }
+        let lots = sluice::wire::lots::LotsOfLine::Made(&[]);
+        DecisionLine { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule, lots }
     }
 
     fn with_five() -> Stock {

@@ -3,6 +3,7 @@
 use prost::encoding::{DecodeContext, decode_key, decode_varint, skip_field};
 
 use super::super::super::command::{Kind, OrderLines, Place, StockChange};
+use super::super::super::lots::tests as lots;
 use super::super::super::proto::{command, stock_command};
 use super::super::super::selling::tests as rules;
 use super::super::super::text::Text;
@@ -70,6 +71,9 @@ pub(super) fn order_command(made: Command<'_>) -> proto::Command {
                 answer_by_ms,
                 segments: rules::texts(vouched.segments()),
                 keys: rules::keys(vouched.some_keys(u16::MAX)),
+                service: vouched.delivery().service.to_string(),
+                day: vouched.delivery().day,
+                late: vouched.delivery().late,
             }))
         }
         Kind::Confirm { order_id, attempt, placed_at_ms } => {
@@ -94,8 +98,9 @@ pub(super) fn order_command(made: Command<'_>) -> proto::Command {
 fn warehouse_command(made: Command<'_>) -> proto::StockCommand {
     let (mut id, mut issued_at_ms) = (String::new(), 0);
     let kind = match made.kind {
-        Kind::Ship { order_id, attempt } => {
-            Some(stock_command::Kind::Ship(proto::Ship { order_id: order_id.to_string(), attempt }))
+        Kind::Ship { order_id, attempt, lots: named } => {
+            let (order_id, lots) = (order_id.to_string(), lots::shipped(&named));
+            Some(stock_command::Kind::Ship(proto::Ship { order_id, attempt, lots }))
         }
         Kind::Tick { shard } => Some(stock_command::Kind::Tick(proto::Tick { shard })),
         Kind::RaiseRulesLevel { shard, level } => {
@@ -104,25 +109,34 @@ fn warehouse_command(made: Command<'_>) -> proto::StockCommand {
         Kind::Unknown => None,
         Kind::Stock { id: i, issued_at_ms: at, change } => {
             (id, issued_at_ms) = (i.to_string(), at);
+            let (lot, expiry) = (change.lot().lot.to_string(), change.lot().expiry);
             Some(match change {
-                StockChange::Receive { sku, quantity } => {
-                    stock_command::Kind::Receive(proto::Receive { sku: sku.to_string(), quantity })
+                StockChange::Receive { sku, quantity, .. } => {
+                    stock_command::Kind::Receive(proto::Receive { sku: sku.to_string(), quantity, lot, expiry })
                 }
-                StockChange::Adjust { sku, change, reason } => stock_command::Kind::Adjust(proto::Adjust {
+                StockChange::Adjust { sku, change, reason, .. } => stock_command::Kind::Adjust(proto::Adjust {
                     sku: sku.to_string(),
                     change,
                     reason: reason.to_string(),
+                    lot,
+                    expiry,
                 }),
-                StockChange::Count { sku, counted, on_hand_seen } => {
-                    stock_command::Kind::Count(proto::Count { sku: sku.to_string(), counted, on_hand_seen })
+                StockChange::Count { sku, counted, on_hand_seen, .. } => {
+                    let sku = sku.to_string();
+                    stock_command::Kind::Count(proto::Count { sku, counted, on_hand_seen, lot, expiry })
                 }
                 StockChange::SetSafetyStock { sku, quantity } => {
                     stock_command::Kind::SetSafetyStock(proto::SetSafetyStock { sku: sku.to_string(), quantity })
                 }
-                StockChange::Halt { sku } => stock_command::Kind::Halt(proto::Halt { sku: sku.to_string() }),
-                StockChange::Resume { sku } => stock_command::Kind::Resume(proto::Resume { sku: sku.to_string() }),
+                StockChange::Halt { sku, .. } => stock_command::Kind::Halt(proto::Halt { sku: sku.to_string(), lot }),
+                StockChange::Resume { sku, .. } => {
+                    stock_command::Kind::Resume(proto::Resume { sku: sku.to_string(), lot })
+                }
                 StockChange::SetSale(sale) => stock_command::Kind::SetSale(rules::sale(&sale)),
                 StockChange::SetLimit(limit) => stock_command::Kind::SetLimit(rules::limit(&limit)),
+                StockChange::SetChannels(channels) => stock_command::Kind::SetChannels(rules::channels(&channels)),
+                StockChange::SetFreshness(it) => stock_command::Kind::SetFreshness(lots::freshness(&it)),
+                StockChange::SetDelivery(it) => stock_command::Kind::SetDelivery(rules::delivery(&it)),
             })
         }
         other => panic!("{other:?} in stock"),
@@ -219,6 +233,12 @@ struct OuterStockCommand {
     set_sale: Vec<Vec<u8>>,
     #[prost(bytes = "vec", repeated, tag = "15")]
     set_limit: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "16")]
+    set_channels: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "17")]
+    set_freshness: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "18")]
+    set_delivery: Vec<Vec<u8>>,
 }
 
 /// The partition that a command names whose own fields `prost` reads. It is read as it stands, in a value.

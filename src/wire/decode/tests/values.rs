@@ -18,27 +18,36 @@ use Field::{Message as M, Number as N, Text as T};
 
 const ORDER_LINE: Schema = &[T, N];
 const PLACE_KEY: Schema = &[T, T];
-const PLACE: Schema = &[T, T, N, T, T, N, M(ORDER_LINE), N, N, T, M(PLACE_KEY)];
+const PLACE: Schema = &[T, T, N, T, T, N, M(ORDER_LINE), N, N, T, M(PLACE_KEY), T, N, N];
 const EARLY_SALE: Schema = &[T, N];
 const SET_SALE: Schema = &[T, N, N, M(EARLY_SALE), T];
 const SET_LIMIT: Schema = &[T, N, N, T, N, T, N, N];
+const CHANNEL_SHARE: Schema = &[T, N, N];
+const SET_CHANNELS: Schema = &[T, M(CHANNEL_SHARE), N];
+const SHIP: Schema = &[T, N, M(&[T, T, N])];
+const SET_FRESHNESS: Schema = &[T, N];
+const DELIVERY_SERVICE: Schema = &[T, T, M(&[N, N]), N, M(&[N]), N, N, N, N];
+const SET_DELIVERY: Schema = &[M(DELIVERY_SERVICE)];
 pub(super) const COMMAND: Schema = &[M(PLACE), M(&[T, T, N, N]), M(&[T, T, N, N, N]), M(&[T, T, N, N]), N];
 pub(super) const STOCK_COMMAND: Schema = &[
     T,
     T,
     N,
+    M(&[T, N, T, N]),
+    M(&[T, N, T, T, N]),
+    M(&[T, N, N, T, N]),
     M(&[T, N]),
-    M(&[T, N, T]),
-    M(&[T, N, N]),
-    M(&[T, N]),
-    M(&[T]),
-    M(&[T]),
-    M(&[T, N]),
+    M(&[T, T]),
+    M(&[T, T]),
+    M(SHIP),
     M(&[N]),
     N,
     M(&[N, N]),
     M(SET_SALE),
     M(SET_LIMIT),
+    M(SET_CHANNELS),
+    M(SET_FRESHNESS),
+    M(SET_DELIVERY),
 ];
 
 fn schema(input: Input) -> Schema {
@@ -123,8 +132,8 @@ fn soup_of(fields: usize, schema: Schema, dice: &mut Dice<'_>) -> Vec<u8> {
     out
 }
 
-/// A value of commands that bring or set what selling rules are about: each a Place, a SetSale or a SetLimit of many
-/// fields, or two of them.
+/// A value of commands that bring or set what selling rules are about: each a Place, a rule or a Ship of many fields, or
+/// two of them.
 pub(super) fn value_of_rules(input: Input, dice: &[u8]) -> Vec<u8> {
     let mut dice = Dice(dice.iter());
     let mut out = Vec::new();
@@ -132,7 +141,17 @@ pub(super) fn value_of_rules(input: Input, dice: &[u8]) -> Vec<u8> {
         let mut body = Vec::new();
         for _ in 0..=dice.roll(4) / 3 {
             let (number, schema) = match input {
-                Input::Stock => [(14, SET_SALE), (15, SET_LIMIT)][dice.roll(2)],
+                Input::Stock => {
+                    let kinds = [
+                        (14, SET_SALE),
+                        (15, SET_LIMIT),
+                        (16, SET_CHANNELS),
+                        (10, SHIP),
+                        (17, SET_FRESHNESS),
+                        (18, SET_DELIVERY),
+                    ];
+                    kinds[dice.roll(kinds.len())]
+                }
                 _ => (1, PLACE),
             };
             let fields = dice.roll(24);

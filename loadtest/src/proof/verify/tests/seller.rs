@@ -143,7 +143,7 @@ impl Seller {
             let units: u32 = lines.iter().filter(|line| limit.skus.contains(&line.sku)).map(|line| line.quantity).sum();
             if units > 0 {
                 *self.held.entry((number, customer.to_owned())).or_default() += i64::from(units);
-                counted.push(Counted { count: *rule, period: 0, units });
+                counted.push(Counted { count: *rule, units, ..Counted::default() });
             }
         }
         counted

@@ -1,9 +1,18 @@
-//! I6 from the decisions alone: nothing is sold outside its sale, and no key beyond a limit, at any sequence. It knows the
-//! rules as the decisions state them, and neither engine nor model.
+//! I6 from the decisions alone: nothing is sold outside its sale, no key beyond a limit, no channel beyond its share or out
+//! of another's, nothing for a day that is over or full, and nothing from a lot that does not last or is not the first, at any sequence.
+//! It knows the rules as the decisions state them, and neither engine nor model.
+
+mod delivery;
+mod lots;
+mod shares;
 
 use std::collections::{BTreeMap, HashMap};
 
-use sluice::wire::proto::{Asked, Counted, Decision, LineDecision, Outcome, Reason, SetLimit, SetSale};
+use sluice::wire::proto::{Asked, Counted, Decision, LineDecision, Outcome, Reason, SetLimit, SetSale, ShareOf};
+
+use delivery::DeliveryBook;
+use lots::LotBook;
+use shares::ShareBook;
 
 /// A rule that stands, by the sequence at which it was set.
 #[derive(Clone, Debug)]
@@ -30,6 +39,9 @@ pub(crate) struct SellingBook {
     units: HashMap<Counter, u64>,
     /// What each order is counted as, by pool, id and attempt.
     orders: HashMap<(String, String, u32), Vec<(Counter, u64)>>,
+    shares: ShareBook,
+    days: DeliveryBook,
+    lots: LotBook,
 }
 
 impl SellingBook {
@@ -40,20 +52,32 @@ impl SellingBook {
 
     /// Takes the next decision; an error says what is wrong with it.
     pub(crate) fn take(&mut self, decision: &Decision) -> Result<(), String> {
+        self.shares.restocked(decision);
         let judged = match (decision.asked(), decision.outcome()) {
             (Asked::SetSale, Outcome::Applied) => self.set_sale(decision),
             (Asked::SetLimit, Outcome::Applied) => self.set_limit(decision),
-            (Asked::Place, Outcome::Reserved) => self.reserved(decision),
-            (Asked::Place, Outcome::Rejected | Outcome::NotOpen) => self.barred(decision),
+            (Asked::SetChannels, Outcome::Applied) => self.shares.set(decision),
+            (Asked::SetDelivery, Outcome::Applied) => self.days.set(decision),
+            // See below: what must last is what lots are about.
+            (Asked::SetFreshness, Outcome::Applied) => delivery::says_nothing(decision),
+            (Asked::Place, Outcome::Reserved) => self.reserved(decision).and_then(|()| self.days.reserved(decision)),
+            (Asked::Place, Outcome::Rejected | Outcome::NotOpen) => {
+                self.barred(decision).and_then(|()| self.days.barred(decision))
+            }
+            (Asked::Place, _) => self.days.copied(decision).and_then(|()| says_nothing(decision)),
+            (_, Outcome::Extended) => self.days.extended(decision).and_then(|()| says_nothing(decision)),
+            (_, Outcome::Shipped) => self.days.shipped(decision).and_then(|()| says_nothing(decision)),
             (_, Outcome::Cancelled | Outcome::Expired) => {
                 for (counter, units) in self.orders.remove(&order(decision)).unwrap_or_default() {
                     *self.units.entry(counter).or_default() -= units;
                 }
-                says_nothing(decision)
+                let shares = self.shares.released(decision);
+                shares.and_then(|()| self.days.released(decision)).and_then(|()| says_nothing(decision))
             }
-            _ => says_nothing(decision),
+            _ => delivery::says_nothing(decision).and_then(|()| says_nothing(decision)),
         };
-        judged.map_err(|what| format!("{what}: {decision:?}"))
+        let lots = self.lots.take(decision, self.days.delivers(&decision.pool));
+        judged.and(lots).map_err(|what| format!("{what}: {decision:?}"))
     }
 
     fn set_sale(&mut self, decision: &Decision) -> Result<(), &'static str> {
@@ -99,6 +123,8 @@ impl SellingBook {
                 "reserved for somebody whom its sale is not for",
             )?;
         }
+        let behind = decision.counted.iter().position(|told| told.share() != ShareOf::Unspecified);
+        let (of_limits, of_shares) = decision.counted.split_at(behind.unwrap_or(decision.counted.len()));
         let limits = self.limits.iter().filter(|((pool, _), _)| *pool == decision.pool);
         let mut counts = Vec::new();
         for (_, Standing { rule, count, .. }) in limits {
@@ -108,8 +134,9 @@ impl SellingBook {
                 continue;
             }
             let period = if rule.period_ms == 0 { 0 } else { (now - rule.anchor_ms).div_euclid(rule.period_ms as i64) };
-            let told = Counted { count: *count, period, units: u32::try_from(asked).map_err(|_| "too many units")? };
-            holds(decision.counted.contains(&told), "not counted by a limit that it stands under")?;
+            let units = u32::try_from(asked).map_err(|_| "too many units")?;
+            let told = Counted { count: *count, period, units, share: ShareOf::Unspecified.into() };
+            holds(of_limits.contains(&told), "not counted by a limit that it stands under")?;
             let key = if rule.key.is_empty() { Some(&decision.customer) } else { key_named(decision, &rule.key) };
             let key = key.filter(|key| !key.is_empty()).ok_or("without the key that it is counted by")?;
             let counter = (*count, period, key.clone());
@@ -119,9 +146,9 @@ impl SellingBook {
             holds(rule.units_an_order == 0 || asked <= rule.units_an_order, "an order beyond a limit")?;
             counts.push((counter, asked));
         }
-        holds(decision.counted.len() == counts.len(), "counted by a limit that it does not stand under")?;
+        holds(of_limits.len() == counts.len(), "counted by a limit that it does not stand under")?;
         self.orders.insert(order(decision), counts);
-        Ok(())
+        self.shares.reserved(decision, of_shares)
     }
 
     /// Whatever bars an order names a rule that says so.
@@ -141,15 +168,19 @@ impl SellingBook {
                 (_, Reason::NotEligible, Some(sale), _) => !sale.only.is_empty(),
                 (_, Reason::NotEligible, _, Some(limit)) => !limit.key.is_empty(),
                 (_, Reason::Limit, _, Some(limit)) => limit.units.max(limit.units_an_order) > 0,
+                (_, Reason::Quota, None, None) => self.shares.bars(decision, rule),
+                (_, Reason::Late | Reason::DeliveryFull, None, None) => self.days.stands(decision, rule),
                 _ => false,
             };
             holds(says_so, "barred by a rule that does not say so")?;
         }
-        let of_rules = matches!(decision.reason(), Reason::Closed | Reason::NotEligible | Reason::Limit);
+        let of_lines =
+            matches!(decision.reason(), Reason::Closed | Reason::NotEligible | Reason::Limit | Reason::Quota);
+        let of_rules = of_lines || matches!(decision.reason(), Reason::Late | Reason::DeliveryFull);
         holds(rules.count() > 0 || !of_rules && decision.outcome() != Outcome::NotOpen, "barred by no rule")?;
-        if decision.reason() == Reason::Limit {
+        if matches!(decision.reason(), Reason::Limit | Reason::Quota) {
             let within = |line: &&LineDecision| line.left.is_some_and(|left| left < line.quantity.into());
-            holds(lines.iter().all(within), "a limit that left enough")?;
+            holds(lines.iter().all(within), "a limit or a share that left enough")?;
         }
         if decision.outcome() == Outcome::NotOpen {
             holds(decision.opens_at_ms > now, "open by now")?;
@@ -174,10 +205,13 @@ fn holds(it: bool, otherwise: &'static str) -> Result<(), &'static str> {
 
 /// Only what sets a rule, passes one or is barred by one speaks of rules.
 fn says_nothing(decision: &Decision) -> Result<(), &'static str> {
-    let Decision { sale, limit, counted, customer, keys, segments, opens_at_ms, rule, issued_at_ms, .. } = decision;
-    let lists = counted.is_empty() && keys.is_empty() && segments.is_empty() && customer.is_empty();
+    let Decision { sale, limit, channels, counted, customer, keys, segments, .. } = decision;
+    let Decision { channel, opens_at_ms, rule, issued_at_ms, delivery, .. } = decision;
+    let lists = counted.is_empty() && keys.is_empty() && segments.is_empty();
+    let texts = customer.is_empty() && channel.is_empty();
+    let rules = sale.is_none() && limit.is_none() && channels.is_none() && delivery.is_none();
     // A stale rule is told of the one that stands.
     let stale = decision.reason() == Reason::Stale;
     let numbers = *opens_at_ms == 0 && (stale || (*rule, *issued_at_ms) == (0, 0));
-    holds(sale.is_none() && limit.is_none() && lists && numbers, "speaks of selling rules")
+    holds(rules && lists && texts && numbers, "speaks of selling rules")
 }
