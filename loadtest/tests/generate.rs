@@ -86,6 +86,7 @@ fn what_is_on_the_topic_is_the_stream() {
         generator: 0,
         generators: 1,
         start_unix_ms: clock.start_unix_ms(),
+        first_day: 0,
     };
     let stream = || Stream::new(&scenario, &profile, origin, &pools);
 

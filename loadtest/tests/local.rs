@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{PoisonError, RwLock};
 
 use loadtest::load::scenario::built_in;
-use loadtest::report::result::{Ended, Report, Side};
+use loadtest::report::result::{Ended, Latency, Report, Side};
 use support::{LOADTEST, check_complete, load, sluice};
 
 /// Held by the runs that are under way; written by one that leaves no processor to others.
@@ -208,6 +208,49 @@ fn one_of_a_kind() {
     assert!(report.notes.iter().any(|note| note.contains("was forgotten")), "some came for it: {:?}", report.notes);
     let barred = report.notes.iter().find(|note| note.contains("without the segment")).expect("rules are noted");
     assert!(!barred.contains(" 0 of customers"), "some came for what is for others: {barred}");
+}
+
+#[test]
+fn brands() {
+    let report = check_scenario("brands", &["--rate=1380", "--duration=12s", "--set", "traffic.hold=2s"]);
+    let count = |outcome: &str| report.outcomes[outcome].count;
+    assert!(report.totals.quota > 0 && report.totals.quota < count("REJECTED"), "{}", report.totals.quota);
+    // 60 brands, of each 34 deliveries, 14 adjustments and 12 counts or so.
+    assert!(count("APPLIED") > 60 * 50, "{}", count("APPLIED"));
+    let flood = report.flood.expect("one brand was flooded");
+    let [flooded, others, before] = [&flood.flooded, &flood.others, &flood.others_before].map(Latency::count);
+    assert!(flooded > others / 10 && flooded < others / 4, "ten of 69: {flooded} and {others}");
+    assert!(others.abs_diff(before) < others / 5, "the others have as much as before: {before}, then {others}");
+    assert!(report.marks.iter().any(|mark| mark.what == "flood" && mark.for_s.is_some()), "{:?}", report.marks);
+}
+
+#[test]
+fn alliance() {
+    let soon = ["--set", "traffic.cancel.after=200ms"];
+    let report = check_scenario("alliance", &[&["--rate=1000", "--duration=8s"], &soon[..]].concat());
+    let totals = &report.totals;
+    assert!(totals.quota > 0 && totals.kept > 0, "{} refused, {} kept", totals.quota, totals.kept);
+    assert_eq!((totals.stranded, totals.left_over), (0, 0), "nothing lies where none could have it, nothing is left");
+    assert_eq!(report.outcomes["APPLIED"].count, 20, "a count of each SKU");
+    assert!(report.marks.iter().any(|mark| mark.what == "quiet"), "{:?}", report.marks);
+}
+
+#[test]
+fn dawn_delivery() {
+    // Fewer SKUs, and what follows an order sooner.
+    let fewer = ["traffic.skus=500", "traffic.units=1200", "traffic.hold=2s", "traffic.cancel.after=300ms"];
+    let fewer = fewer.map(|setting| ["--set", setting]);
+    let soon = ["--set", "traffic.confirm.after=200ms", "--set", "traffic.ship.after=200ms"];
+    let report =
+        check_scenario("dawn-delivery", &[&["--rate=1000", "--duration=8s"], &soon[..], &fewer.concat()[..]].concat());
+    let (totals, count) = (&report.totals, |outcome: &str| report.outcomes[outcome].count);
+    assert!(totals.rolled > 0 && totals.full > 0, "{} rolled, {} full", totals.rolled, totals.full);
+    assert!(totals.too_late > 0, "the cutoff came within the run");
+    assert_eq!(totals.expired_sold, 0);
+    for outcome in ["RESERVED", "CONFIRMED", "SHIPPED", "CANCELLED", "EXPIRED", "DUPLICATE"] {
+        assert!(count(outcome) > 0, "{outcome}");
+    }
+    assert!(report.notes.iter().any(|note| note.contains("for a later day")), "{:?}", report.notes);
 }
 
 #[test]

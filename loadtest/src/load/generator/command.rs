@@ -13,7 +13,7 @@ use crate::clock::RunClock;
 use crate::failure::Failure;
 use crate::load::profile::Profile;
 use crate::load::scenario::{self, Scenario};
-use crate::load::traffic::{Origin, PoolSet, RunId, Stream};
+use crate::load::traffic::{Origin, PoolSet, RunId, Stream, days};
 use crate::report::result::Exit;
 
 /// Time between connecting and the first record, so that it is not late.
@@ -51,6 +51,7 @@ fn origin(args: &GenerateArgs, scenario: &Scenario, clock: &RunClock) -> Origin 
         generator: args.share.generator.index,
         generators: args.share.generator.of,
         start_unix_ms: clock.start_unix_ms(),
+        first_day: days::first_day(scenario, clock.start_unix_ms()),
     }
 }
 

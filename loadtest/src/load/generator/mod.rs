@@ -81,9 +81,9 @@ pub struct Sent {
     pub asked_by_second: Vec<u64>,
     /// Commands handed over in each second since the start.
     pub sent_by_second: Vec<u64>,
-    /// Number of the first order of the last record handed over of each kind: those of a kind go in the order of their
-    /// orders, so that this says what was sent.
-    pub last_first: [Option<u64>; Kind::ALL.len()],
+    /// [`Record::end`](crate::load::traffic::Record::end) of the last record handed over of each kind: those of a kind go in
+    /// the order of their orders, so that this says what was sent.
+    pub ends: [u64; Kind::ALL.len()],
     /// The first thing that went wrong.
     pub trouble: Option<String>,
     undelivered_records: u64,

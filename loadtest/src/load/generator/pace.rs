@@ -99,7 +99,7 @@ impl Loop {
                 let Some(record) = self.stream.next(&mut buffer) else { break };
                 waiting.push(Waiting { record, at });
             }
-            // A call hands over records of one topic. Only shipments are for another one than the rest.
+            // A call hands over records of one topic. What moves stock is for another one than the rest.
             for of_topic in waiting.chunk_by(|a, b| a.topic() == b.topic()) {
                 self.hand_over(of_topic, &buffer, &mut memory, &mut sent, began);
             }
@@ -257,7 +257,7 @@ impl Sent {
             lag_us: Histogram::new(3).expect("a supported number of digits"),
             asked_by_second: Vec::new(),
             sent_by_second: Vec::new(),
-            last_first: [None; Kind::ALL.len()],
+            ends: [0; Kind::ALL.len()],
             trouble: None,
             worst_lag_ns: 0,
         }
@@ -270,7 +270,7 @@ impl Sent {
         self.records += 1;
         self.record_bytes += record.bytes as u64;
         self.poison += u64::from(record.kind == Kind::Poison);
-        self.last_first[record.kind as usize] = Some(record.first);
+        self.ends[record.kind as usize] = record.end;
         if paced {
             let lag_ns = now_ns.saturating_sub(record.due_ns);
             self.worst_lag_ns = self.worst_lag_ns.max(lag_ns);

@@ -39,6 +39,7 @@ impl Rig {
             generator: 0,
             generators: 1,
             start_unix_ms: clock.start_unix_ms(),
+            first_day: 0,
         };
         Self {
             profile: scenario.profile().expect("a profile"),
@@ -100,8 +101,8 @@ fn everything_is_sent_once_and_counted() {
     assert_eq!(sent.poison, records.iter().filter(|record| record.kind == Kind::Poison).count() as u64);
     assert_eq!((sent.acknowledged, sent.failed, sent.unsent), (sent.sent, 0, 0));
     for kind in Kind::ALL {
-        let last = records.iter().rev().find(|record| record.kind == kind).map(|record| record.first);
-        assert_eq!(sent.last_first[kind as usize], last, "{kind:?}");
+        let last = records.iter().rev().find(|record| record.kind == kind).map_or(0, |record| record.end);
+        assert_eq!(sent.ends[kind as usize], last, "{kind:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sluice::wire::limits::{MAX_COMMANDS, MAX_ID_BYTES, MAX_LINES, MAX_RECORD_BYTES, MAX_STOCK_QUANTITY};
 
-use super::{Pools, Popularity, REHEARSAL_PREFIX, Scenario, Traffic, rules};
+use super::{Pools, Popularity, REHEARSAL_PREFIX, Scenario, Traffic, days, demand, rules, warehouse};
 use crate::load::profile::Profile;
 use crate::load::traffic::{Kind, MAX_CUSTOMERS, MAX_QUANTITY, MAX_SKUS, delay};
 use crate::report::result::Threshold;
@@ -13,11 +13,13 @@ const LONGEST_DELAY_S: u64 = 3_600;
 /// Most segments that customers may belong to: the verifier keeps a bit for each.
 pub(super) const MOST_SEGMENTS: usize = 64;
 
-/// Most pools, times the different numbers of lines, times the segments: for each there are prepared bytes.
+/// Most pools, times the different numbers of lines, times the segments, times the channels, times what is asked of the
+/// delivery: for each there are prepared bytes.
 const MOST_TEMPLATES: usize = 20_000;
 
-/// Bytes of an order that all its lines come on top of, at the most, its pool and segment among them; bytes of a line.
-const ORDER_BYTES: usize = 128 + 2 * MAX_ID_BYTES;
+/// Bytes of an order that all its lines come on top of, at the most, its pool, segment, channel and service among them; bytes of a
+/// line.
+const ORDER_BYTES: usize = 128 + 4 * MAX_ID_BYTES;
 const LINE_BYTES: usize = 18;
 
 /// Every rule that is broken, as key, value and what is allowed.
@@ -43,12 +45,15 @@ pub(super) fn check(scenario: &Scenario, real_pools: bool) -> Result<(), Vec<Str
                     format!("faults[{number}].at is after the end of the profile: nothing would be seen of it")
                 });
             }
+            demand::check(&scenario.traffic, profile.duration(), &mut broken);
+            warehouse::check(scenario, profile.duration(), &mut broken);
+            days::check(scenario, profile.duration(), &mut broken);
+            let timed = scenario.rules.first_timed().filter(|_| !scenario.drain.engine_starts_at.is_zero());
+            broken.unless(timed.is_none(), || {
+                let key = timed.unwrap_or_default();
+                format!("{key} with drain.engine_starts_at: no engine is there to be told the instants")
+            });
             for (number, sale) in scenario.rules.sale.iter().enumerate() {
-                broken.unless(!sale.is_timed() || scenario.drain.engine_starts_at.is_zero(), || {
-                    format!(
-                        "rules.sale[{number}] with drain.engine_starts_at: no engine is there to be told the instants"
-                    )
-                });
                 broken.unless(sale.opens <= profile.duration(), || {
                     format!("rules.sale[{number}].opens is after the end of the profile: nothing would be sold")
                 });
@@ -136,12 +141,17 @@ fn traffic(traffic: &Traffic, broken: &mut Broken) {
     if let Pools::Named(names) = &traffic.pools {
         let templates = names.len().saturating_mul((lines.most.saturating_sub(lines.least) + 1) as usize);
         let templates = templates.saturating_mul(traffic.segments.len() + 1);
+        let templates = templates.saturating_mul(traffic.channels.len().max(1));
+        let templates = templates.saturating_mul(traffic.asks.len() + 1);
         broken.unless(templates <= MOST_TEMPLATES, || {
             format!(
-                "traffic.pools has {} names: too many for orders of up to {} lines from {} segments",
+                "traffic.pools has {} names: too many for orders of up to {} lines from {} segments by {} channels, which \
+                 ask for {} things",
                 names.len(),
                 lines.most,
-                traffic.segments.len()
+                traffic.segments.len(),
+                traffic.channels.len().max(1),
+                traffic.asks.len()
             )
         });
     }

@@ -13,12 +13,15 @@ use crate::cli::ScenarioArgs;
 const LEAST_LIKENESS: f64 = 0.5;
 
 /// The scenarios that are compiled in, in the order in which they are listed.
-const BUILT_IN: [(&str, &str); 10] = [
+const BUILT_IN: [(&str, &str); 13] = [
     ("smoke", include_str!("../../../../config/scenarios/smoke.toml")),
     ("festival-opening", include_str!("../../../../config/scenarios/festival-opening.toml")),
     ("sold-out", include_str!("../../../../config/scenarios/sold-out.toml")),
     ("midnight-thousand", include_str!("../../../../config/scenarios/midnight-thousand.toml")),
     ("one-of-a-kind", include_str!("../../../../config/scenarios/one-of-a-kind.toml")),
+    ("brands", include_str!("../../../../config/scenarios/brands.toml")),
+    ("alliance", include_str!("../../../../config/scenarios/alliance.toml")),
+    ("dawn-delivery", include_str!("../../../../config/scenarios/dawn-delivery.toml")),
     ("steady-day", include_str!("../../../../config/scenarios/steady-day.toml")),
     ("backlog-drain", include_str!("../../../../config/scenarios/backlog-drain.toml")),
     ("retry-storm", include_str!("../../../../config/scenarios/retry-storm.toml")),
@@ -90,9 +93,12 @@ pub fn load(args: &ScenarioArgs) -> Result<Scenario, ScenarioError> {
     let profile = scenario.profile().map_err(|error| refused(vec![error.to_string()]))?;
     if let Some(rate) = args.rate {
         scenario.profile.scale(rate / profile.peak());
+        scenario.follow(rate / profile.peak());
     }
     if let Some(duration) = args.duration {
-        scenario.stretch(duration.as_secs_f64() / profile.duration().as_secs_f64());
+        let factor = duration.as_secs_f64() / profile.duration().as_secs_f64();
+        scenario.stretch(factor);
+        scenario.follow(factor);
     }
     check::check(&scenario, args.i_want_to_order_from_real_pools)
         .map_err(|rules| ScenarioError::Refused { name: scenario.name.clone(), rules })?;
@@ -192,10 +198,20 @@ fn typed(value: &str) -> Value {
 }
 
 impl Scenario {
+    /// Changes stock, and what a day takes, with the demand, where they are to follow it.
+    fn follow(&mut self, factor: f64) {
+        if self.traffic.units_follow_rate {
+            self.traffic.follow(factor);
+            self.rules.follow(factor);
+        }
+    }
+
     /// Multiplies the times of the profile, and with them those of what happens meanwhile.
     pub fn stretch(&mut self, factor: f64) {
         self.profile.stretch(factor);
+        self.traffic.stretch(factor);
         self.rules.stretch(factor);
+        self.warehouse.iter_mut().for_each(|movement| movement.stretch(factor));
         let drain = &mut self.drain.engine_starts_at;
         let faults = self.faults.iter_mut().flat_map(|fault| [&mut fault.at, &mut fault.lasts]);
         for time in faults.chain([drain]) {

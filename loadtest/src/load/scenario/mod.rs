@@ -5,6 +5,9 @@ mod load; // file, flags, errors that name key and fix
 mod check; // what values must be, and to each other
 mod time; // durations as people write them
 pub mod rules; // selling rules, set before the first order
+pub mod demand; // through which channels is ordered, and which pools are stormed
+pub mod warehouse; // what happens to stock meanwhile
+mod days; // when orders are delivered, and how long goods keep
 mod command; // `loadtest scenarios`
 #[cfg(test)]
 mod tests;
@@ -15,8 +18,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use command::command;
+pub use days::{Ask, DeliveryRule, FreshnessRule, Lateness, Lots};
+pub use demand::{Channel, Flood};
 pub use load::{ScenarioError, built_in, load};
-pub use rules::{LimitRule, Rules, SaleRule};
+pub use rules::{ChannelsRule, LimitRule, Rules, SaleRule, ShareRule};
+pub use warehouse::{Movement, MovementKind};
 
 use crate::load::profile::{Profile, ProfileError};
 
@@ -48,6 +54,9 @@ pub struct Scenario {
     /// Selling rules, set before anything is on the shelves.
     #[serde(default)]
     pub rules: Rules,
+    /// What happens to stock meanwhile.
+    #[serde(default)]
+    pub warehouse: Vec<Movement>,
     /// What the topics are to be that a run on this machine creates.
     #[serde(default)]
     pub topics: Topics,
@@ -62,6 +71,12 @@ pub struct Scenario {
 impl Scenario {
     fn default_seed() -> u64 {
         1
+    }
+
+    /// Whether days matter: orders are delivered by the day, or goods keep for some only.
+    pub(crate) fn is_dated(&self) -> bool {
+        let Rules { freshness, delivery, .. } = &self.rules;
+        !freshness.is_empty() || !delivery.is_empty() || !self.traffic.lots.expires.is_empty()
     }
 
     /// Its profile, for all generators together.
@@ -176,6 +191,10 @@ pub struct Traffic {
     pub units: u64,
     /// Units of the SKUs that `popularity` makes hot; 0: as many as of the others.
     pub hot_units: u64,
+    /// Units are as many as the profile asks for as it is written: `--rate` and `--duration` change them likewise.
+    pub units_follow_rate: bool,
+    /// Lots of which that stock is made.
+    pub lots: Lots,
     /// Which SKUs are wanted.
     pub popularity: Popularity,
     /// Lines of an order, each number as often as the others.
@@ -190,6 +209,12 @@ pub struct Traffic {
     pub segments: Vec<String>,
     /// Share of customers who belong to none of them.
     pub unsegmented: f64,
+    /// Channels through which is ordered; none: one called "rehearsal".
+    pub channels: Vec<Channel>,
+    /// What some orders ask of their delivery.
+    pub asks: Vec<Ask>,
+    /// Pools that are wanted more for a while. The rate stays that of the profile.
+    pub floods: Vec<Flood>,
     /// How long stock is held for an order that is neither confirmed nor cancelled.
     #[serde(with = "time")]
     pub hold: Duration,
@@ -217,7 +242,7 @@ pub struct Traffic {
 pub enum Pools {
     /// One for each partition, named `rehearsal-0` and so on: every shard gets the same load.
     PerPartition,
-    /// These, each as often as the others.
+    /// These, each as often as the others unless it is flooded.
     Named(Vec<String>),
 }
 
@@ -364,6 +389,8 @@ impl Default for Traffic {
             skus: 10_000,
             units: 1_000_000_000,
             hot_units: 0,
+            units_follow_rate: false,
+            lots: Lots::default(),
             popularity: Popularity::Uniform,
             lines: Lines { least: 1, most: 3, quantity: 3 },
             orders_per_record: 1,
@@ -371,6 +398,9 @@ impl Default for Traffic {
             pairs: 0.0,
             segments: Vec::new(),
             unsegmented: 0.0,
+            channels: Vec::new(),
+            asks: Vec::new(),
+            floods: Vec::new(),
             hold: Duration::from_secs(15 * 60),
             duplicates: Duplicates::default(),
             confirm: FollowUp::default(),

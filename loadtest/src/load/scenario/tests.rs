@@ -1,5 +1,7 @@
 //! Scenarios from text and flags, and what is said of those that cannot be used.
 
+mod days; // deliveries, lots and wishes
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -211,6 +213,75 @@ fn what_is_wrong_is_said_with_its_place_and_its_remedy() {
     check(SMALL, &["--set", "traffic.skus"], &["must be key=value"]);
     check(SMALL, &["--rate", "1e12"], &["a rate of"]);
     check(SMALL, &["--duration", "30days"], &["a week"]);
+}
+
+#[test]
+fn what_is_wrong_with_channels_floods_and_the_warehouse_is_said_too() {
+    #[track_caller]
+    fn check(more: &str, flags: &[&str], parts: &[&str]) {
+        let text = format!(
+            "{SMALL}[traffic]\nskus = 30\nunits = 10\npools = [\"rehearsal-a\"]\n\
+             channels = [{{ name = \"app\" }}, {{ name = \"web\", until = \"40s\" }}]\n{more}"
+        );
+        let said = refusal(&text, flags);
+        for part in parts {
+            assert!(said.contains(part), "{part:?} is missing in: {said}");
+        }
+    }
+    let channels = |list: &str| ["--set".to_owned(), format!("traffic.channels={list}")];
+    for (list, parts) in [
+        ("[{ name = \"\" }]", ["traffic.channels[0].name = \"\"", "1 to 128 bytes"]),
+        ("[{ name = \"a\" }, { name = \"a\" }]", ["traffic.channels[1].name = \"a\"", "another channel"]),
+        ("[{ name = \"a\", weight = 0 }]", ["traffic.channels[0].weight = 0", "left out"]),
+        ("[{ name = \"a\", from = \"5s\", until = \"5s\" }]", ["traffic.channels[0].until must be after", "0s"]),
+        ("[{ name = \"a\", until = \"5s\" }]", ["none is open from 5s on", "end later"]),
+        ("[{ name = \"a\", form = \"5s\" }]", ["unknown field `form`", "did you mean from?"]),
+    ] {
+        check("", &channels(list).each_ref().map(String::as_str), &parts);
+    }
+    let floods = |list: &str| ["--set".to_owned(), format!("traffic.floods={list}")];
+    for (list, parts) in [
+        ("[{ pool = \"rehearsal-b\", times = 2 }]", ["traffic.floods[0].pool", "name it there"]),
+        ("[{ pool = \"rehearsal-a\", times = 1 }]", ["traffic.floods[0].times = 1", "above 1"]),
+        ("[{ pool = \"rehearsal-a\", times = 2, from = \"1m\" }]", ["traffic.floods[0].from", "after the end"]),
+    ] {
+        check("", &floods(list).each_ref().map(String::as_str), &parts);
+    }
+    let rule = |shares: &str, more: &str| format!("[[rules.channels]]\nshares = [{shares}]\n{more}");
+    check(&rule("", ""), &[], &["rules.channels[0].shares are 0", "1 to 16"]);
+    check(&rule("{ channel = \"wbe\" }", ""), &[], &["shares[0].channel = \"wbe\"", "traffic.channels", "in both"]);
+    check(&rule("{ channel = \"\" }, { channel = \"\" }", ""), &[], &["shares[1].channel = \"\" has a share before"]);
+    check(
+        &rule("{ channel = \"app\", protected = -1 }", ""),
+        &[],
+        &["rules.channels[0].shares[0]: protected", "from 0"],
+    );
+    let above = "{ channel = \"app\", protected = 0.5, at_most = 0.4 }";
+    check(&rule(above, ""), &[], &["shares[0].protected = 0.5", "above its at_most"]);
+    let ends = "protected_until = \"5s\"\n";
+    check(&rule("{ channel = \"app\" }", ends), &[], &["rules.channels[0].protected_until", "leave it out"]);
+    let fine = rule("{ channel = \"app\", protected = 0.5 }", ends);
+    check(&fine, &["--set", "drain.engine_starts_at=5s"], &["rules.channels[0] with drain.engine_starts_at"]);
+    check(&[&*fine, &fine].concat(), &[], &["rules.channels: two of them name the same SKU"]);
+    let moved = |what: &str, more: &str| format!("[[warehouse]]\nwhat = \"{what}\"\n{more}\n");
+    check(&moved("recieve", "share = 1"), &[], &["unknown variant `recieve`", "did you mean receive?"]);
+    check(&moved("receive", "share = -0.5"), &[], &["warehouse[0].share = -0.5", "from 0"]);
+    check(&moved("count", "share = -1.5"), &[], &["warehouse[0].share = -1.5", "from -1"]);
+    check(&moved("adjust", "share = 0"), &[], &["warehouse[0].share = 0", "nothing would move"]);
+    check(&moved("adjust", "share = 1\nskus = [30]"), &[], &["warehouse[0].skus names 30"]);
+    check(&moved("adjust", "share = 1\nat = \"1m\""), &[], &["warehouse[0].at is after the end"]);
+    check(&moved("adjust", "share = 1\nevery = \"1us\""), &[], &["warehouse: 1800000000 commands", "in_turn = true"]);
+}
+
+#[test]
+fn stock_that_follows_the_rate_sells_out_as_in_the_file() {
+    let scenario = loaded(&["-s", "alliance", "--rate", "1000", "--duration", "12s"]);
+    let units = loaded(&["-s", "alliance"]).traffic.units;
+    assert_eq!(scenario.traffic.units, units / 20);
+    assert_eq!(scenario.rules.channels[0].protected_until, Duration::from_millis(7_500));
+    assert_eq!(scenario.warehouse[0].at, Duration::from_millis(2_500));
+    assert_eq!(scenario.traffic.channels[2].until, Duration::from_secs(3));
+    assert_eq!(loaded(&["-s", "sold-out", "--rate", "1000"]).traffic.units, 1_000);
 }
 
 #[test]

@@ -6,12 +6,16 @@
 //!
 //! - [`Stream`] appends record after record to a buffer, in the order in which they are due;
 //! - [`OrderId`] is what an order id says: which run, generator, number, and when it was due;
-//! - [`Plan`] says what the order of a number is: pool, lines, fate;
+//! - [`Plan`] says what the order of a number is: pool, channel, lines, fate;
+//! - [`Movements`] are what the warehouse does meanwhile;
 //! - [`stock`](mod@stock) has the records that set the rules and fill the shelves before the first order.
 
 mod stream; // the records, in the order in which they are due
 mod plan; // what the order of a number is
 mod buyers; // who places it
+mod channels; // through which channel
+pub mod days; // days as rules, lots and orders are told them
+mod floods; // from which pool, and which of them is stormed
 mod popularity; // which SKU a line wants
 mod pools; // names of pools, and their partitions
 mod id; // order ids
@@ -19,6 +23,7 @@ mod queue; // what follows an order, when it is due
 mod template; // prepared bytes, patched for each order
 pub mod stock; // what is put on the shelves before
 pub mod rules; // the selling rules that are set before that
+mod movements; // what the warehouse does meanwhile
 pub(crate) mod draw; // hashes, shares
 
 #[cfg(test)]
@@ -26,7 +31,9 @@ mod tests;
 
 pub(crate) use buyers::MAX_CUSTOMERS;
 pub use buyers::customer_number;
+pub use floods::{Floods, Shore};
 pub use id::{ID_BYTES, MAX_GENERATORS, MAX_SKUS, OrderId, RunId, sku_name, sku_number};
+pub use movements::{Moved, Movements, movement_number};
 pub(crate) use plan::delay;
 pub use plan::{Fate, Line, Order, Plan, Repeat};
 pub use pools::{Pool, PoolSet};
@@ -47,6 +54,8 @@ pub struct Origin {
     pub generators: u32,
     /// When the run starts, in milliseconds since the Unix epoch: `placed_at` counts from it.
     pub start_unix_ms: i64,
+    /// The day that the days of the scenario are counted from: [`days::first_day`].
+    pub first_day: i32,
 }
 
 /// What the commands of a record are. All of a record are alike. In the order in which records that are due at the same
@@ -71,11 +80,13 @@ pub enum Kind {
     Again,
     /// Shipments, which go to `stock`: due `confirm.after` and `ship.after` later.
     Ship,
+    /// Movements of stock, which go there too and follow no order: [`Movements`].
+    Move,
 }
 
 impl Kind {
     /// All of them, each at its own number: what is kept for each kind is indexed by `kind as usize`.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::CancelEarly,
         Self::Place,
         Self::Poison,
@@ -85,12 +96,13 @@ impl Kind {
         Self::Cancel,
         Self::Again,
         Self::Ship,
+        Self::Move,
     ];
 
     /// Whether its commands are stock commands, and its records for that topic.
     #[inline]
     pub fn is_of_stock(self) -> bool {
-        self == Self::Ship
+        matches!(self, Self::Ship | Self::Move)
     }
 }
 

@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use super::buyers::Buyers;
+use super::channels::Channels;
+use super::days::Asked;
 use super::draw::{Share, below, mix};
+use super::floods::Floods;
 use super::popularity::Sampler;
 use super::{Kind, Origin};
-use crate::load::scenario::Scenario;
+use crate::load::scenario::{Scenario, Traffic};
 
 /// Tells the draws of one order from each other.
 pub(super) const OF_CONTENT: u64 = 0x5143_d11a_6c3a_0b17;
 const OF_POOL: u64 = 0x2f63_80e4_94b1_77c9;
 const OF_POISON: u64 = 0x7d6e_02bd_44ac_6e53;
 const OF_SET: u64 = 0x11c8_9f21_e6d7_5a3d;
+const OF_ASKS: u64 = 0x39b1_40fe_8c25_d607;
 
 /// What becomes of an order after it was placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +45,6 @@ pub enum Repeat {
 /// An order, without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Number of its pool in the run's [`PoolSet`](super::PoolSet).
-    pub pool: u32,
     /// What becomes of it.
     pub fate: Fate,
     /// Whether it comes again.
@@ -69,7 +71,6 @@ pub struct Line {
 pub struct Plan {
     seed: u64,
     per_record: u64,
-    pools: u32,
     confirmed: Share,
     or_cancelled: Share,
     or_early: Share,
@@ -85,6 +86,9 @@ pub struct Plan {
     quantity: u32,
     generator: u32,
     buyers: Buyers,
+    channels: Channels,
+    asks: Asks,
+    floods: Floods,
     delays_ns: [u64; Kind::ALL.len()],
 }
 
@@ -99,7 +103,6 @@ impl Plan {
         Self {
             seed: seed_of(mix(origin.seed), origin.generator),
             per_record: u64::from(traffic.orders_per_record),
-            pools,
             confirmed,
             or_cancelled,
             or_early: or_cancelled.and(traffic.cancel_early),
@@ -116,6 +119,9 @@ impl Plan {
             quantity: traffic.lines.quantity,
             generator: origin.generator,
             buyers: Buyers::new(traffic, mix(origin.seed)),
+            channels: Channels::new(traffic, mix(origin.seed)),
+            asks: Asks::new(traffic, origin),
+            floods: Floods::new(traffic, pools),
             delays_ns,
         }
     }
@@ -127,7 +133,6 @@ impl Plan {
         let more = mix(self.hash(number));
         let cancelled = matches!(fate, Fate::Cancelled | Fate::CancelledEarly);
         Order {
-            pool: self.pool(number / self.per_record),
             fate,
             repeat,
             again: cancelled && self.again.has((more >> 32) as u32),
@@ -135,6 +140,12 @@ impl Plan {
             shipped: fate == Fate::Confirmed && self.shipped.has((more >> 32) as u32),
             deadline: self.deadline.has(more as u32),
         }
+    }
+
+    /// Number of the pool, in the run's [`PoolSet`](super::PoolSet), of order `number`, which is due at `due_us`.
+    #[inline]
+    pub fn pool(&self, number: u64, due_us: u64) -> u32 {
+        self.pool_of(number / self.per_record, due_us)
     }
 
     /// The lines of order `number`, which is due at `due_us`.
@@ -167,6 +178,45 @@ impl Plan {
         self.buyers.segment(customer)
     }
 
+    /// Number, in [`Plan::channels`], of the channel of order `number` of a generator, which is due at `due_us`.
+    #[inline]
+    pub fn channel_of(&self, generator: u32, number: u64, due_us: u64) -> u32 {
+        self.channels.channel(generator, number, due_us)
+    }
+
+    /// The same of an order of its own.
+    #[inline]
+    pub(super) fn channel(&self, number: u64, due_us: u64) -> u32 {
+        self.channels.channel(self.generator, number, due_us)
+    }
+
+    /// What order `number` of a generator asks of its delivery.
+    #[inline]
+    pub fn asked_of(&self, generator: u32, number: u64) -> Option<&Asked> {
+        self.asks.number(generator, number).map(|at| &self.asks.list[at].0)
+    }
+
+    /// The number, in [`Plan::asks`], of what an order of its own asks; none if nothing.
+    #[inline]
+    pub(super) fn ask(&self, number: u64) -> Option<usize> {
+        self.asks.number(self.generator, number)
+    }
+
+    /// All that some order asks.
+    pub(super) fn asks(&self) -> impl ExactSizeIterator<Item = &Asked> {
+        self.asks.list.iter().map(|(asked, _)| asked)
+    }
+
+    /// Names of the channels of the run.
+    pub fn channels(&self) -> &[String] {
+        self.channels.names()
+    }
+
+    /// Which pools are flooded, and when.
+    pub fn floods(&self) -> &Floods {
+        &self.floods
+    }
+
     /// How long after its order a command of this kind is due.
     #[inline]
     pub fn delay_ns(&self, kind: Kind) -> u64 {
@@ -190,7 +240,7 @@ impl Plan {
             Kind::CancelEarly => order.fate == Fate::CancelledEarly,
             Kind::Again => order.again,
             Kind::Ship => order.shipped,
-            Kind::Poison => false,
+            Kind::Poison | Kind::Move => false,
         }
     }
 
@@ -212,8 +262,8 @@ impl Plan {
 
     /// Pool of all orders in a record.
     #[inline]
-    pub(super) fn pool(&self, record: u64) -> u32 {
-        below((mix(self.seed ^ OF_POOL ^ record) >> 32) as u32, self.pools)
+    pub(super) fn pool_of(&self, record: u64, due_us: u64) -> u32 {
+        self.floods.pool(mix(self.seed ^ OF_POOL ^ record), due_us)
     }
 
     #[inline]
@@ -255,6 +305,32 @@ impl Plan {
     }
 }
 
+/// What some orders ask of their delivery, each with where its share of all draws ends.
+#[derive(Clone, Debug)]
+struct Asks {
+    run_seed: u64,
+    list: Vec<(Asked, Share)>,
+}
+
+impl Asks {
+    fn new(traffic: &Traffic, origin: &Origin) -> Self {
+        let ends = traffic.asks.iter().scan(Share::default(), |end, ask| {
+            *end = end.and(ask.share);
+            Some((Asked::of(ask, origin.first_day), *end))
+        });
+        Self { run_seed: mix(origin.seed), list: ends.collect() }
+    }
+
+    #[inline]
+    fn number(&self, generator: u32, number: u64) -> Option<usize> {
+        if self.list.is_empty() {
+            return None;
+        }
+        let bits = (mix(seed_of(self.run_seed, generator) ^ OF_ASKS ^ number) >> 32) as u32;
+        self.list.iter().position(|(_, end)| end.has(bits))
+    }
+}
+
 /// Seed of a generator's draws, from that of the run's.
 #[inline]
 pub(super) fn seed_of(run_seed: u64, generator: u32) -> u64 {
@@ -266,7 +342,7 @@ pub(super) fn seed_of(run_seed: u64, generator: u32) -> u64 {
 pub(crate) fn delay(scenario: &Scenario, kind: Kind) -> Duration {
     let traffic = &scenario.traffic;
     match kind {
-        Kind::CancelEarly | Kind::Place | Kind::Poison => Duration::ZERO,
+        Kind::CancelEarly | Kind::Place | Kind::Poison | Kind::Move => Duration::ZERO,
         Kind::Duplicate | Kind::Changed => traffic.duplicates.after,
         Kind::Confirm => traffic.confirm.after,
         Kind::Cancel => traffic.cancel.after,

@@ -2,7 +2,9 @@
 
 use sluice::wire::route::partition_of;
 
-use crate::load::scenario::{Pools, REHEARSAL_PREFIX};
+use super::days::pool_name;
+use super::id::RunId;
+use crate::load::scenario::{Pools, REHEARSAL_PREFIX, Scenario};
 
 /// A pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +25,21 @@ pub struct PoolSet {
 impl PoolSet {
     /// The pools that a scenario asks for, on topics of this many partitions (at least 1).
     pub fn new(asked: &Pools, partitions: u32) -> Self {
-        let pool = |name: String| Pool { partition: partition_of(name.as_bytes(), partitions), name };
+        Self::named(asked, partitions, |name| name)
+    }
+
+    /// The pools of a run: its own ones, if it sets a rule for them as a whole.
+    pub fn of(scenario: &Scenario, run: RunId, partitions: u32) -> Self {
+        let has_own = !scenario.rules.delivery.is_empty();
+        let name = |name: String| if has_own { pool_name(&name, run) } else { name };
+        Self::named(&scenario.traffic.pools, partitions, name)
+    }
+
+    fn named(asked: &Pools, partitions: u32, called: impl Fn(String) -> String) -> Self {
+        let pool = |name: String| {
+            let name = called(name);
+            Pool { partition: partition_of(name.as_bytes(), partitions), name }
+        };
         let pools = match asked {
             Pools::Named(names) => names.iter().cloned().map(pool).collect(),
             Pools::PerPartition => {

@@ -1,8 +1,9 @@
 //! The records of one generator, in the order in which they are due.
 
 use super::id::OrderId;
+use super::movements::Movements;
 use super::plan::{Order, Plan};
-use super::pools::{Pool, PoolSet};
+use super::pools::PoolSet;
 use super::queue::{Entry, Queue};
 use super::template::{self, FIRST_INSTANT_MS, Own, PlaceTemplate, Shared, ShortTemplate};
 use super::{Kind, Origin};
@@ -32,7 +33,10 @@ pub struct Record {
     pub partition: u32,
     /// Number of the first order of the record of orders that it is, or that it follows. A follow-up has a command for
     /// each order of that record for which [`Plan::sends`] says so, in the order of their numbers.
+    /// Of a record of movements the number of its first command.
     pub first: u64,
+    /// The number behind the last order of that record, or behind its last movement.
+    pub end: u64,
     /// How many commands it has; 0 for poison.
     pub commands: u32,
     /// Bytes of its value.
@@ -44,7 +48,7 @@ pub struct Record {
 pub struct Stream {
     plan: Plan,
     origin: Origin,
-    pools: Vec<Pool>,
+    pools: PoolSet,
     hold_ms: u64,
     deadline_ms: i64,
     lines_least: u32,
@@ -58,6 +62,10 @@ pub struct Stream {
     /// When the next one of each of [`LATER`] is due.
     later_due_ns: [u64; LATER.len()],
     queues: [Queue; LATER.len()],
+    movements: Movements,
+    /// Number of the next movement, and when it is due.
+    movement: u64,
+    movement_due_ns: u64,
     places: Vec<Option<PlaceTemplate>>,
     confirms: Vec<ShortTemplate>,
     cancels: Vec<ShortTemplate>,
@@ -92,13 +100,18 @@ impl Stream {
         let lines_spread = (traffic.lines.most - traffic.lines.least + 1) as usize;
         // For each segment and for none.
         let templates = pools.list().len() * lines_spread * VARIANTS * (traffic.segments.len() + 1);
+        let templates = templates * plan.channels().len() * (plan.asks().len() + 1);
+        let movements = match origin.generator {
+            0 => Movements::new(scenario, profile.duration(), pools.list().len() as u32),
+            _ => Movements::default(),
+        };
         let short = |of: fn(super::RunId, &str) -> ShortTemplate| {
             pools.list().iter().map(|pool| of(origin.run, &pool.name)).collect()
         };
         let mut stream = Self {
             plan,
             origin,
-            pools: pools.list().to_vec(),
+            pools: pools.clone(),
             hold_ms: traffic.hold.as_millis() as u64,
             deadline_ms: traffic.deadline.within.as_millis() as i64,
             lines_least: traffic.lines.least,
@@ -110,12 +123,16 @@ impl Stream {
             stage: Stage::CancelEarly,
             later_due_ns: [NEVER; LATER.len()],
             queues: Default::default(),
+            movements,
+            movement: 0,
+            movement_due_ns: NEVER,
             places: (0..templates).map(|_| None).collect(),
             confirms: short(ShortTemplate::confirm),
             cancels: short(ShortTemplate::cancel),
             ships: short(ShortTemplate::ship),
         };
         stream.due_ns = stream.arrivals.next().unwrap_or(NEVER);
+        stream.movement_due_ns = stream.movements.record(0).map_or(NEVER, |record| record.due_ns);
         stream
     }
 
@@ -133,7 +150,7 @@ impl Stream {
     /// The record that [`Stream::next`] makes is that one, always.
     #[inline]
     pub fn next_due_ns(&self) -> Option<u64> {
-        let due = self.later_due_ns.iter().fold(self.due_ns, |due, later| due.min(*later));
+        let due = self.later_due_ns.iter().fold(self.due_ns.min(self.movement_due_ns), |due, later| due.min(*later));
         (due != NEVER).then_some(due)
     }
 
@@ -142,7 +159,9 @@ impl Stream {
     pub fn next(&mut self, out: &mut Vec<u8>) -> Option<Record> {
         loop {
             let due = self.next_due_ns()?;
-            if self.due_ns == due {
+            if self.movement_due_ns == due {
+                return Some(self.moved(out));
+            } else if self.due_ns == due {
                 if let Some(record) = self.of_orders(out) {
                     return Some(record);
                 }
@@ -179,10 +198,33 @@ impl Stream {
                 let start = out.len();
                 template::append_poison(out, &self.origin, entry.record);
                 self.advance();
-                let pool = self.plan.pool(entry.record);
-                Some(self.record_of(Kind::Poison, pool, entry, 0, out.len() - start))
+                Some(self.record_of(Kind::Poison, self.pool(entry), entry, 0, out.len() - start))
             }
         }
+    }
+
+    /// The next movements of stock.
+    fn moved(&mut self, out: &mut Vec<u8>) -> Record {
+        let record = self.movements.record(self.movement).expect("one is due");
+        let start = out.len();
+        self.movements.append(out, &record, &self.origin, &self.pools);
+        self.movement = record.end;
+        self.movement_due_ns = self.movements.record(record.end).map_or(NEVER, |next| next.due_ns);
+        Record {
+            kind: Kind::Move,
+            due_ns: record.due_ns,
+            pool: record.pool,
+            partition: self.pools.list()[record.pool as usize].partition,
+            first: record.first,
+            end: record.end,
+            commands: (record.end - record.first) as u32,
+            bytes: out.len() - start,
+        }
+    }
+
+    #[inline]
+    fn pool(&self, entry: Entry) -> u32 {
+        self.plan.pool_of(entry.record, entry.placed_ns / 1_000)
     }
 
     /// Goes on to the next record of orders. At once when nothing of this one is left: until then it counts as due, and
@@ -197,7 +239,7 @@ impl Stream {
         let entry = Entry { placed_ns: self.due_ns, record: self.record };
         let start = out.len();
         let per_record = self.plan.orders_per_record();
-        let pool = self.plan.pool(entry.record);
+        let pool = self.pool(entry);
         let mut followed = [false; LATER.len()];
         for number in self.record * per_record..(self.record + 1) * per_record {
             let order = if self.plan.is_plain() { None } else { Some(self.plan.order(number)) };
@@ -231,7 +273,7 @@ impl Stream {
     fn gathered(&mut self, kind: Kind, entry: Entry, out: &mut Vec<u8>) -> Option<Record> {
         let start = out.len();
         let per_record = self.plan.orders_per_record();
-        let pool = self.plan.pool(entry.record);
+        let pool = self.pool(entry);
         let mut commands = 0;
         for number in entry.record * per_record..(entry.record + 1) * per_record {
             let order = self.plan.order(number);
@@ -246,7 +288,7 @@ impl Stream {
                     self.cancels[pool as usize].append(out, id, self.placed_at_ms(id.due_us));
                 }
                 Kind::Ship => self.ships[pool as usize].append(out, id, self.placed_at_ms(id.due_us)),
-                Kind::Place | Kind::Poison | Kind::Duplicate | Kind::Changed | Kind::Again => {
+                Kind::Place | Kind::Poison | Kind::Duplicate | Kind::Changed | Kind::Again | Kind::Move => {
                     self.place(out, pool, entry, number, Copy::of(kind, &order));
                 }
             }
@@ -264,19 +306,25 @@ impl Stream {
         let customer = self.plan.customer(number);
         let segment = self.plan.segment(customer).map(|number| number as usize);
         let at = at * (self.segments.len() + 1) + segment.map_or(0, |number| number + 1);
+        let id = self.id(entry, number);
+        let channel = self.plan.channel(number, id.due_us) as usize;
+        let at = at * self.plan.channels().len() + channel;
+        let ask = self.plan.ask(number);
+        let at = at * (self.plan.asks().len() + 1) + ask.map_or(0, |number| number + 1);
         if self.places[at].is_none() {
             self.places[at] = Some(PlaceTemplate::new(&Shared {
                 run: self.origin.run,
-                pool: &self.pools[pool].name,
+                pool: &self.pools.list()[pool].name,
+                channel: &self.plan.channels()[channel],
                 lines,
                 hold_ms: self.hold_ms,
                 attempt: copy.attempt,
                 deadline: copy.deadline,
                 segment: segment.map(|number| self.segments[number].as_str()),
+                asked: ask.and_then(|number| self.plan.asks().nth(number)),
             }));
         }
         let template = self.places[at].as_ref().expect("made above");
-        let id = self.id(entry, number);
         // The next attempt is placed when it is due, copies when their order was.
         let placed_us = if copy.attempt > 0 { id.due_us + self.plan.delay_ns(Kind::Again) / 1_000 } else { id.due_us };
         let placed_at_ms = self.placed_at_ms(placed_us);
@@ -300,15 +348,16 @@ impl Stream {
             kind,
             due_ns: entry.placed_ns + self.plan.delay_ns(kind),
             pool,
-            partition: self.pools[pool as usize].partition,
+            partition: self.pools.list()[pool as usize].partition,
             first: entry.record * self.plan.orders_per_record(),
+            end: (entry.record + 1) * self.plan.orders_per_record(),
             commands,
             bytes,
         }
     }
 }
 
-/// Variants of a place with the same pool, lines and segment: with a deadline or not, attempt 0 or 1.
+/// Variants of a place with the same pool, lines, segment, channel and wishes: with a deadline or not, attempt 0 or 1.
 const VARIANTS: usize = 4;
 
 /// In what a place differs from the first copy of its order.

@@ -5,11 +5,9 @@ use prost::encoding::encode_varint as put_varint;
 
 use super::Origin;
 use super::buyers::{blank_name, stamp_customer};
+use super::days::Asked;
 use super::id::{ID_BYTES, OrderId, RunId, SKU_BYTES, stamp_sku};
 use super::plan::Line;
-
-/// What every order names as its channel.
-pub(super) const CHANNEL: &str = "rehearsal";
 
 /// Longest quantity that takes one byte as a varint, less the unit that a changed copy has more.
 pub(crate) const MAX_QUANTITY: u32 = 126;
@@ -44,12 +42,15 @@ pub(super) struct PlaceTemplate {
 pub(super) struct Shared<'a> {
     pub(super) run: RunId,
     pub(super) pool: &'a str,
+    pub(super) channel: &'a str,
     pub(super) lines: u32,
     pub(super) hold_ms: u64,
     pub(super) attempt: u8,
     pub(super) deadline: bool,
     /// What the checkout vouches for; none: nothing.
     pub(super) segment: Option<&'a str>,
+    /// What it asks of its delivery; none: nothing.
+    pub(super) asked: Option<&'a Asked>,
 }
 
 /// What an order has for itself.
@@ -73,7 +74,7 @@ impl PlaceTemplate {
             place.extend([tag(3, NUMBER), shared.attempt]);
         }
         let customer = text(&mut place, 4, &blank_name());
-        text(&mut place, 5, CHANNEL.as_bytes());
+        text(&mut place, 5, shared.channel.as_bytes());
         let placed_at = instant(&mut place, 6);
         let lines = place.len();
         for _ in 0..shared.lines {
@@ -91,6 +92,16 @@ impl PlaceTemplate {
         let answer_by = shared.deadline.then(|| instant(&mut place, 9));
         if let Some(segment) = shared.segment {
             text(&mut place, 10, segment.as_bytes());
+        }
+        if let Some(asked) = shared.asked {
+            if !asked.service.is_empty() {
+                text(&mut place, 12, asked.service.as_bytes());
+            }
+            for (field, value) in [(13, asked.day), (14, asked.late as u32)].into_iter().filter(|(_, value)| *value > 0)
+            {
+                place.push(tag(field, NUMBER));
+                put_varint(u64::from(value), &mut place);
+            }
         }
         let (bytes, inner) = command(1, &place);
         Self {

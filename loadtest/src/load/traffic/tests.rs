@@ -1,5 +1,8 @@
 //! The stream against what its scenario says, read back with prost.
 
+mod days; // deliveries, lots and wishes
+mod warehouse; // shares of channels, and movements of stock
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -10,9 +13,11 @@ use sluice::wire::proto::{self, command};
 use super::*;
 use crate::load::profile::Profile;
 use crate::load::scenario::{Arrival, Deadline, Duplicates, FollowUp, Lines, Pools, Popularity, ProfileSpec, Scenario};
-use crate::load::scenario::{Drain, LimitRule, Rules, SaleRule, Topics, Traffic};
+use crate::load::scenario::{Channel, ChannelsRule, Drain, Flood, LimitRule, Movement, MovementKind};
+use crate::load::scenario::{Rules, SaleRule, ShareRule, Topics, Traffic};
 
 const START_MS: i64 = 1_800_000_000_000;
+const FIRST_DAY: i32 = 20_833;
 
 fn scenario(traffic: Traffic, rate: f64, seconds: u64) -> Scenario {
     Scenario {
@@ -24,10 +29,15 @@ fn scenario(traffic: Traffic, rate: f64, seconds: u64) -> Scenario {
         profile: ProfileSpec::Constant { rate, duration: Duration::from_secs(seconds) },
         traffic,
         rules: Rules::default(),
+        warehouse: Vec::new(),
         topics: Topics::default(),
         drain: Drain::default(),
         faults: Vec::new(),
     }
+}
+
+fn channel(name: &str, weight: f64, until_s: u64) -> Channel {
+    Channel { name: name.to_owned(), weight, from: Duration::ZERO, until: Duration::from_secs(until_s) }
 }
 
 /// Everything that can follow an order.
@@ -43,6 +53,13 @@ fn busy(orders_per_record: u32) -> Traffic {
         ship: FollowUp { share: 0.6, after: Duration::from_millis(400) },
         segments: ["north", "south-east"].map(str::to_owned).to_vec(),
         unsegmented: 0.2,
+        channels: vec![channel("app", 3.0, 0), channel("marketplace", 1.0, 2)],
+        floods: vec![Flood {
+            pool: "rehearsal-b".to_owned(),
+            times: 4.0,
+            from: Duration::from_secs(1),
+            until: Duration::from_secs(2),
+        }],
         cancel: FollowUp { share: 0.2, after: Duration::from_millis(700) },
         cancel_early: 0.1,
         raise_attempt: FollowUp { share: 0.4, after: Duration::from_millis(200) },
@@ -53,7 +70,8 @@ fn busy(orders_per_record: u32) -> Traffic {
 }
 
 fn origin(seed: u64) -> Origin {
-    Origin { run: RunId::parse("test").expect("legal"), seed, generator: 0, generators: 1, start_unix_ms: START_MS }
+    let run = RunId::parse("test").expect("legal");
+    Origin { run, seed, generator: 0, generators: 1, start_unix_ms: START_MS, first_day: FIRST_DAY }
 }
 
 fn stream(scenario: &Scenario, origin: Origin) -> Stream {
@@ -106,6 +124,7 @@ fn ids(record: &Record, value: &[u8]) -> Vec<OrderId> {
 /// What a place must be by the plan, made the slow way.
 fn expected(scenario: &Scenario, plan: &Plan, id: OrderId, kind: Kind) -> proto::Place {
     let order = plan.order(id.number);
+    let pool = plan.pool(id.number, id.due_us) as usize;
     let pools = PoolSet::new(&scenario.traffic.pools, 4);
     let again = kind == Kind::Again;
     let placed_us = id.due_us + if again { plan.delay_ns(Kind::Again) / 1_000 } else { 0 };
@@ -118,11 +137,11 @@ fn expected(scenario: &Scenario, plan: &Plan, id: OrderId, kind: Kind) -> proto:
     lines[0].quantity += u32::from(kind == Kind::Changed);
     let segment = plan.segment(plan.customer(id.number));
     proto::Place {
-        pool: pools.list()[order.pool as usize].name.clone(),
+        pool: pools.list()[pool].name.clone(),
         order_id: id.text(origin(1).run),
         attempt: u32::from(again),
         customer: buyers::customer_name(plan.customer(id.number)),
-        channel: template::CHANNEL.to_owned(),
+        channel: plan.channels()[plan.channel(id.number, id.due_us) as usize].clone(),
         placed_at_ms,
         lines,
         hold_ms: scenario.traffic.hold.as_millis() as u64,
@@ -168,7 +187,8 @@ fn every_record_is_what_the_plan_says() {
                     pool: pool.name.clone(),
                     kind: Some(proto::stock_command::Kind::Ship(proto::Ship {
                         order_id: id.text(origin(1).run),
-                        ..Default::default()
+                        attempt: 0,
+                        lots: Vec::new(),
                     })),
                     ..Default::default()
                 };
@@ -179,8 +199,9 @@ fn every_record_is_what_the_plan_says() {
             }
             for kind in commands(&value) {
                 let id = id_of(&kind);
-                let pool = &pools.list()[plan.order(id.number).pool as usize];
-                assert_eq!((record.pool, record.partition), (plan.order(id.number).pool, pool.partition));
+                let number = plan.pool(id.number, id.due_us);
+                let pool = &pools.list()[number as usize];
+                assert_eq!((record.pool, record.partition), (number, pool.partition));
                 assert_eq!(id.due_us, (record.due_ns - plan.delay_ns(record.kind)) / 1_000);
                 match (record.kind, kind) {
                     (Kind::Confirm, command::Kind::Confirm(confirm)) => {
@@ -287,8 +308,15 @@ fn even_arrivals_are_as_many_as_asked_exactly() {
 
 #[test]
 fn the_stream_of_a_seed_stays_the_same_from_release_to_release() {
-    let (ship, segments) = (FollowUp::default(), Vec::new());
-    let traffic = Traffic { lines: Lines { least: 1, most: 5, quantity: 9 }, poison: 0.2, ship, segments, ..busy(2) };
+    let traffic = Traffic {
+        lines: Lines { least: 1, most: 5, quantity: 9 },
+        poison: 0.2,
+        ship: FollowUp::default(),
+        segments: Vec::new(),
+        channels: Vec::new(),
+        floods: Vec::new(),
+        ..busy(2)
+    };
     let even = Scenario { arrival: Arrival::Constant, ..scenario(traffic, 30.0, 1) };
     let line = |(record, value): (Record, Vec<u8>)| {
         format!("{} {:?} {} {}\n", record.due_ns, record.kind, record.partition, value.escape_ascii())
@@ -312,7 +340,7 @@ fn shelves_are_filled_with_what_the_scenario_says() {
     let pools = PoolSet::new(&scenario.traffic.pools, 4);
     let run = origin(1).run;
     let mut found = HashMap::new();
-    for record in stock::records(&scenario, run, &pools, START_MS) {
+    for record in stock::records(&scenario, run, &pools, START_MS, FIRST_DAY) {
         let value = proto::StockCommands::decode(record.value.as_slice()).expect("protobuf");
         assert_eq!(value.commands.len(), record.commands as usize);
         assert_eq!(record.partition, pools.list()[record.pool as usize].partition);
@@ -392,7 +420,7 @@ fn rules_come_before_the_stock_and_instants_with_the_start() {
         ..SaleRule::default()
     };
     let limit = LimitRule { name: "one".to_owned(), skus: Vec::new(), units: 1, units_an_order: 0 };
-    let rules = Rules { sale: vec![sale, by_region], limit: vec![limit] };
+    let rules = Rules { sale: vec![sale, by_region], limit: vec![limit], ..Rules::default() };
     let scenario = Scenario { rules, ..scenario(traffic, 1_000.0, 10) };
     let pools = PoolSet::new(&scenario.traffic.pools, 4);
     let run = origin(1).run;
@@ -427,7 +455,7 @@ fn rules_come_before_the_stock_and_instants_with_the_start() {
         _ => None,
     });
     assert_eq!(only, Some(vec!["south".to_owned()]), "the second SKU is for the second segment");
-    let then = read(rules::at_start(&scenario, run, &pools, START_MS, START_MS + 1_000).collect());
+    let then = read(rules::at_start(&scenario, run, &pools, START_MS, START_MS + 1_000, FIRST_DAY).collect());
     assert_eq!(sales(&then), [0, 2].map(|sku| (sku_name(run, sku), START_MS + 6_000)));
     let ids: std::collections::HashSet<_> = before.iter().chain(&then).map(|command| &command.id).collect();
     assert_eq!(ids.len(), before.len() + then.len(), "each command has an id of its own");

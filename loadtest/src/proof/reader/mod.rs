@@ -19,7 +19,7 @@ use sluice::wire::entry::LogEntry;
 
 use crate::clock::RunClock;
 use crate::load::traffic::is_poison;
-use crate::proof::verify::{Barred, Findings, Memory, Ours, Shard};
+use crate::proof::verify::{Barred, Days, Findings, Memory, Ours, Shard, Sharing};
 use crate::report::result::Check;
 use consumer::{Connection, ReadError};
 use tally::Tally;
@@ -77,6 +77,10 @@ pub struct Read {
     pub barred: Barred,
     /// SKUs of pools that somebody asked for in whose way no rule stood.
     pub wanted: u64,
+    /// What days came to.
+    pub days: Days,
+    /// What sharing stock among channels came to.
+    pub sharing: Sharing,
 }
 
 impl Reader {
@@ -191,6 +195,8 @@ impl Reader {
             taken: 0,
             barred: Barred::default(),
             wanted: 0,
+            days: Days::default(),
+            sharing: Sharing::default(),
         };
         for thread in self.threads {
             for shard in thread.join().expect("a reader does not panic") {
@@ -198,6 +204,8 @@ impl Reader {
                 read.taken += shard.taken();
                 read.barred += shard.barred();
                 read.wanted += shard.wanted();
+                read.days += shard.days();
+                read.sharing += shard.sharing();
             }
         }
         for tally in &self.shared.tallies {
@@ -257,7 +265,7 @@ impl Shared {
             Ok(LogEntry::Link(link)) => {
                 let stocked = shard.stocked();
                 let told = shard.link(&self.ours, &link, late, |counted| match counted.due_ns {
-                    Some(due_ns) => tally.answer(counted.outcome, due_ns, read_ns),
+                    Some(due_ns) => tally.answer(counted.outcome, due_ns, read_ns, counted.shore),
                     None => tally.expiry(read_ns),
                 });
                 tally.stocked += shard.stocked() - stocked;

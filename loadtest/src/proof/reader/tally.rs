@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use sluice::wire::proto::Outcome;
 
 use crate::clock::SECOND_NS;
-use crate::report::result::{Latency, OutcomeTotal};
+use crate::load::traffic::Shore;
+use crate::report::result::{Flood, Latency, OutcomeTotal};
 
 /// Outcomes are numbered below this; what is not known counts with the last.
 const OUTCOMES: usize = 40;
@@ -45,12 +46,15 @@ pub struct Tally {
     pub last_ns: u64,
     /// Latency of what became readable since somebody took it.
     pub recent: Latency,
+    /// Of a run with floods.
+    pub flood: Flood,
     totals: BTreeMap<i32, OutcomeTotal>,
 }
 
 impl Tally {
     /// Counts an answer that was intended for `due_ns` and became readable at `read_ns`, both since the start.
-    pub fn answer(&mut self, outcome: Outcome, due_ns: u64, read_ns: u64) {
+    /// `shore`: where its order belongs in a run with floods.
+    pub fn answer(&mut self, outcome: Outcome, due_ns: u64, read_ns: u64, shore: Option<Shore>) {
         // A reader in another process may see an order before its own clock says that it was due.
         let us = read_ns.saturating_sub(due_ns) / 1_000;
         self.decided += 1;
@@ -58,6 +62,12 @@ impl Tally {
         self.recent.record(us);
         self.second(due_ns).latency.record(us);
         self.second(read_ns).outcomes[index(outcome)] += 1;
+        match shore {
+            Some(Shore::Flooded) => self.flood.flooded.record(us),
+            Some(Shore::Beside) => self.flood.others.record(us),
+            Some(Shore::Before) => self.flood.others_before.record(us),
+            None => {}
+        }
         let total = self.totals.entry(outcome as i32).or_default();
         total.count += 1;
         total.latency.record(us);
@@ -88,6 +98,7 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.add_counts(other);
         self.recent.add(&other.recent);
+        self.flood.add(&other.flood);
         if self.seconds.len() < other.seconds.len() {
             self.seconds.resize_with(other.seconds.len(), SecondTally::default);
         }
@@ -155,7 +166,7 @@ mod tests {
     fn a_stall_is_charged_to_the_second_that_was_intended() {
         let mut tally = Tally::default();
         // Due in the first second, readable in the fourth.
-        tally.answer(Outcome::Reserved, SECOND_NS / 2, 3 * SECOND_NS + SECOND_NS / 2);
+        tally.answer(Outcome::Reserved, SECOND_NS / 2, 3 * SECOND_NS + SECOND_NS / 2, None);
         // As exact as a second's histogram.
         assert!(tally.seconds[0].latency.max_us().abs_diff(3_000_000) < 30_000);
         assert_eq!(tally.seconds.iter().map(SecondTally::decided).collect::<Vec<_>>(), [0, 0, 0, 1]);
@@ -163,12 +174,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_flood_costs_the_others_is_told_apart() {
+        let (mut one, mut two) = (Tally::default(), Tally::default());
+        for (shore, us) in [(None, 1), (Some(Shore::Before), 20), (Some(Shore::Beside), 30), (Some(Shore::Flooded), 40)]
+        {
+            one.answer(Outcome::Reserved, 0, us * 1_000_000, shore);
+            two.answer(Outcome::Reserved, 0, us * 2_000_000, shore);
+        }
+        one.add(&two);
+        let means = one.flood.parts().map(|(name, latency)| (name, latency.count(), latency.min_us() / 1_000));
+        assert_eq!(means, [("others_before", 2, 20), ("others", 2, 30), ("flooded", 2, 40)]);
+        assert_eq!(one.latency().count(), 8);
+    }
+
+    #[test]
     fn two_readers_count_as_one() {
         let mut one = Tally::default();
-        one.answer(Outcome::Reserved, 0, 1_000_000);
+        one.answer(Outcome::Reserved, 0, 1_000_000, None);
         let mut two = Tally::default();
-        two.answer(Outcome::Reserved, 0, 3_000_000);
-        two.answer(Outcome::Rejected, 0, 2 * SECOND_NS);
+        two.answer(Outcome::Reserved, 0, 3_000_000, None);
+        two.answer(Outcome::Rejected, 0, 2 * SECOND_NS, None);
         two.expiry(2 * SECOND_NS);
         one.add(&two);
         assert_eq!((one.decided, one.expired), (3, 1));

@@ -9,7 +9,7 @@ use crate::report::result::Check;
 /// says it all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SentUpTo {
-    /// By kind: every command of it was sent whose order has a number below this, and no other.
+    /// By kind: every command of it was sent whose order (or movement) has a number below this, and no other.
     pub numbers: [u64; Kind::ALL.len()],
     /// Commands that were not acknowledged. They may have been stored all the same, so as many may be missing.
     pub failed: u64,
@@ -37,7 +37,8 @@ const COUNTERS: [(&str, &[Kind]); 5] = [
 pub fn close(ours: &Ours, sent: &SentUpTo) -> Closed {
     let mut closed = Closed::default();
     let mut lost = Findings::default();
-    let placed = sent.numbers.iter().copied().max().unwrap_or(0);
+    let of_orders = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Move);
+    let placed = of_orders.map(|kind| sent.numbers[kind as usize]).max().unwrap_or(0);
     for number in 0..placed.max(ours.lives.end()) {
         let answers = ours.lives.get(number).answers();
         if number >= placed && answers == [0; 5] {
@@ -60,6 +61,10 @@ pub fn close(ours: &Ours, sent: &SentUpTo) -> Closed {
             }
         }
     }
+    let (checked, findings, moves_lost) = ours.moves.close(sent.numbers[Kind::Move as usize]);
+    closed.checked += checked;
+    closed.findings.merge(findings);
+    lost.merge(moves_lost);
     closed.findings.merge(lost.less(Check::Lost, sent.failed));
     closed
 }

@@ -66,6 +66,8 @@ pub(super) struct Leeway {
     pub(super) has_deadline: bool,
     /// Selling rules may stand in its way.
     pub(super) is_ruled: bool,
+    /// Its day may not be to be had.
+    pub(super) is_dated: bool,
     /// What it asks for may have left, and been forgotten.
     pub(super) may_be_forgotten: bool,
 }
@@ -75,7 +77,8 @@ impl Leeway {
         match (answer.outcome, answer.reason) {
             (Outcome::Deadline, Reason::Unspecified) => self.has_deadline,
             (Outcome::NotOpen, Reason::Unspecified) => self.is_ruled,
-            (Outcome::Rejected, Reason::Closed | Reason::NotEligible | Reason::Limit) => self.is_ruled,
+            (Outcome::Rejected, Reason::Closed | Reason::NotEligible | Reason::Limit | Reason::Quota) => self.is_ruled,
+            (Outcome::Rejected, Reason::Late | Reason::DeliveryFull) => self.is_dated,
             (Outcome::Rejected, Reason::UnknownSku) => self.may_be_forgotten,
             // How much memory a shard has left is not known here.
             (Outcome::Busy, Reason::Unspecified) => true,
@@ -304,7 +307,7 @@ mod tests {
         life
     }
 
-    const FREE: Leeway = Leeway { has_deadline: false, is_ruled: false, may_be_forgotten: false };
+    const FREE: Leeway = Leeway { has_deadline: false, is_ruled: false, is_dated: false, may_be_forgotten: false };
     const DEADLINE: Leeway = Leeway { has_deadline: true, ..FREE };
     const RULED: Leeway = Leeway { is_ruled: true, ..FREE };
     const NONE: Reason = Reason::Unspecified;
@@ -387,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_rule_stands_in_the_way_of_what_was_not_decided_yet() {
-        for reason in [Reason::Limit, Reason::Closed, Reason::NotEligible] {
+        for reason in [Reason::Limit, Reason::Closed, Reason::NotEligible, Reason::Quota] {
             let rejected = answer(Asked::Place, Outcome::Rejected, reason);
             let mut life = Life::default();
             assert!(life.take(&rejected, RULED).1.is_ok());
@@ -396,6 +399,15 @@ mod tests {
         }
         let mut early = check(&[(Asked::Cancel, Outcome::Noted, Reason::BeforePlace)], &[true]);
         assert!(early.take(&answer(Asked::Place, Outcome::NotOpen, NONE), RULED).1.is_err(), "it was cancelled");
+    }
+
+    #[test]
+    fn only_what_is_delivered_by_the_day_may_come_too_late_for_it() {
+        for reason in [Reason::Late, Reason::DeliveryFull] {
+            let rejected = answer(Asked::Place, Outcome::Rejected, reason);
+            assert!(Life::default().take(&rejected, RULED).1.is_err());
+            assert!(Life::default().take(&rejected, Leeway { is_dated: true, ..FREE }).1.is_ok());
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! was sold that was not there. Knows the wire contract, and nothing of the engine.
 //!
 //! - [`Shard`] takes the decisions of one partition in, in the order of the log: [`stock`] keeps what they say of the
-//!   stock, [`rules`] what they say of selling rules and of what each customer has, [`life`] what they say of each order,
-//!   and what an answer must be after those before it, and [`memory`] for how long a row is known that nothing is in;
+//!   stock, [`moves`] what they say of what the warehouse does, [`rules`] what they say of selling rules and of what each
+//!   customer has, [`channels`] of what each channel has, [`dated`] of days
+//!   and lots, [`life`] what they say of each order, and what an answer must be
+//!   after those before it, and [`memory`] for how long a row is known that nothing is in;
 //! - what an order was (lines, copies, deadline) is recomputed from its number, not remembered;
 //! - [`close`] compares what was answered with what was sent, at the end.
 //!
@@ -13,6 +15,13 @@
 mod shard; // the decisions of one partition, in the order of its log
 mod stock; // what they say of the shelves: nothing sold that was not there
 mod rules; // what they say of selling rules: nothing sold that they rule out
+mod channels; // what they say of how stock is shared: no channel has more than its share
+mod dated; // what they say of days: nothing sold for a day that cannot be had
+mod delivery; // on which day each order must be delivered
+mod zone; // instants of a local clock
+mod lots; // from which lots each order must be taken
+mod held; // what is remembered of open orders for it
+mod moves; // what the warehouse does meanwhile
 mod memory; // for how long a shard remembers
 mod life; // the life of one order: each answer as the contract has it
 mod lives; // what is known of every order, 8 bytes each
@@ -21,10 +30,13 @@ mod findings; // what was found wrong
 #[cfg(test)]
 mod tests;
 
+pub use channels::Sharing;
 pub use close::{Closed, SentUpTo, close};
+pub use dated::Days;
 pub use findings::Findings;
 pub use lives::{Lives, MOST_ORDERS};
 pub use memory::Memory;
+pub use moves::Moves;
 pub use rules::Barred;
 pub use shard::{Counted, Shard};
 
@@ -49,13 +61,19 @@ pub struct Ours {
     pub follows_stock: bool,
     /// Whether the run sets selling rules: they are followed where stock is.
     pub ruled: bool,
+    /// Whether days matter: orders are delivered by the day, or stock is lotted. They are followed where stock is.
+    pub dated: bool,
+    /// How long orders ask to be held.
+    pub hold_ms: i64,
     /// What is known of each order.
     pub lives: Lives,
+    /// What the warehouse does, if this generator sends it.
+    pub moves: Moves,
 }
 
 impl Ours {
     /// Whether such an order can have been sent.
     fn plan_has(&self, id: OrderId, pool: u32) -> bool {
-        id.number < MOST_ORDERS && self.plan.order(id.number).pool == pool
+        id.number < MOST_ORDERS && self.plan.pool(id.number, id.due_us) == pool
     }
 }

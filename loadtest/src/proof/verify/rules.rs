@@ -3,17 +3,18 @@
 //! have been possible. It knows nothing of how the engine keeps its own.
 //!
 //! A run sets sales of its SKUs, and limits by the customer, without periods; it removes none. Guards hold in the order
-//! of the contract: opening, closing, segments, limits, and then stock.
+//! of the contract: opening, closing, segments, limits, then stock, and then what [`channels`](super::channels) share.
 //!
 //! Memory: 72 bytes for each SKU and pool, and some 30 for each customer who has any of what is limited.
 
 use std::collections::HashMap;
 
 use sluice::wire::decision::Selling;
-use sluice::wire::proto::{Outcome, Reason};
+use sluice::wire::proto::{Outcome, Reason, ShareOf};
 use sluice::wire::{Counted, Decision, DecisionLine, Rule, Text};
 
 use super::Ours;
+use super::channels::{Channels, Sharing};
 use crate::load::traffic::rules::is_limit;
 use crate::load::traffic::{RunId, customer_number, sku_number};
 
@@ -29,6 +30,7 @@ pub(super) struct Rules {
     /// By number of the SKU.
     rows: Vec<Row>,
     limits: Vec<Limit>,
+    channels: Channels,
     barred: Barred,
 }
 
@@ -37,6 +39,8 @@ struct Row {
     sale: Option<Sale>,
     /// Numbers in [`Rules::limits`], in the order in which they were set.
     limits: [Option<usize>; LIMITS_A_SKU],
+    /// A freshness stands.
+    is_kept_fresh: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +60,8 @@ pub(super) struct Buyer {
     pub(super) customer: u32,
     /// Number of the segment that he belongs to, in the scenario's list.
     pub(super) segment: Option<u32>,
+    /// Number of the channel through which he does.
+    pub(super) channel: u32,
 }
 
 #[derive(Debug)]
@@ -83,6 +89,8 @@ pub struct Barred {
     pub not_eligible: u64,
     /// They were over a limit.
     pub over_limit: u64,
+    /// They asked for more than their channel might have.
+    pub over_quota: u64,
     /// They came when it had been sold, had left and was forgotten.
     pub forgotten: u64,
 }
@@ -93,6 +101,7 @@ impl std::ops::AddAssign for Barred {
         self.late += other.late;
         self.not_eligible += other.not_eligible;
         self.over_limit += other.over_limit;
+        self.over_quota += other.over_quota;
         self.forgotten += other.forgotten;
     }
 }
@@ -121,11 +130,18 @@ impl Guard {
 
 /// What stands in the way of a line, as its decision must tell. All zero: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Bar {
-    reason: Reason,
-    opens_at_ms: i64,
-    left: Option<u64>,
-    rule: u64,
+pub(super) struct Bar {
+    pub(super) reason: Reason,
+    pub(super) opens_at_ms: i64,
+    pub(super) left: Option<u64>,
+    pub(super) rule: u64,
+}
+
+impl Bar {
+    /// As a line of a decision tells it.
+    pub(super) fn told(line: &DecisionLine<'_>) -> Self {
+        Self { reason: line.reason, opens_at_ms: line.opens_at_ms, left: line.left, rule: line.rule }
+    }
 }
 
 impl Rules {
@@ -136,6 +152,7 @@ impl Rules {
             segments: ours.segments.clone(),
             rows: vec![Row::default(); ours.skus as usize],
             limits: Vec::new(),
+            channels: Channels::new(ours),
             barred: Barred::default(),
         }
     }
@@ -170,18 +187,33 @@ impl Rules {
                     }
                 }
             }
-            Rule::Limit(_) | Rule::Channels(_) | Rule::Freshness(_) | Rule::Delivery(_) => return false,
+            Rule::Channels(channels) => {
+                let Some(at) = self.row(channels.sku) else { return false };
+                self.channels.set(at, channels, sequence);
+            }
+            Rule::Freshness(freshness) => {
+                let Some(at) = self.row(freshness.sku) else { return false };
+                self.rows[at].is_kept_fresh = !freshness.removes();
+            }
+            // The pool is the run's.
+            Rule::Delivery(_) => {}
+            Rule::Limit(_) => return false,
         }
         true
     }
 
-    /// An order was placed by this customer, and decided.
+    /// An order was placed by this customer, and decided. `available` tells what there was of a SKU before it.
     ///
     /// # Errors
     /// It is not what the rules make of it.
-    pub(super) fn placed(&mut self, buyer: Buyer, decision: &Decision<'_>) -> Result<(), RuleFault> {
+    pub(super) fn placed(
+        &mut self,
+        buyer: Buyer,
+        decision: &Decision<'_>,
+        available: &dyn Fn(usize) -> i64,
+    ) -> Result<(), RuleFault> {
         let told = match (decision.outcome, decision.reason) {
-            (Outcome::Reserved, _) | (Outcome::Rejected, Reason::OutOfStock) => None,
+            (Outcome::Reserved, _) | (Outcome::Rejected, Reason::OutOfStock | Reason::Quota) => None,
             (Outcome::NotOpen, _) => Some(Guard::Opening),
             (Outcome::Rejected, Reason::Closed) => Some(Guard::Closing),
             (Outcome::Rejected, Reason::NotEligible) => Some(Guard::Segments),
@@ -193,7 +225,7 @@ impl Rules {
             _ => return Ok(()),
         };
         match told {
-            None => {}
+            None => self.barred.over_quota += u64::from(decision.reason == Reason::Quota),
             Some(Guard::Opening) => self.barred.early += 1,
             Some(Guard::Closing) => self.barred.late += 1,
             Some(Guard::Segments) => self.barred.not_eligible += 1,
@@ -207,19 +239,24 @@ impl Rules {
             Some(guard) if sold => Err(RuleFault::Sold(self.explained(guard, buyer, decision))),
             due => Err(RuleFault::Wrong(format!("barred by {told:?} at {}, due was {due:?}", decision.decided_at_ms))),
         };
-        if !sold {
+        if !sold && decision.reason != Reason::Quota {
             return found;
         }
+        let shared = self.channels.placed(buyer.channel, decision, available);
+        if !sold {
+            return found.and(shared);
+        }
         let counted = self.count(buyer, decision);
-        found.and(counted).and(self.check_segments(buyer, decision))
+        found.and(counted).and(shared).and(self.check_segments(buyer, decision))
     }
 
     /// An order of this customer gave back what it held.
     ///
     /// # Errors
-    /// More than he had.
-    pub(super) fn released(&mut self, customer: u32, decision: &Decision<'_>) -> Result<(), RuleFault> {
-        let mut found = Ok(());
+    /// More than he had, or his channel.
+    pub(super) fn released(&mut self, buyer: Buyer, decision: &Decision<'_>) -> Result<(), RuleFault> {
+        let Buyer { customer, channel, .. } = buyer;
+        let mut found = self.channels.released(channel, decision);
         for line in decision.lines() {
             let Some(row) = self.row(line.sku) else { continue };
             for limit in self.rows[row].limits.into_iter().flatten() {
@@ -237,12 +274,18 @@ impl Rules {
 
     /// Until when at the least the rules of a SKU keep its row, seen at this instant; none as long as one stands.
     pub(super) fn kept_until_ms(&self, sku: Text<'_>, at_ms: i64) -> Option<i64> {
-        let row = self.rows[self.row(sku)?];
+        let at = self.row(sku)?;
+        let row = self.rows[at];
         match row.sale {
-            _ if row.limits.iter().any(Option::is_some) => None,
+            _ if row.limits.iter().any(Option::is_some) || row.is_kept_fresh || self.channels.stand(at) => None,
             Some(sale) => sale.closing(at_ms).map(|_| sale.closes_at_ms),
             None => Some(i64::MIN),
         }
+    }
+
+    /// What sharing the stock came to, `available` telling what there is of a SKU now.
+    pub(super) fn sharing(&self, available: impl Fn(usize) -> i64) -> Sharing {
+        self.channels.sharing(available)
     }
 
     /// Orders in whose way a rule stood so far.
@@ -295,8 +338,7 @@ impl Rules {
         let mut opens_at_ms = 0;
         for (line, bar) in self.bars(guard, buyer, decision) {
             let bar = bar.unwrap_or_default();
-            let DecisionLine { reason, opens_at_ms: line_opens_at_ms, left, rule, .. } = line;
-            let told = Bar { reason, opens_at_ms: line_opens_at_ms, left, rule };
+            let told = Bar::told(&line);
             if (told, line.allocated) != (bar, 0) {
                 return Err(RuleFault::Wrong(format!("{}: told {told:?}, due was {bar:?}", line.sku)));
             }
@@ -335,7 +377,9 @@ impl Rules {
                 |told: Counted| (told.count, told.period, u64::from(told.units)) == (limit.count, 0, limit.in_order);
             as_due &= told.counted.iter().any(due);
         }
-        if as_due && told.counted.iter().count() == limits && (limits == 0 || is_of(&told, customer)) {
+        // What channels count stands behind it.
+        let of_limits = told.counted.iter().take_while(|told| told.share == ShareOf::Unspecified);
+        if as_due && of_limits.count() == limits && (limits == 0 || is_of(&told, customer)) {
             return Ok(());
         }
         let counted: Vec<_> = told.counted.iter().collect();

@@ -1,16 +1,20 @@
 //! The decisions of one shard, in the order of its log.
 
-use sluice::wire::entry::{EntryError, LinkView};
-use sluice::wire::proto::{Asked, Input, Outcome, Reason};
-use sluice::wire::{Decision, DecisionLine, Rule, Source, Text};
+mod follow; // stock, rules and days, whoever's order it is
 
-use super::Ours;
+use sluice::wire::entry::{EntryError, LinkView};
+use sluice::wire::proto::{Input, Outcome, Reason};
+use sluice::wire::{Decision, DecisionLine, Source};
+
+use super::channels::Sharing;
+use super::dated::{Dated, Days};
 use super::findings::Findings;
 use super::life::{Answer, Leeway, Of};
 use super::memory::Memory;
-use super::rules::{Barred, Buyer, RuleFault, Rules};
-use super::stock::{Stock, StockFault};
-use crate::load::traffic::{Fate, Kind, OrderId, Repeat, sku_number};
+use super::rules::{Barred, Rules};
+use super::stock::Stock;
+use super::{Ours, moves};
+use crate::load::traffic::{Fate, Kind, OrderId, Repeat, Shore, sku_number};
 use crate::report::result::Check;
 
 /// An answer to a command of ours.
@@ -20,6 +24,8 @@ pub struct Counted {
     pub outcome: Outcome,
     /// When its command was due, nanoseconds since the start of the run; none for an expiry, which answers nobody.
     pub due_ns: Option<u64>,
+    /// Where its order belongs in a run with floods.
+    pub shore: Option<Shore>,
 }
 
 /// What the decisions of a shard must bear out.
@@ -31,6 +37,8 @@ pub struct Shard {
     stock: Vec<Option<Stock>>,
     /// Likewise; none at all if the run sets no rules.
     rules: Vec<Option<Rules>>,
+    /// Likewise, if days matter to the run.
+    dated: Vec<Option<Dated>>,
     next_sequence: Option<u64>,
     /// Offset and index of the last command that was decided, of orders and of stock.
     last: [Option<(i64, u32)>; 2],
@@ -45,8 +53,9 @@ impl Shard {
         let pools = || ours.pools.list().iter().map(|pool| pool.partition == partition);
         let stock = pools().map(|mine| mine.then(|| Stock::new(ours.run, ours.skus))).collect();
         let rules = pools().map(|mine| (mine && ours.ruled).then(|| Rules::new(ours))).collect();
+        let dated = pools().map(|mine| (mine && ours.dated).then(|| Dated::new(ours))).collect();
         let findings = Findings::default();
-        Self { partition, memory, stock, rules, next_sequence: None, last: [None; 2], stocked: 0, findings }
+        Self { partition, memory, stock, rules, dated, next_sequence: None, last: [None; 2], stocked: 0, findings }
     }
 
     /// Takes a link in. `late`: it became readable when nothing was waited for any more. `count` is told of each answer
@@ -87,15 +96,33 @@ impl Shard {
             self.check_known(pool, decision);
             self.follow_changes(pool, decision);
         }
+        let id = OrderId::parse(ours.run, decision.order_id.as_bytes());
+        if ours.follows_stock && ours.dated {
+            self.look_at_day(ours, pool, id, decision);
+        }
         if ours.follows_stock {
             self.follow_stock(ours, pool, decision);
         }
-        let id = OrderId::parse(ours.run, decision.order_id.as_bytes());
+        if ours.follows_stock && ours.dated {
+            self.follow_days(pool, id, decision);
+        }
         if ours.follows_stock && ours.ruled {
             self.follow_rules(ours, pool, id, decision);
         }
+        if decision.order_id.is_empty() {
+            return self.moved(ours, decision);
+        }
         let id = id?;
         (id.generator == ours.generator).then(|| self.answer(ours, pool, id, decision))
+    }
+
+    /// An answer to a movement of ours.
+    fn moved(&mut self, ours: &Ours, decision: &Decision<'_>) -> Option<Counted> {
+        let moved = ours.moves.answered(ours.run, decision.id.as_bytes())?;
+        if let Err(text) = moves::check(&moved, decision, ours.run, &ours.pools) {
+            self.findings.add(Check::Wrong, || format!("{}: {text}", decision.id));
+        }
+        Some(Counted { outcome: decision.outcome, due_ns: Some(moved.due_ns), shore: None })
     }
 
     /// A log lists the commands that it answers in their order, each once.
@@ -116,124 +143,6 @@ impl Shard {
         *last = place.max(*last);
     }
 
-    /// What has left the shelf and is sold no more is forgotten after a time, and not before it.
-    fn check_known(&mut self, pool: u32, decision: &Decision<'_>) {
-        let is_unknown = match (decision.asked, decision.outcome, decision.reason) {
-            (Asked::Place, Outcome::Rejected, Reason::UnknownSku) => true,
-            (Asked::Place, Outcome::Reserved | Outcome::NotOpen, _) => false,
-            (Asked::Place, Outcome::Rejected, reason) if reason != Reason::Cancelled => false,
-            _ => return,
-        };
-        let (mut due_of_some, mut found) = (false, None);
-        for line in decision.lines() {
-            let due = self.is_forgotten(pool, line.sku, decision.decided_at_ms);
-            due_of_some |= due;
-            if due != (line.reason == Reason::UnknownSku) {
-                let was = if due { "is forgotten" } else { "is known" };
-                found = Some(format!("{} {was} at {}: {:?} told", line.sku, decision.decided_at_ms, line.reason));
-            }
-        }
-        if found.is_none() && due_of_some != is_unknown {
-            found = Some("rejected for a SKU that is not known, and all are".to_owned());
-        }
-        if let Some(text) = found {
-            self.findings.add(Check::Wrong, || format!("{} {}: {text}", decision.pool, decision.order_id));
-        }
-    }
-
-    /// Whether nothing has been in a row, and no rule has stood, for so long that the SKU is no longer known.
-    fn is_forgotten(&mut self, pool: u32, sku: Text<'_>, at_ms: i64) -> bool {
-        let bare_since_ms = self.stock[pool as usize].as_mut().and_then(|stock| stock.bare_since_ms(sku));
-        let kept_until_ms = match &self.rules[pool as usize] {
-            Some(rules) => rules.kept_until_ms(sku, at_ms),
-            None => Some(i64::MIN),
-        };
-        let since_ms = bare_since_ms.zip(kept_until_ms).map(|(bare, kept)| bare.max(kept));
-        since_ms.is_some_and(|since_ms| self.memory.forgets(since_ms, at_ms))
-    }
-
-    /// Keeps when each row was last changed.
-    fn follow_changes(&mut self, pool: u32, decision: &Decision<'_>) {
-        let Some(stock) = &mut self.stock[pool as usize] else { return };
-        let at_ms = decision.decided_at_ms;
-        match decision.outcome {
-            Outcome::Reserved | Outcome::Confirmed | Outcome::Cancelled | Outcome::Expired | Outcome::Shipped => {
-                decision.lines().for_each(|line| stock.changed(line.sku, at_ms));
-            }
-            Outcome::Applied => {
-                decision.stock.iter().for_each(|level| stock.changed(level.sku, at_ms));
-                match decision.selling.and_then(|selling| selling.set) {
-                    Some(Rule::Sale(sale)) => stock.changed(sale.sku, at_ms),
-                    Some(Rule::Limit(limit)) => limit.skus().for_each(|sku| stock.changed(sku, at_ms)),
-                    Some(Rule::Channels(channels)) => stock.changed(channels.sku, at_ms),
-                    Some(Rule::Freshness(freshness)) => stock.changed(freshness.sku, at_ms),
-                    Some(Rule::Delivery(_)) | None => {}
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Keeps the stock of our pools, whoever's order it is.
-    fn follow_stock(&mut self, ours: &Ours, pool: u32, decision: &Decision<'_>) {
-        let Some(stock) = &mut self.stock[pool as usize] else {
-            let partition = self.partition;
-            let pool = decision.pool;
-            self.findings.add(Check::Wrong, || format!("pool {pool} was decided by shard {partition}, not its own"));
-            return;
-        };
-        let told = match (decision.outcome, decision.reason) {
-            (Outcome::Reserved, _) => stock.reserved(decision.lines()),
-            (Outcome::Rejected, Reason::OutOfStock) => stock.rejected(decision.lines()),
-            (Outcome::Cancelled | Outcome::Expired, Reason::Unspecified) => stock.released(decision.lines()),
-            (Outcome::Shipped, _) => stock.shipped(decision.lines()),
-            (Outcome::Applied, _) => match &decision.stock {
-                Some(level) => {
-                    self.stocked += u64::from(sku_number(ours.run, level.sku.as_bytes()).is_some());
-                    stock.applied(level)
-                }
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        };
-        let who = || if decision.order_id.is_empty() { decision.id } else { decision.order_id };
-        match told {
-            Ok(()) => {}
-            Err(StockFault::Oversold { sku, by }) => {
-                self.findings.add(Check::Oversold, || format!("{} {}: {sku} by {by}", decision.pool, who()));
-            }
-            Err(StockFault::Wrong(text)) => {
-                self.findings.add(Check::Wrong, || format!("{} {}: {text}", decision.pool, who()));
-            }
-        }
-    }
-
-    /// Keeps the rules of our pools and what customers have by them, whoever's order it is.
-    fn follow_rules(&mut self, ours: &Ours, pool: u32, id: Option<OrderId>, decision: &Decision<'_>) {
-        let Some(rules) = &mut self.rules[pool as usize] else { return };
-        if let (Outcome::Applied, Some(rule)) = (decision.outcome, decision.selling.and_then(|selling| selling.set)) {
-            self.stocked += u64::from(rules.set(&rule, decision.sequence));
-        }
-        let Some(id) = id else { return };
-        let buyer = || {
-            let customer = ours.plan.customer_of(id.generator, id.number);
-            Buyer { customer, segment: ours.plan.segment(customer) }
-        };
-        let told = match (decision.asked, decision.outcome, decision.reason) {
-            (Asked::Place, ..) => rules.placed(buyer(), decision),
-            (_, Outcome::Cancelled | Outcome::Expired, Reason::Unspecified) => {
-                rules.released(buyer().customer, decision)
-            }
-            _ => Ok(()),
-        };
-        let (check, text) = match told {
-            Ok(()) => return,
-            Err(RuleFault::Sold(text)) => (Check::RuledOut, text),
-            Err(RuleFault::Wrong(text)) => (Check::Wrong, text),
-        };
-        self.findings.add(check, || format!("{} {}: {text}", decision.pool, decision.order_id));
-    }
-
     /// An answer about an order of ours.
     fn answer(&mut self, ours: &Ours, pool: u32, id: OrderId, decision: &Decision<'_>) -> Counted {
         let answer = Answer {
@@ -247,7 +156,8 @@ impl Shard {
         // Recomputed only where something depends on it: most orders are placed once, and reserved.
         let order = || ours.plan.order(id.number);
         let has_deadline = decision.outcome == Outcome::Deadline && decision.attempt == 0 && order().deadline;
-        let leeway = Leeway { has_deadline, is_ruled: ours.ruled, may_be_forgotten: ours.plan.ships() };
+        let (is_ruled, is_dated, may_be_forgotten) = (ours.ruled, ours.dated, ours.plan.ships());
+        let leeway = Leeway { has_deadline, is_ruled, is_dated, may_be_forgotten };
         let changed = ours.lives.change(id.number, |life| life.take(&answer, leeway));
         let (of, mut told) = changed.unwrap_or((Of::Nobody, Err("an order of this number was never sent".to_owned())));
         if told.is_ok() {
@@ -258,7 +168,7 @@ impl Shard {
             self.findings.add(check, || format!("{}: {:?}: {text}", decision.order_id, decision.asked));
         }
         let kind = match of {
-            Of::Nobody => return Counted { outcome: decision.outcome, due_ns: None },
+            Of::Nobody => return Counted { outcome: decision.outcome, due_ns: None, shore: None },
             Of::Place => Kind::Place,
             Of::Repeat if order().repeat == Repeat::Changed => Kind::Changed,
             Of::Repeat => Kind::Duplicate,
@@ -268,7 +178,9 @@ impl Shard {
             Of::Again => Kind::Again,
             Of::Ship => Kind::Ship,
         };
-        Counted { outcome: decision.outcome, due_ns: Some(id.due_us * 1_000 + ours.plan.delay_ns(kind)) }
+        let due_ns = id.due_us * 1_000 + ours.plan.delay_ns(kind);
+        let shore = ours.plan.floods().shore(pool, due_ns / 1_000);
+        Counted { outcome: decision.outcome, due_ns: Some(due_ns), shore }
     }
 
     /// What is told of an order's content must be what was sent.
@@ -278,7 +190,12 @@ impl Shard {
             | (Outcome::NotOpen, _)
             | (
                 Outcome::Rejected,
-                Reason::OutOfStock | Reason::UnknownSku | Reason::Closed | Reason::NotEligible | Reason::Limit,
+                Reason::OutOfStock
+                | Reason::UnknownSku
+                | Reason::Closed
+                | Reason::NotEligible
+                | Reason::Limit
+                | Reason::Quota,
             )
             | (Outcome::Cancelled, Reason::Unspecified) => {
                 let mut told = decision.lines();
@@ -293,7 +210,7 @@ impl Shard {
                 }
                 match told.next() {
                     Some(more) => Err(format!("a line was answered that was not sent: {more:?}")),
-                    None if ours.plan.order(id.number).pool != pool => {
+                    None if ours.plan.pool(id.number, id.due_us) != pool => {
                         Err(format!("was not sent to {}", decision.pool))
                     }
                     None => Ok(()),
@@ -328,6 +245,24 @@ impl Shard {
     pub fn barred(&self) -> Barred {
         let mut sum = Barred::default();
         self.rules.iter().flatten().for_each(|rules| sum += rules.barred());
+        sum
+    }
+
+    /// What days came to, in all pools of this shard.
+    pub fn days(&self) -> Days {
+        let mut sum = Days::default();
+        self.dated.iter().flatten().for_each(|dated| sum += dated.days());
+        sum
+    }
+
+    /// What sharing stock among channels came to, in all pools of this shard.
+    pub fn sharing(&self) -> Sharing {
+        let mut sum = Sharing::default();
+        for (rules, stock) in self.rules.iter().zip(&self.stock) {
+            if let (Some(rules), Some(stock)) = (rules, stock) {
+                sum += rules.sharing(|sku| stock.available(sku));
+            }
+        }
         sum
     }
 

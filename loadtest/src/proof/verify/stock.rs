@@ -26,6 +26,15 @@ impl Row {
     fn available(&self) -> i64 {
         self.on_hand - self.safety_stock - self.taken
     }
+
+    /// Units for the next line of the order that is looked at. `of_lots`: so many are free in lots that it might have, where
+    /// there are lots; what one lacks is no debt of the others.
+    fn available_to(&self, of_lots: Option<i64>) -> i64 {
+        match of_lots {
+            None => self.available() - self.in_order,
+            Some(free) => ((free - self.safety_stock).min(self.available()) - self.in_order).max(0),
+        }
+    }
 }
 
 /// What a decision says that stock does not bear out.
@@ -66,10 +75,13 @@ impl Stock {
         let told = (level.on_hand, level.reserved as i64 + level.committed as i64);
         let known = (row.on_hand, row.taken);
         (row.on_hand, row.taken) = told;
-        if told == known {
+        let (sku, short) = (level.sku, (row.taken - row.on_hand).max(0) as u64);
+        if told == known && level.shortfall == short {
             return Ok(());
         }
-        let sku = level.sku;
+        if told == known {
+            return Err(StockFault::Wrong(format!("{sku}: short by {short}, told {}", level.shortfall)));
+        }
         Err(StockFault::Wrong(format!("{sku}: on hand and taken are {told:?}, the decisions add up to {known:?}")))
     }
 
@@ -95,19 +107,22 @@ impl Stock {
     }
 
     /// An order was rejected for want of stock: some line must have been short, by what is told and by what is known.
+    /// `of_lots` tells of a lotted SKU how much is free in lots that the order might have.
     ///
     /// # Errors
     /// There was enough, or another figure is told than was there.
     pub(super) fn rejected<'a>(
         &mut self,
         lines: impl Iterator<Item = DecisionLine<'a>> + Clone,
+        of_lots: impl Fn(usize) -> Option<i64>,
     ) -> Result<(), StockFault> {
         let mut some_short = false;
         let mut found = Ok(());
         for line in lines.clone() {
-            let Some(row) = self.row(line.sku) else { continue };
+            let Some(number) = self.number(line.sku) else { continue };
+            let row = &mut self.rows[number];
             row.wanted = true;
-            let available = row.available() - row.in_order;
+            let available = row.available_to(of_lots(number));
             let quantity = i64::from(line.quantity);
             let short = (available < quantity).then_some(available);
             some_short |= short.is_some();
@@ -126,6 +141,38 @@ impl Stock {
             }
         }
         if some_short { found } else { Err(StockFault::Wrong("rejected for want of stock that was there".to_owned())) }
+    }
+
+    /// An order was refused although stock was there for all of its lines, one after the other.
+    ///
+    /// # Errors
+    /// There was too little for one of them.
+    pub(super) fn refused<'a>(
+        &mut self,
+        lines: impl Iterator<Item = DecisionLine<'a>> + Clone,
+        of_lots: impl Fn(usize) -> Option<i64>,
+    ) -> Result<(), StockFault> {
+        let mut found = Ok(());
+        for line in lines.clone() {
+            let Some(number) = self.number(line.sku) else { continue };
+            let row = &mut self.rows[number];
+            let (available, quantity) = (row.available_to(of_lots(number)), i64::from(line.quantity));
+            row.in_order += quantity;
+            if available < quantity && found.is_ok() {
+                found = Err(StockFault::Wrong(format!("{}: {available} were available of {quantity}", line.sku)));
+            }
+        }
+        for line in lines {
+            if let Some(row) = self.row(line.sku) {
+                row.in_order = 0;
+            }
+        }
+        found
+    }
+
+    /// Units of the SKU with this number that may be sold.
+    pub(super) fn available(&self, sku: usize) -> i64 {
+        self.rows.get(sku).map_or(0, Row::available)
     }
 
     /// An order gave back what it held.
@@ -199,12 +246,19 @@ impl Stock {
 
     /// None for one that is not the run's.
     fn row(&mut self, sku: Text<'_>) -> Option<&mut Row> {
-        self.rows.get_mut(sku_number(self.run, sku.as_bytes())? as usize)
+        let number = self.number(sku)?;
+        self.rows.get_mut(number)
+    }
+
+    fn number(&self, sku: Text<'_>) -> Option<usize> {
+        let number = sku_number(self.run, sku.as_bytes())? as usize;
+        (number < self.rows.len()).then_some(number)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sluice::wire::lots::LotsOfLine;
     use sluice::wire::proto::Reason;
 
     use super::*;
@@ -240,7 +294,7 @@ mod tests {
         };
         let sku = sku(1).into();
         let (shortfall, opens_at_ms, left, rule) = (0, 0, None, 0);
-        let lots = sluice::wire::lots::LotsOfLine::Made(&[]);
+        let lots = LotsOfLine::Made(&[]);
         DecisionLine { sku, quantity, allocated, available, reason, shortfall, opens_at_ms, left, rule, lots }
     }
 
@@ -296,11 +350,11 @@ mod tests {
     #[test]
     fn a_rejection_tells_what_was_available() {
         let mut stock = with_five();
-        assert_eq!(stock.rejected([line(6, Some(5))].into_iter()), Ok(()));
+        assert_eq!(stock.rejected([line(6, Some(5))].into_iter(), |_| None), Ok(()));
         // The first line takes what the second then lacks.
-        assert_eq!(stock.rejected([line(4, None), line(2, Some(1))].into_iter()), Ok(()));
-        assert!(stock.rejected([line(6, Some(4))].into_iter()).is_err(), "five were there");
-        assert!(stock.rejected([line(5, Some(4))].into_iter()).is_err(), "it would have fitted");
+        assert_eq!(stock.rejected([line(4, None), line(2, Some(1))].into_iter(), |_| None), Ok(()));
+        assert!(stock.rejected([line(6, Some(4))].into_iter(), |_| None).is_err(), "five were there");
+        assert!(stock.rejected([line(5, Some(4))].into_iter(), |_| None).is_err(), "it would have fitted");
         assert_eq!(stock.reserved([line(5, None)].into_iter()), Ok(()), "nothing of it was taken");
     }
 

@@ -3,6 +3,9 @@
 mod engine; // decides as the contract has it, plainly
 mod seller; // its selling rules
 mod ruled; // logs of a run with rules
+mod shares; // logs of a run whose stock channels share
+mod grocer; // its days and lots
+mod days; // logs of a run that delivers by the day
 mod left; // logs of a run whose stock leaves and is forgotten
 
 use std::collections::HashMap;
@@ -13,7 +16,8 @@ use sluice::wire::proto::{self, Commands, Decision, Genesis, Input, Outcome, Rea
 
 use super::*;
 use crate::load::scenario::{Pools, Scenario};
-use crate::load::traffic::{Kind, Origin, Stream, rules, stock};
+use crate::load::traffic::days::first_day;
+use crate::load::traffic::{Kind, Movements, Origin, Stream, rules, stock};
 use crate::report::result::Check;
 use engine::Engine;
 use seller::Flaw;
@@ -37,6 +41,9 @@ cancel_early = 0.1
 raise_attempt = { share = 0.5, after = "5ms" }
 "#;
 
+/// When runs start: 2027-01-15 17:00 in Seoul.
+const START_MS: i64 = 1_800_000_000_000;
+
 /// The commands of a run, and who sent them.
 struct Sent {
     scenario: Scenario,
@@ -53,14 +60,20 @@ fn sent() -> Sent {
 }
 
 fn sent_of(scenario: &str) -> Sent {
+    sent_by(scenario, 1)
+}
+
+/// What a generator sends of two that share a run.
+fn sent_by(scenario: &str, generator: u32) -> Sent {
     let scenario: Scenario = toml::from_str(scenario).expect("a scenario");
     let run = RunId::parse("test").expect("legal");
-    let origin = Origin { run, seed: 7, generator: 1, generators: 2, start_unix_ms: 1_800_000_000_000 };
+    let origin = Origin { run, seed: 7, generator, generators: 2, start_unix_ms: START_MS, first_day: 0 };
+    let origin = Origin { first_day: first_day(&scenario, START_MS), ..origin };
     let pools = PoolSet::new(&Pools::Named(vec!["rehearsal-0".to_owned()]), 1);
     let start_ms = origin.start_unix_ms;
     let mut records: Vec<_> = rules::before_stock(&scenario, run, &pools, start_ms)
-        .chain(stock::records(&scenario, run, &pools, start_ms))
-        .chain(rules::at_start(&scenario, run, &pools, start_ms, start_ms))
+        .chain(stock::records(&scenario, run, &pools, start_ms, origin.first_day))
+        .chain(rules::at_start(&scenario, run, &pools, start_ms, start_ms, origin.first_day))
         .map(|record| (Input::Stock, record.value))
         .collect();
     let profile = scenario.profile().expect("a profile");
@@ -70,11 +83,13 @@ fn sent_of(scenario: &str) -> Sent {
     while let Some(record) = stream.next(&mut value) {
         let input = if record.kind.is_of_stock() { Input::Stock } else { Input::Orders };
         records.push((input, std::mem::take(&mut value)));
-        up_to.numbers[record.kind as usize] = record.first + stream.plan().orders_per_record();
+        up_to.numbers[record.kind as usize] = record.end;
         commands += u64::from(record.commands);
     }
     // Orders without a follow-up of a kind behind the last that has one: the same as sent.
+    let moved = up_to.numbers[Kind::Move as usize];
     up_to.numbers = up_to.numbers.map(|_| stream.placed());
+    up_to.numbers[Kind::Move as usize] = moved;
     Sent { scenario, origin, pools, records, up_to, commands }
 }
 
@@ -89,7 +104,13 @@ impl Sent {
             segments: self.scenario.traffic.segments.clone(),
             follows_stock: true,
             ruled: !self.scenario.rules.is_empty(),
+            dated: self.scenario.is_dated(),
+            hold_ms: self.scenario.traffic.hold.as_millis() as i64,
             lives: Lives::default(),
+            moves: Moves::new(match self.origin.generator {
+                0 => Movements::new(&self.scenario, self.scenario.profile().expect("a profile").duration(), 1),
+                _ => Movements::default(),
+            }),
         }
     }
 

@@ -6,7 +6,7 @@ use super::chart::{Chart, Series, Unit};
 use super::page::{Cell, Page, Tone};
 use crate::report::result::format::{bytes, count, quantity, time_us};
 use crate::report::result::metric::Unit as Figure;
-use crate::report::result::{Check, Ended, Exit, Latency, Report, Second, Side};
+use crate::report::result::{Check, Ended, Exit, Flood, Latency, Report, Second, Side};
 
 /// Percentiles over time, with the colour of each.
 const OVER_TIME: [(&str, f64, &str); 5] =
@@ -259,6 +259,9 @@ fn latencies(report: &Report) -> Vec<Vec<Cell>> {
     };
     let mut rows = vec![row("all", &report.latency)];
     rows.extend(by_size(report).into_iter().map(|(name, _)| row(name, &report.outcomes[name].latency)));
+    rows.extend(
+        report.flood.iter().flat_map(Flood::parts).map(|(name, latency)| row(&name.replace('_', " "), latency)),
+    );
     rows.push(row("of it generator lag", &report.generator_lag));
     rows.into_iter().flatten().collect()
 }

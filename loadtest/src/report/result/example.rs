@@ -122,6 +122,16 @@ impl Example {
     }
 }
 
+/// Of a flood that costs the others a tenth.
+fn flood() -> Flood {
+    let of = |us: u64| {
+        let mut latency = Latency::of_run();
+        latency.record_many(us, 1_000);
+        latency
+    };
+    Flood { flooded: of(9_000), others: of(5_500), others_before: of(5_000) }
+}
+
 fn empty(run_id: &str) -> Report {
     Report {
         format: FORMAT.to_owned(),
@@ -163,5 +173,6 @@ fn empty(run_id: &str) -> Report {
             before: Footprint { rows: 40_000, remembered_ids: 40_000, open_orders: 0, ledger_bytes: 9 << 20 },
             after: Footprint { rows: 39_700, remembered_ids: 9_000, open_orders: 300, ledger_bytes: 12 << 20 },
         }),
+        flood: Some(flood()),
     }
 }

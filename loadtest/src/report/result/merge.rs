@@ -113,6 +113,9 @@ impl Report {
         }
         self.marks.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         self.verification.add(&other.verification);
+        if let Some(flood) = &other.flood {
+            self.flood.get_or_insert_default().add(flood);
+        }
         // All saw the same engines.
         self.known = self.known.or(other.known);
         for note in &other.notes {
@@ -140,6 +143,14 @@ impl Report {
         sum.record_bytes += more.record_bytes;
         // Told by whoever follows the stock.
         sum.wanted_skus += more.wanted_skus;
+        sum.quota += more.quota;
+        sum.stranded += more.stranded;
+        sum.kept += more.kept;
+        sum.left_over += more.left_over;
+        sum.rolled += more.rolled;
+        sum.full += more.full;
+        sum.too_late += more.too_late;
+        sum.expired_sold += more.expired_sold;
     }
 }
 

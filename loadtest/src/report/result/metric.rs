@@ -43,6 +43,7 @@ pub struct Metric {
 enum What {
     Latency(Stat),
     OutcomeLatency(String, Stat),
+    FloodLatency(&'static str, Stat),
     GeneratorLag(Stat),
     Total(&'static str),
     Found(Check),
@@ -88,7 +89,7 @@ pub enum MetricError {
 }
 
 /// Sums that are asked for by their name.
-const TOTALS: [&str; 10] = [
+const TOTALS: [&str; 18] = [
     "asked",
     "sent",
     "acknowledged",
@@ -99,7 +100,18 @@ const TOTALS: [&str; 10] = [
     "poison",
     "dead_letters",
     "wanted_skus",
+    "quota",
+    "stranded",
+    "kept",
+    "left_over",
+    "rolled",
+    "full",
+    "too_late",
+    "expired_sold",
 ];
+
+/// Whose latency a flood tells apart: asked for in front of a percentile.
+const SHORES: [&str; 3] = ["flooded", "others", "others_before"];
 
 /// What the engines know at the end, and before the first order: asked for behind `engine.`.
 const KNOWN: [&str; 6] = ["rows", "rows_before", "rows_gone", "ids", "ids_before", "open_orders"];
@@ -108,7 +120,7 @@ const KNOWN: [&str; 6] = ["rows", "rows_before", "rows_gone", "ids", "ids_before
 const RATES: [&str; 3] = ["asked_rate", "sent_rate", "decided_rate"];
 
 /// Outcomes of the wire contract that a run can meet.
-const OUTCOMES: [&str; 19] = [
+const OUTCOMES: [&str; 20] = [
     "RESERVED",
     "REJECTED",
     "CONFIRMED",
@@ -116,6 +128,7 @@ const OUTCOMES: [&str; 19] = [
     "CANCELLED",
     "EXPIRED",
     "SHIPPED",
+    "APPLIED",
     "NOTED",
     "DUPLICATE",
     "CONFLICT",
@@ -142,6 +155,7 @@ pub fn known() -> Vec<String> {
     names.push("generator_lag.p99".to_owned());
     names.extend(OUTCOMES.map(str::to_lowercase));
     names.push("reserved.p99 (any outcome)".to_owned());
+    names.extend(SHORES.map(|shore| format!("{shore}.p99")));
     for side in Side::ALL {
         names.extend(["cpu", "cpu_per_command", "rss"].map(|figure| format!("{}.{figure}", side.name())));
     }
@@ -183,7 +197,7 @@ impl Metric {
     /// What the figure is measured in.
     pub fn unit(&self) -> Unit {
         match self.what {
-            What::Latency(_) | What::OutcomeLatency(..) | What::GeneratorLag(_) => Unit::Time,
+            What::Latency(_) | What::OutcomeLatency(..) | What::FloodLatency(..) | What::GeneratorLag(_) => Unit::Time,
             What::Drain | What::CpuPerCommand(_) => Unit::Time,
             What::Total(_) | What::Found(_) | What::Outcome(_) | What::Backlog | What::Known(_) => Unit::Count,
             What::Rate(_) => Unit::Rate,
@@ -205,6 +219,10 @@ impl Metric {
             }
             What::Latency(stat) => stat.of(&report.latency),
             What::OutcomeLatency(outcome, stat) => stat.of(&report.outcomes.get(outcome)?.latency),
+            What::FloodLatency(shore, stat) => {
+                let parts = report.flood.as_ref()?.parts();
+                parts.into_iter().find(|(name, _)| name == shore).and_then(|(_, latency)| stat.of(latency))
+            }
             What::GeneratorLag(stat) => stat.of(&report.generator_lag),
             What::Total(name) => Some(total(report, name) as f64),
             What::Found(check) => report.verification.complete.then(|| report.verification.count(*check) as f64),
@@ -267,6 +285,9 @@ impl What {
             if let Some(outcome) = outcome {
                 let stat = Stat::parse(figure)?.ok_or_else(unknown)?;
                 return Ok(Self::OutcomeLatency(outcome.to_owned(), stat));
+            }
+            if let Some(shore) = SHORES.into_iter().find(|shore| *shore == of) {
+                return Stat::parse(figure)?.map(|stat| Self::FloodLatency(shore, stat)).ok_or_else(unknown);
             }
             let side = Side::ALL.into_iter().find(|side| side.name() == of).ok_or_else(unknown)?;
             if let Some(known) = KNOWN.into_iter().find(|known| side == Side::Engine && *known == figure) {
@@ -357,6 +378,14 @@ fn total(report: &Report, name: &str) -> u64 {
         "records" => totals.records,
         "poison" => totals.poison,
         "wanted_skus" => totals.wanted_skus,
+        "quota" => totals.quota,
+        "stranded" => totals.stranded,
+        "kept" => totals.kept,
+        "left_over" => totals.left_over,
+        "rolled" => totals.rolled,
+        "full" => totals.full,
+        "too_late" => totals.too_late,
+        "expired_sold" => totals.expired_sold,
         _ => totals.dead_letters,
     }
 }

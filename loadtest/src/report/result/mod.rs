@@ -6,6 +6,7 @@ mod saturation; // what limited the run
 pub mod metric; // the figures of a run by name
 pub mod threshold; // what a run must keep to
 pub mod exit; // what the process answers with
+mod flood; // what the flood of a pool costs the others
 mod merge; // several generators' reports are one
 mod store; // written to and read from files
 pub mod format; // figures as people read them
@@ -17,6 +18,7 @@ pub(crate) mod example; // a run that never was
 mod tests;
 
 pub use exit::Exit;
+pub use flood::Flood;
 pub use latency::Latency;
 pub use merge::MergeError;
 pub use report::{

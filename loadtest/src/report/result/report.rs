@@ -3,6 +3,7 @@
 //! Times are seconds since the start of the load (`_s`), or microseconds (`_us`). "Commands" are what was sent
 //! (places, confirms, cancels); each is answered by one decision.
 
+use super::flood::Flood;
 use super::format::{bytes, count};
 use super::latency::Latency;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,9 @@ pub struct Report {
     /// What the engines knew, if they could be asked.
     #[serde(default)]
     pub known: Option<Known>,
+    /// What the flood of a pool cost the others, if there was one.
+    #[serde(default)]
+    pub flood: Option<Flood>,
 }
 
 /// What was run, where and when.
@@ -129,6 +133,30 @@ pub struct Totals {
     /// SKUs of pools that were asked for by somebody in whose way no rule stood: each was sold as far as there was any.
     #[serde(default)]
     pub wanted_skus: u64,
+    /// Orders that were refused because their channel could not have so much.
+    #[serde(default)]
+    pub quota: u64,
+    /// Units on the shelf that no channel could have had when somebody was refused so: of each SKU the most at a time.
+    #[serde(default)]
+    pub stranded: u64,
+    /// Units that were kept for a channel until its protection ended.
+    #[serde(default)]
+    pub kept: u64,
+    /// Units of SKUs shared among channels that nobody had at the end.
+    #[serde(default)]
+    pub left_over: u64,
+    /// Orders that were reserved for a later day, because one that they might have had was full.
+    #[serde(default)]
+    pub rolled: u64,
+    /// Orders that were refused because their days were full.
+    #[serde(default)]
+    pub full: u64,
+    /// Orders that were refused because their day was no longer to be had.
+    #[serde(default)]
+    pub too_late: u64,
+    /// Units that were sold although they expire too early for their delivery.
+    #[serde(default)]
+    pub expired_sold: u64,
 }
 
 /// What the engines knew, before the first order and at the end.

@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, Table, TableComponent};
 
 use super::format::{bytes, count, quantity, time_us};
 use super::metric::Unit;
-use super::{Check, Ended, Latency, Report, Side};
+use super::{Check, Ended, Flood, Latency, Report, Side};
 
 /// Columns of a latency table, and the percentile in each.
 const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
@@ -124,6 +124,9 @@ impl Report {
         row("all", &self.latency);
         for (outcome, total) in &self.outcomes {
             row(&format!("  {outcome}"), &total.latency);
+        }
+        for (name, latency) in self.flood.iter().flat_map(Flood::parts) {
+            row(&format!("  {}", name.replace('_', " ")), latency);
         }
         row("of it generator lag", &self.generator_lag);
         right_aligned(table, 1)

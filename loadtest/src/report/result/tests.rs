@@ -43,6 +43,19 @@ fn thresholds_judge_latency_counts_rates_and_usage() {
     check("drain < 5s", true);
     check("drain < 3s", false);
     check("backlog > 50k", true);
+    check("quota == 0", true);
+    check("left_over > 0", false);
+}
+
+#[test]
+fn the_flood_of_a_pool_is_told_apart_from_the_others() {
+    check("flooded.p99 > others.p99", true);
+    check("others.p99 < 6ms", true);
+    check("others_before.p50 == others.p50", false);
+    let calm = Report { flood: None, ..Example::default().report() };
+    assert!(!threshold("others.p99 < 1s").judge(&calm).held, "nothing was flooded");
+    let table = Example::default().report().table();
+    assert!(table.contains("others before") && table.contains("flooded"), "{table}");
 }
 
 #[test]
@@ -204,6 +217,7 @@ fn several_generators_are_one_run() {
         assert_eq!(both.latency.percentile_us(99.0), first.latency.percentile_us(99.0));
         assert_eq!(both.totals.decided, first.totals.decided * 2);
         assert_eq!(both.outcomes["RESERVED"].count, first.outcomes["RESERVED"].count * 2);
+        assert_eq!(both.flood.as_ref().map(|flood| flood.others.count()), Some(2_000));
         assert_eq!(both.seconds.len(), first.seconds.len() + 3, "aligned by the clock");
         assert_eq!(both.seconds[50].decided, first.seconds[50].decided + second.seconds[47].decided);
         assert_eq!(both.totals.load_s, 63.0);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::anyhow;
 
@@ -16,9 +16,9 @@ use crate::failure::Failure;
 use crate::load::generator::{self, Generator, Pace, Producer, Sent};
 use crate::load::profile::Profile;
 use crate::load::safety;
-use crate::load::traffic::{Kind, Origin, Plan, PoolSet, Stream};
+use crate::load::traffic::{Kind, Movements, Origin, Plan, PoolSet, Stream, days};
 use crate::proof::reader::{Read, Reader};
-use crate::proof::verify::{Lives, Ours, SentUpTo, close};
+use crate::proof::verify::{Lives, Moves, Ours, SentUpTo, close};
 use crate::report::live::{Phase, Snapshot, View};
 use crate::report::result::{Ended, Footprint, Mark, Report};
 use crate::rig::faults::{Breaker, SharedRig, lock};
@@ -55,9 +55,10 @@ pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Op
     view.show(&Snapshot::default());
     let profile = scenario.profile().map_err(Failure::usage)?;
     let producer = Producer::connect(&task.target)?;
-    let pools = PoolSet::new(&scenario.traffic.pools, producer.partitions());
+    let pools = PoolSet::of(scenario, task.run, producer.partitions());
+    let first_day = first_day(task);
     safety::check(&pools, task.real_pools).map_err(Failure::usage)?;
-    let ours = Arc::new(ours(task, &pools));
+    let ours = Arc::new(ours(task, &pools, &profile, first_day));
     let reader = Reader::start(&task.connection, task.topics.clone(), ours.clone()).map_err(Failure::environment)?;
     if reader.partitions() != pools.partitions() {
         return Err(Failure::environment(anyhow!(
@@ -68,7 +69,7 @@ pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Op
             reader.partitions()
         )));
     }
-    let Some(stocked) = stock(task, &pools, &reader, rig, interrupt)? else { return Ok(None) };
+    let Some(stocked) = stock(task, &pools, first_day, &reader, rig, interrupt)? else { return Ok(None) };
     let drain = scenario.drain;
     if !drain.engine_starts_at.is_zero() {
         lock(rig).stop_engines().map_err(Failure::Environment)?;
@@ -76,12 +77,12 @@ pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Op
 
     let start_in = start_in(task, &pools);
     let clock = task.start_at.map_or_else(|| RunClock::starting_in(start_in), RunClock::starting_at);
-    if !announce(task, &pools, &reader, rig, interrupt, (stocked, clock))? {
+    if !announce(task, &pools, &reader, rig, interrupt, (stocked, clock, first_day))? {
         return Ok(None);
     }
     let facts = Facts::gather(task, rig, &pools, clock);
     reader.begin(clock);
-    let stream = Stream::new(scenario, &profile, origin(task, clock.start_unix_ms()), &pools);
+    let stream = Stream::new(scenario, &profile, origin(task, clock.start_unix_ms(), first_day), &pools);
     let load = profile.duration() + longest_delay(&ours.plan);
     let pace = Pace::WhenDue { clock, until_ns: (load + SEND_WITHIN).as_nanos() as u64 };
     let share = 1.0 / f64::from(task.share.of);
@@ -106,7 +107,7 @@ pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Op
     run.drain(&sent, drain.within);
     let (read, seen) = run.end(&sent);
 
-    let up_to = sent_up_to(&sent, &ours.plan);
+    let up_to = SentUpTo { numbers: sent.ends, failed: sent.failed };
     let closed = close(&ours, &up_to);
     Ok(Some(facts.report(task, &sent, read, seen, closed)))
 }
@@ -257,6 +258,7 @@ impl Running {
 fn stock(
     task: &Task,
     pools: &PoolSet,
+    first_day: i32,
     reader: &Reader,
     rig: &SharedRig,
     interrupt: &Interrupt,
@@ -264,7 +266,7 @@ fn stock(
     if task.share.index > 0 {
         return Ok(Some(0));
     }
-    let commands = shelves::fill(&task.connection, &task.stock_topic, &task.scenario, task.run, pools)
+    let commands = shelves::fill(&task.connection, &task.stock_topic, &task.scenario, task.run, pools, first_day)
         .map_err(Failure::Environment)?;
     let decided = shelves::wait(reader, commands, interrupt, || watch::check(rig)).map_err(Failure::Environment)?;
     Ok(decided.then_some(commands))
@@ -278,14 +280,15 @@ fn announce(
     reader: &Reader,
     rig: &SharedRig,
     interrupt: &Interrupt,
-    (stocked, clock): (u64, RunClock),
+    (stocked, clock, first_day): (u64, RunClock, i32),
 ) -> Result<bool, Failure> {
     if task.share.index > 0 || !task.scenario.rules.are_timed() {
         return Ok(true);
     }
     let start = clock.start_unix_ms();
-    let commands = shelves::announce(&task.connection, &task.stock_topic, &task.scenario, task.run, pools, start)
-        .map_err(Failure::Environment)?;
+    let commands =
+        shelves::announce(&task.connection, &task.stock_topic, &task.scenario, task.run, pools, start, first_day)
+            .map_err(Failure::Environment)?;
     shelves::wait(reader, stocked + commands, interrupt, || watch::check(rig)).map_err(Failure::Environment)
 }
 
@@ -298,33 +301,44 @@ fn start_in(task: &Task, pools: &PoolSet) -> Duration {
     START_WITH_SALES_IN + Duration::from_secs(sales / SALES_A_SECOND)
 }
 
-fn origin(task: &Task, start_unix_ms: i64) -> Origin {
-    let (generator, generators) = (task.share.index, task.share.of);
-    Origin { run: task.run, seed: task.scenario.seed, generator, generators, start_unix_ms }
+/// The day that days are counted from: that of the first cutoff, as far as the start is known before the shelves are filled.
+/// If a day ends until then, it is the one before, and goods have a day less to live; what is verified stays the same.
+fn first_day(task: &Task) -> i32 {
+    let soon_ms = shelves::now_ms() + START_WITH_SALES_IN.as_millis() as i64;
+    let at_ms = task.start_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_millis() as i64);
+    days::first_day(&task.scenario, at_ms.unwrap_or(soon_ms))
 }
 
-fn ours(task: &Task, pools: &PoolSet) -> Ours {
+fn origin(task: &Task, start_unix_ms: i64, first_day: i32) -> Origin {
+    let (generator, generators) = (task.share.index, task.share.of);
+    Origin { run: task.run, seed: task.scenario.seed, generator, generators, start_unix_ms, first_day }
+}
+
+fn ours(task: &Task, pools: &PoolSet, profile: &Profile, first_day: i32) -> Ours {
+    let count = pools.list().len() as u32;
+    let movements = match task.share.index {
+        0 => Movements::new(&task.scenario, profile.duration(), count),
+        _ => Movements::default(),
+    };
     Ours {
         run: task.run,
         generator: task.share.index,
         // What orders are does not depend on the start.
-        plan: Plan::new(&task.scenario, &origin(task, 0), pools.list().len() as u32),
+        plan: Plan::new(&task.scenario, &origin(task, 0, first_day), count),
         pools: pools.clone(),
         skus: task.scenario.traffic.skus,
         segments: task.scenario.traffic.segments.clone(),
         // Whoever reads from before the stock was put there knows it.
         follows_stock: task.share.index == 0,
         ruled: !task.scenario.rules.is_empty(),
+        dated: task.scenario.is_dated(),
+        hold_ms: task.scenario.traffic.hold.as_millis() as i64,
         lives: Lives::default(),
+        moves: Moves::new(movements),
     }
 }
 
 fn longest_delay(plan: &Plan) -> Duration {
     let delays = Kind::ALL.map(|kind| plan.delay_ns(kind));
     Duration::from_nanos(delays.into_iter().max().unwrap_or(0))
-}
-
-fn sent_up_to(sent: &Sent, plan: &Plan) -> SentUpTo {
-    let end = |first: Option<u64>| first.map_or(0, |first| first + plan.orders_per_record());
-    SentUpTo { numbers: sent.last_first.map(end), failed: sent.failed }
 }

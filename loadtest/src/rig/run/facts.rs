@@ -10,12 +10,15 @@ use super::task::Task;
 use super::watch::Seen;
 use crate::clock::{RunClock, SECOND_NS};
 use crate::load::generator::Sent;
+use crate::load::scenario::Scenario;
 use crate::load::traffic::PoolSet;
 use crate::proof::reader::Read;
 use crate::proof::reader::tally::SecondTally;
-use crate::proof::verify::{Barred, Closed};
+use crate::proof::verify::{Barred, Closed, Days, Sharing};
 use crate::report::result::report::{FORMAT, VERSION};
-use crate::report::result::{Ended, Footprint, Known, Latency, Meta, Report, Saturation, Second, Totals, Verification};
+use crate::report::result::{
+    Ended, Footprint, Known, Latency, Mark, Meta, Report, Saturation, Second, Totals, Verification,
+};
 use crate::rig::faults::{SharedRig, lock};
 
 /// What stands before the first order.
@@ -78,18 +81,36 @@ impl Facts {
             notes.push("stock and selling rules of the run are verified by its first generator".to_owned());
         }
         if task.follows_stock() && !task.scenario.rules.is_empty() {
-            let Barred { early, late, not_eligible, over_limit, forgotten } = read.barred;
+            let Barred { early, late, not_eligible, over_limit, over_quota, forgotten } = read.barred;
             notes.push(format!(
                 "selling rules stood in the way of {early} orders before an opening, {late} after an end, {not_eligible} \
-                 of customers without the segment, {over_limit} over a limit"
+                 of customers without the segment, {over_limit} over a limit, {over_quota} beyond what their channel could \
+                 have"
             ));
             if forgotten > 0 {
                 notes.push(format!("{forgotten} orders came for what had been sold, had left and was forgotten"));
             }
         }
+        let mut marks = seen.marks;
+        marks.extend(planned(&task.scenario));
+        marks.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         let known = self.footprint.zip(seen.footprint).map(|(before, after)| Known { before, after });
         if let Some(Known { before, after }) = known.filter(|known| known.before != known.after) {
             notes.push(format!("the engines knew {before} before the first order, and {after} at the end"));
+        }
+        let Sharing { stranded, kept, left_over } = read.sharing;
+        if task.follows_stock() && !task.scenario.rules.channels.is_empty() {
+            notes.push(format!(
+                "of SKUs that channels share {kept} units were kept for one until its protection ended, {stranded} on the \
+                 shelf could be had by none when somebody was refused, {left_over} are left at the end"
+            ));
+        }
+        let Days { rolled, full, too_late, expired_sold } = read.days;
+        if task.follows_stock() && !task.scenario.rules.delivery.is_empty() {
+            notes.push(format!(
+                "{rolled} orders were reserved for a later day because one was full, {full} refused because their days were \
+                 full, {too_late} because their day was no longer to be had"
+            ));
         }
         let tally = read.tally;
         let mut report = Report {
@@ -111,21 +132,51 @@ impl Facts {
                 records: sent.records,
                 record_bytes: sent.record_bytes,
                 wanted_skus: read.wanted,
+                quota: read.barred.over_quota,
+                stranded,
+                kept,
+                left_over,
+                rolled,
+                full,
+                too_late,
+                expired_sold,
             },
             latency: tally.latency(),
             generator_lag: lag(sent),
             outcomes: tally.outcomes(),
             seconds: seconds(sent, &tally.seconds, &seen.seconds),
-            marks: seen.marks,
+            marks,
             verification: Verification { complete, checked: closed.checked, findings: findings.into_list() },
             verdicts: Vec::new(),
             saturation: Saturation::default(),
             notes,
             known,
+            flood: (!tally.flood.is_empty()).then_some(tally.flood),
         };
         report.find_saturation();
         report
     }
+}
+
+/// What a scenario changes on its own account, at its instants.
+fn planned(scenario: &Scenario) -> Vec<Mark> {
+    let mark = |at: Duration, lasts: Option<Duration>, what: &str, detail: String| Mark {
+        at_s: at.as_secs_f64(),
+        for_s: lasts.map(|lasts| lasts.as_secs_f64()),
+        what: what.to_owned(),
+        detail,
+    };
+    let floods = scenario.traffic.floods.iter().map(|flood| {
+        let detail = format!("{} is wanted {} times as often as each other pool", flood.pool, flood.times);
+        mark(flood.from, flood.until.checked_sub(flood.from), "flood", detail)
+    });
+    let quiet = scenario.traffic.channels.iter().filter(|channel| !channel.until.is_zero());
+    let quiet = quiet.map(|channel| mark(channel.until, None, "quiet", channel.name.clone()));
+    let moved = scenario.warehouse.iter().filter(|movement| movement.every.is_zero()).map(|movement| {
+        let detail = format!("{:+}% of what was put on the shelf", movement.share * 100.0);
+        mark(movement.at, None, movement.what.name(), detail)
+    });
+    floods.chain(quiet).chain(moved).collect()
 }
 
 fn lag(sent: &Sent) -> Latency {

@@ -83,12 +83,15 @@ fn find(
     Ok(if peak.rate.is_some() { Exit::Ok } else { Exit::Failed })
 }
 
-/// The traffic of a scenario at one rate; nothing is broken meanwhile, and what is sold is sold from the start.
+/// The traffic of a scenario at one rate; nothing is broken or moved meanwhile, and what is sold is sold from
+/// the start.
 fn at(scenario: &Scenario, rate: f64, args: &PeakArgs) -> Scenario {
     let mut scenario = scenario.clone();
     scenario.profile = ProfileSpec::Constant { rate, duration: args.search.trial };
     scenario.faults.clear();
     scenario.rules = scenario.rules.without_instants();
+    scenario.traffic = scenario.traffic.without_instants();
+    scenario.warehouse.clear();
     scenario.drain.engine_starts_at = std::time::Duration::ZERO;
     scenario.thresholds.clone_from(&args.slo);
     scenario

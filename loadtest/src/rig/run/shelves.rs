@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long the last records may take to be acknowledged.
 const FLUSH_WITHIN: Duration = Duration::from_secs(30);
 
-/// Publishes the rules of all pools, then their stock. How many commands that is.
+/// Publishes the rules of all pools, then their stock, days counted from `first_day`. How many commands that is.
 ///
 /// # Errors
 /// The brokers do not take it.
@@ -36,11 +36,12 @@ pub(super) fn fill(
     scenario: &Scenario,
     run: RunId,
     pools: &PoolSet,
+    first_day: i32,
 ) -> anyhow::Result<u64> {
     let now_ms = now_ms();
     // In this order within a partition, so that nothing is on a shelf of which a rule does not stand.
     let rules = rules::before_stock(scenario, run, pools, now_ms);
-    publish(connection, topic, pools, rules.chain(stock::records(scenario, run, pools, now_ms)))
+    publish(connection, topic, pools, rules.chain(stock::records(scenario, run, pools, now_ms, first_day)))
 }
 
 /// Publishes what the rules say of instants, once the start of the run is known. How many commands that is.
@@ -54,11 +55,12 @@ pub(super) fn announce(
     run: RunId,
     pools: &PoolSet,
     start_unix_ms: i64,
+    first_day: i32,
 ) -> anyhow::Result<u64> {
-    publish(connection, topic, pools, rules::at_start(scenario, run, pools, now_ms(), start_unix_ms))
+    publish(connection, topic, pools, rules::at_start(scenario, run, pools, now_ms(), start_unix_ms, first_day))
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }
 

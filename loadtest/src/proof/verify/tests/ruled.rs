@@ -103,7 +103,7 @@ fn rules_are_stock_commands_of_the_run_and_whom_they_bar_is_counted() {
         sent.decided(0).iter().filter(is).count() as u64
     };
     let [late, not_eligible, over_limit] = [Reason::Closed, Reason::NotEligible, Reason::Limit].map(told_of);
-    assert_eq!(shard.barred(), Barred { early, late, not_eligible, over_limit, forgotten: 0 });
+    assert_eq!(shard.barred(), Barred { early, late, not_eligible, over_limit, over_quota: 0, forgotten: 0 });
     // Two limits and three sales, four receipts, and three sales again.
     assert_eq!(shard.stocked(), 2 + 3 + 4 + 3);
 }

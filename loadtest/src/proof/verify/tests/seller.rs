@@ -19,17 +19,45 @@ pub(super) enum Flaw {
     Snubs,
     /// It knows what is bare for so many generations more.
     Remembers(i64),
-    /// It forgets to give back to the customer what he cancelled.
+    /// It forgets to give back to the customer, or to his channel, what he cancelled.
     Keeps,
+    /// It sells so many units more through each channel than it may have.
+    Allows(i64),
+    /// It protects nothing.
+    Exposes,
+    /// It protects for so many ms more.
+    Protects(i64),
+    /// It protects what is not there any more.
+    Insists,
+    /// Its days close so many ms late.
+    Dawdles(i64),
+    /// It puts so many orders more on each day.
+    Packs(i64),
+    /// It holds so many ms beyond what is due.
+    Lingers(i64),
+    /// It rolls on whoever is to be rejected.
+    Yields,
+    /// It gives no place of a day back.
+    Pockets,
+    /// It sells lots so many days too old.
+    Stale(i32),
+    /// It takes so many units more from each lot than it has.
+    Crams(i64),
+    /// It takes what expires last first.
+    Backwards,
 }
 
 /// What was set, and what customers have.
 #[derive(Debug, Default)]
 pub(super) struct Seller {
-    flaw: Option<Flaw>,
+    pub(super) flaw: Option<Flaw>,
     /// By SKU, with the sequence at which it was set.
     sales: HashMap<String, (proto::SetSale, u64)>,
     limits: Vec<(proto::SetLimit, u64)>,
+    /// By SKU, with the sequence at which they were set first and last.
+    pub(super) channels: HashMap<String, (proto::SetChannels, u64, u64)>,
+    /// Units sold, by SKU and share.
+    pub(super) sold: HashMap<(String, String), i64>,
     /// By limit and customer.
     held: HashMap<(usize, String), i64>,
 }
@@ -57,7 +85,8 @@ impl Seller {
 
     /// Until when the rules of a SKU keep its row; none: longer than this.
     pub(super) fn kept_until_ms(&self, sku: &str, at_ms: i64) -> Option<i64> {
-        if self.limits.iter().any(|(limit, _)| limit.skus.iter().any(|known| known == sku)) {
+        let is_limited = self.limits.iter().any(|(limit, _)| limit.skus.iter().any(|known| known == sku));
+        if is_limited || self.channels.contains_key(sku) {
             return None;
         }
         let Some((sale, _)) = self.sales.get(sku) else { return Some(0) };
@@ -150,10 +179,11 @@ impl Seller {
     }
 
     /// Gives back what an order held.
-    pub(super) fn release(&mut self, customer: &str, lines: &[LineDecision]) {
+    pub(super) fn release(&mut self, customer: &str, channel: &str, lines: &[LineDecision]) {
         if self.flaw == Some(Flaw::Keeps) {
             return;
         }
+        self.release_shares(channel, lines);
         for (number, (limit, _)) in self.limits.iter().enumerate() {
             let units: u32 = lines.iter().filter(|line| limit.skus.contains(&line.sku)).map(|line| line.quantity).sum();
             *self.held.entry((number, customer.to_owned())).or_default() -= i64::from(units);
