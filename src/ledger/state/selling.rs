@@ -280,14 +280,16 @@ impl Selling {
 
     /// Reads scopes, so that they are in the cache when they are looked at. One may be free by now.
     #[inline]
-    pub(crate) fn touch(&self, scopes: impl Iterator<Item = u32>) {
+    pub(crate) fn touch(&self, scopes: impl Iterator<Item = u32> + Clone) {
         let scopes = scopes.filter_map(|scope| self.scopes.get(scope));
-        let touched = scopes.map(|scope| {
-            let shares = scope.terms().map_or(0, |terms| self.shares.of(terms).touch());
-            let lots = scope.lots.as_ref().map_or(0, |lots| lots.touch());
-            shares | u64::from(lots | scope.pool)
+        let known = scopes.clone().map(|scope| {
+            let until_ms = scope.terms().map_or(0, |terms| terms.protected_until_ms as u64);
+            until_ms | u64::from(scope.pool | scope.lots.as_ref().map_or(0, |lots| lots.touch()))
         });
-        std::hint::black_box(touched.fold(0, |all, it| all | it));
+        std::hint::black_box(known.fold(0, |all, it| all | it));
+        // Where shares stand is known by now, so that many of them are on their way at once.
+        let shares = scopes.filter_map(Scope::terms).map(|terms| self.shares.of(terms).touch());
+        std::hint::black_box(shares.fold(0, |all, used| all | used));
     }
 
     pub(crate) fn limit_named(&self, pool: u32, name: &str) -> Option<u32> {
