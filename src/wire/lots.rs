@@ -11,7 +11,7 @@ use super::keys::{
     shipped_lot,
 };
 use super::put::{self, zigzagged};
-use super::selling::Listed;
+use super::selling::{Listed, put_text};
 use super::text::Text;
 use super::view::pass_unknown;
 
@@ -95,8 +95,7 @@ impl<'a> Freshness<'a> {
     }
 
     pub(super) fn define(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&(self.sku.len() as u32).to_le_bytes());
-        out.extend_from_slice(self.sku.as_bytes());
+        put_text(out, self.sku);
         out.extend_from_slice(&self.least_days.to_le_bytes());
     }
 }

@@ -217,7 +217,7 @@ pub struct Counted {
     pub share: ShareOf,
 }
 
-fn put_text(out: &mut Vec<u8>, text: Text<'_>) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: Text<'_>) {
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
 }

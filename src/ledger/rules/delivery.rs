@@ -5,7 +5,7 @@ use super::ladder::Asker;
 use super::sale::has_doubled;
 use super::verdict::{LineBar, LinesAtHand, OnDay};
 use crate::ledger::state::State;
-use crate::ledger::state::calendar::{Zone, is_day, is_over_at_ms};
+use crate::ledger::state::calendar::{END_OF_DAY_S, Zone, is_day, is_over_at_ms};
 use crate::ledger::state::delivery::{DeliverySlot, Service};
 use crate::ledger::state::orders::NewDelivery;
 use crate::ledger::state::selling::{NONE, Stamp};
@@ -15,9 +15,6 @@ use crate::wire::limits::{
 };
 use crate::wire::proto::{Late, Reason};
 use crate::wire::{Delivery, DeliveryAsked, DeliveryService, Rule, Text};
-
-/// Latest time of a day, in seconds: the midnight after it.
-const END_OF_DAY_S: u32 = 24 * 60 * 60;
 
 impl State {
     /// What is wrong with what an order asks of the delivery of its pool. If nothing is, the service that it asks for

@@ -17,8 +17,8 @@ mod tests;
 /// Years whose days are days: those before lie before every shard's time, and of the last one that can be written not all
 /// instants have a name in every zone.
 const YEARS: std::ops::RangeInclusive<i16> = 1970..=9998;
-/// A time of the day that is the midnight after it.
-const END_OF_DAY_S: u32 = 24 * 60 * 60;
+/// Latest time of a day, in seconds: the midnight after it.
+pub(crate) const END_OF_DAY_S: u32 = 24 * 60 * 60;
 /// Days of a week.
 pub(crate) const WEEK: usize = 7;
 
