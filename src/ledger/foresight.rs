@@ -26,6 +26,11 @@ pub struct Foresight {
     lines: usize,
     /// Stock rows of these lines, if there are any: to be looked at before they are believed.
     rows: [u32; FORESEEN_LINES],
+    /// The pool of a Place, where rules may look at who asks.
+    ruled: Option<u32>,
+    /// Then fingerprints of its customer and its channel.
+    customer: Fingerprint,
+    channel: Fingerprint,
 }
 
 impl Foresight {
@@ -33,6 +38,18 @@ impl Foresight {
     #[inline]
     pub(super) fn row(&self, i: usize) -> Option<u32> {
         self.rows[..self.lines].get(i).copied()
+    }
+
+    /// The fingerprint of the customer.
+    #[inline]
+    pub(super) fn customer(&self) -> Option<Fingerprint> {
+        self.ruled.map(|_| self.customer)
+    }
+
+    /// The fingerprint of the channel.
+    #[inline]
+    pub(super) fn channel(&self) -> Option<Fingerprint> {
+        self.ruled.map(|_| self.channel)
     }
 }
 
@@ -43,9 +60,14 @@ impl Ledger {
     pub fn foresee(&self, command: &Command<'_>) -> Foresight {
         let pool = command.pool;
         match command.kind {
-            Kind::Place(Place { order_id, attempt, lines, .. }) => {
+            Kind::Place(Place { order_id, attempt, lines, customer, channel, .. }) => {
                 let foresight = self.foresee_order(OrderRef { pool, order_id, attempt });
-                self.foresee_lines(foresight, pool, lines.into_iter().map(|line| line.sku))
+                let foresight = self.foresee_lines(foresight, pool, lines.into_iter().map(|line| line.sku));
+                if self.state.selling.looks_at_askers() {
+                    self.foresee_asker(foresight, pool, customer, channel)
+                } else {
+                    foresight
+                }
             }
             Kind::Confirm { order_id, attempt, .. }
             | Kind::Extend { order_id, attempt, .. }
@@ -98,6 +120,13 @@ impl Ledger {
         foresight
     }
 
+    /// Adds who asks.
+    #[inline(never)]
+    fn foresee_asker(&self, foresight: Foresight, pool: Text<'_>, customer: Text<'_>, channel: Text<'_>) -> Foresight {
+        let [customer, channel] = [customer, channel].map(|key| self.state.fingerprints.of_key(key));
+        Foresight { ruled: self.state.rows.pool(pool), customer, channel, ..foresight }
+    }
+
     /// Reads the memory that deciding these commands begins with, so that it is in the cache by then. In `apply` each
     /// read is waited for; here none waits for another, and a core has a dozen under way at once.
     #[inline]
@@ -113,10 +142,30 @@ impl Ledger {
             }
         }
         let rows = || ahead.iter().flat_map(|foresight| &foresight.rows[..foresight.lines]);
-        if self.state.rows.touch(rows()) {
-            let scopes = rows().filter_map(|row| self.state.rows.likely_scope(*row));
-            self.state.selling.touch(scopes);
+        if self.state.rows.touch(rows()) || self.state.selling.looks_at_askers() {
+            self.fetch_rules(ahead);
         }
         self.state.touch(ahead.iter().filter_map(|foresight| foresight.likely));
+    }
+    /// The same of rules, and of what limits have counted.
+    #[inline(never)]
+    fn fetch_rules(&self, ahead: &[Foresight]) {
+        let rows = &self.state.rows;
+        let mut scopes = [(0, None); READ_AHEAD * FORESEEN_LINES];
+        let mut count = 0;
+        for foresight in ahead.iter().take(READ_AHEAD) {
+            for row in &foresight.rows[..foresight.lines] {
+                if let Some(scope) = rows.likely_scope(*row) {
+                    scopes[count] = (scope, foresight.channel());
+                    count += 1;
+                }
+            }
+        }
+        self.state.selling.touch(&scopes[..count]);
+        let counted = ahead.iter().filter_map(|foresight| {
+            let limit = self.state.likely_limit(foresight.ruled?, foresight.row(0)?)?;
+            Some(self.state.counts.fingerprint(limit, foresight.customer))
+        });
+        self.state.counts.touch(counted);
     }
 }

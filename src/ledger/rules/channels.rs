@@ -4,12 +4,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::ladder::Asker;
 use super::sale::has_doubled;
-use super::verdict::{LineBar, LinesAtHand, Shared, SharesAtHand};
+use super::verdict::{LineBar, Shared, SharesAtHand};
 use crate::ledger::state::State;
 use crate::ledger::state::channels::{Share, Shares};
 use crate::ledger::state::counts::CountKey;
 use crate::ledger::state::selling::Stamp;
-use crate::ledger::store::index::Fingerprint;
 use crate::wire::decision::HeldLine;
 use crate::wire::limits::{MAX_CHANNELS, MAX_ID_BYTES, MAX_STOCK_QUANTITY};
 use crate::wire::proto::Reason;
@@ -33,17 +32,28 @@ impl State {
     ) -> Option<LineBar> {
         let scope = self.rows.scope(line.row)?;
         let shares = self.selling.shares(scope)?;
-        let channel = *at_hand.channel.get_or_insert_with(|| self.channel_fingerprint(asker.channel));
+        let channel = *at_hand
+            .channel
+            .get_or_insert_with(|| asker.ahead.channel().unwrap_or_else(|| self.fingerprints.of_key(asker.channel)));
         let at = match at_hand.shared.iter().position(|it| it.row == line.row) {
             Some(at) => at,
             None => {
-                at_hand.shared.push(Shared { row: line.row, own: shares.of(channel), units: 0 });
+                let own = shares.of(channel);
+                let taken = own.map(|own| shares.taken(own, line.row, 0));
+                at_hand.shared.push(Shared { row: line.row, own, units: 0, taken });
                 at_hand.shared.len() - 1
             }
         };
         let it = &mut at_hand.shared[at];
-        let left = shares.left(it.own, available, u64::from(it.units), self.shard_time_ms);
+        let (own, earlier) = (it.own, u64::from(it.units));
         it.units += line.quantity;
+        if let Some(taken) = &mut it.taken {
+            taken.units = it.units;
+        }
+        if shares.leave_plenty(own, (available, earlier), line.quantity, self.shard_time_ms) {
+            return None;
+        }
+        let left = shares.left(own, available, earlier, self.shard_time_ms);
         if left >= u64::from(line.quantity) {
             return None;
         }
@@ -51,20 +61,8 @@ impl State {
         Some(LineBar { left: Some(left), rule, ..LineBar::new(Reason::Quota) })
     }
 
-    /// What the order at hand has of shares, as it is kept: behind its counts of limits.
-    pub(super) fn note_shared(&self, at_hand: &mut LinesAtHand) {
-        for it in &at_hand.shares.shared {
-            let shares = self.shares(it.row).expect("an order at hand draws on shares that stand");
-            at_hand.taken.extend(it.own.map(|own| shares.taken(own, it.row, it.units)));
-        }
-    }
-
-    fn channel_fingerprint(&self, channel: Text<'_>) -> Fingerprint {
-        self.fingerprints.of_count(0, 0, channel)
-    }
-
     pub(super) fn channel_key(&self, channel: Text<'_>) -> CountKey {
-        CountKey { fingerprint: self.channel_fingerprint(channel), hash: xxh3_128(channel.as_bytes()) }
+        CountKey { fingerprint: self.fingerprints.of_key(channel), hash: xxh3_128(channel.as_bytes()) }
     }
 
     /// Sets the channels of a SKU, or removes them. The SKU is made known.

@@ -40,8 +40,8 @@ impl State {
                 CountedBy::Limit { limit, period } => {
                     self.counts.add(limit, (taken.count, period), &taken.key, taken.units);
                 }
-                CountedBy::Share { row, place, .. } => {
-                    self.selling.add_to_share(self.rows.scope(row), place, taken);
+                CountedBy::Share { row, at, .. } => {
+                    self.selling.add_to_share(self.rows.scope(row), at, taken);
                 }
             }
         }
@@ -103,8 +103,8 @@ impl State {
                     self.counts.take_back(limit, (taken.count, period), &taken.key, taken.units);
                 }
                 CountedBy::Limit { .. } => {}
-                CountedBy::Share { row, place, .. } => {
-                    self.selling.take_back_from_share(self.rows.scope(row), place, &taken);
+                CountedBy::Share { row, at, .. } => {
+                    self.selling.take_back_from_share(self.rows.scope(row), at, &taken);
                 }
             }
         }

@@ -16,6 +16,8 @@ use crate::wire::{DeliveryAsked, OrderLines, Text, Vouched};
 pub(crate) struct Asker<'b, 'a> {
     pub(crate) customer: Text<'a>,
     pub(crate) channel: Text<'a>,
+    /// What was looked up of him ahead.
+    pub(crate) ahead: &'b Foresight,
     /// None if he brought nothing.
     pub(crate) brought: Option<&'b Brought<'a>>,
 }

@@ -10,6 +10,7 @@ use crate::ledger::state::State;
 use crate::ledger::state::counts::CountKey;
 use crate::ledger::state::orders::{CountedBy, Taken};
 use crate::ledger::state::selling::{LimitTerms, MAX_LIMITS_A_SKU, NONE, Stamp};
+use crate::ledger::store::index::Fingerprint;
 use crate::wire::limits::{MAX_ANCHOR_MS, MAX_LIMIT_SKUS, MAX_PERIOD_MS, MAX_STOCK_QUANTITY};
 use crate::wire::proto::Reason;
 use crate::wire::{Limit, Rule, Text};
@@ -29,6 +30,12 @@ impl State {
             std::mem::swap(first, second);
         }
         found.into_iter().filter(|limit| *limit != NONE)
+    }
+
+    /// A limit that an order which begins with a row, or another one, is likely to be counted by.
+    pub(crate) fn likely_limit(&self, pool: u32, row: u32) -> Option<u32> {
+        let scopes = [self.rows.likely_scope(row), self.rows.pool_scope(pool)].into_iter().flatten();
+        scopes.filter_map(|scope| self.selling.scopes.get(scope)).flat_map(|scope| scope.limits()).next()
     }
 
     /// An order without a key that one of its row's limits counts by.
@@ -62,7 +69,8 @@ impl State {
             let terms = limit.terms.as_ref().expect("a limit that counts stands");
             let at = tally.iter().position(|it| it.limit == number).unwrap_or_else(|| {
                 let key = self.key_of(number, asker).expect("it was asked for before");
-                let key = self.count_key(limit.count, limit.period, key);
+                let ahead = if terms.key.is_empty() { asker.ahead.customer() } else { None };
+                let key = self.count_key(number, ahead.unwrap_or_else(|| self.fingerprints.of_key(key)), key);
                 tally.push(Tallied { limit: number, key, before: self.counts.units(&key), units: 0 });
                 tally.len() - 1
             });
@@ -80,14 +88,15 @@ impl State {
 
     /// What the order at hand is counted as, by its tally.
     pub(super) fn note_taken(&self, at_hand: &mut LinesAtHand) {
-        let LinesAtHand { tally, taken, .. } = at_hand;
+        let LinesAtHand { tally, taken, shares, .. } = at_hand;
         taken.extend(tally.iter().map(|it| {
             let limit = &self.selling.limits[it.limit];
             let units = u32::try_from(it.units).expect("200 lines of a million units");
             let by = CountedBy::Limit { limit: it.limit, period: limit.period };
             Taken { by, count: limit.count, units, key: it.key }
         }));
-        self.note_shared(at_hand);
+        // Behind the counts of limits.
+        taken.extend(shares.shared.iter().filter_map(|it| it.taken));
     }
 
     /// Bits of the keys that the counts of the order at hand go by, and whether one goes by the customer.
@@ -105,8 +114,9 @@ impl State {
         (mask, customer)
     }
 
-    pub(crate) fn count_key(&self, count: u64, period: i64, key: Text<'_>) -> CountKey {
-        CountKey { fingerprint: self.fingerprints.of_count(count, period, key), hash: xxh3_128(key.as_bytes()) }
+    /// The key that the present count of a limit goes by, of which `fingerprint` is that of the text.
+    pub(super) fn count_key(&self, limit: u32, fingerprint: Fingerprint, key: Text<'_>) -> CountKey {
+        CountKey { fingerprint: self.counts.fingerprint(limit, fingerprint), hash: xxh3_128(key.as_bytes()) }
     }
 
     /// Sets a limit, or removes it. Its SKUs are made known.

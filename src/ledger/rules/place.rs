@@ -59,7 +59,7 @@ impl State {
             return Verdict::invalid(reason);
         }
         let brought = (!it.vouched.is_empty()).then(|| Brought::of(&it.vouched));
-        let asker = Asker { customer: it.customer, channel: it.channel, brought: brought.as_ref() };
+        let asker = Asker { customer: it.customer, channel: it.channel, ahead: foresight, brought: brought.as_ref() };
         if let Some(reason) = self.service_fault(known_pool, &asker.delivery()) {
             return Verdict::invalid(reason);
         }

@@ -249,16 +249,16 @@ impl State {
         };
         let key = key.filter(|key| !key.is_empty()).ok_or("nothing tells what the limit counts by")?;
         let by = CountedBy::Limit { limit, period };
-        Ok(Taken { by, count, units, key: self.count_key(count, period, key) })
+        Ok(Taken { by, count, units, key: self.count_key(limit, self.fingerprints.of_key(key), key) })
     }
 
     /// The same of a channel's share in the SKU of a row.
     fn follow_share(&self, row: u32, counted: &Counted, told: &Selling<'_>) -> Result<Taken, &'static str> {
         let shares = self.shares(row).ok_or("the channels do not stand")?;
         let own = match counted.share {
-            ShareOf::Others => shares.terms.others,
+            ShareOf::Others => shares.terms.others(),
             _ if told.channel.is_empty() => return Err("nothing tells whose share it is"),
-            _ => shares.of(self.channel_key(told.channel).fingerprint).filter(|at| Some(*at) != shares.terms.others),
+            _ => shares.of(self.channel_key(told.channel).fingerprint).filter(|at| Some(*at) != shares.terms.others()),
         };
         let own = own.filter(|at| shares.list[*at].count == counted.count && counted.period == 0);
         own.map(|own| shares.taken(own, row, counted.units)).ok_or("the share does not count since then")

@@ -70,7 +70,7 @@ impl State {
         if sku.is_empty() {
             let pool = self.rows.make_pool(pool);
             return self.rows.pool_scope(pool).unwrap_or_else(|| {
-                let scope = self.selling.scopes.put(Scope::new(pool, NONE));
+                let scope = self.selling.make_scope(pool, NONE);
                 self.rows.set_pool_scope(pool, Some(scope));
                 scope
             });
@@ -78,7 +78,7 @@ impl State {
         let row = self.rows.make(pool, sku, generation);
         self.rows.note(row, generation);
         self.rows.scope(row).unwrap_or_else(|| {
-            let scope = self.selling.scopes.put(Scope::new(self.rows.pool_of(row), row));
+            let scope = self.selling.make_scope(self.rows.pool_of(row), row);
             self.rows.set_scope(row, Some(scope));
             scope
         })

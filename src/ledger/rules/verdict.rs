@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) own: Option<usize>,
     /// Units of the lines so far, as they were asked.
     pub(crate) units: u32,
+    /// What it has of the share by them.
+    pub(crate) taken: Option<Taken>,
 }
 
 /// Units that a Ship names of one lot.

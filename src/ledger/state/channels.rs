@@ -1,7 +1,8 @@
 //! How the stock of a SKU is shared among channels: what each may have, and the units sold through it.
 //!
-//! Shares of a SKU stand side by side, and an open order keeps where its own stands: to give units back, one cache line is
-//! looked at.
+//! Shares of a SKU stand side by side, a cache line each. What an order must know of all of them (how many units are kept
+//! for somebody, and which share is whose) stands with the rules of the SKU, so that it looks at its own share alone as
+//! long as there is enough for everybody.
 
 use super::counts::{CountKey, weight};
 use super::orders::{CountedBy, Taken};
@@ -11,43 +12,68 @@ use crate::ledger::store::index::Fingerprint;
 use crate::wire::limits::MAX_CHANNELS;
 use crate::wire::proto::ShareOf;
 
-/// Channels of a SKU as they stand, or were removed.
+/// Channels of a SKU as they stand, or were removed: what no order looks at.
 #[derive(Debug)]
 pub(crate) struct ChannelsSlot {
     pub(crate) stamp: Stamp,
-    /// None once they were removed.
-    pub(super) terms: Option<Terms>,
+    /// Whether they stand: else they were removed.
+    pub(super) stands: bool,
     /// What the rule adds to the digest; what shares have counted comes on top.
     pub(super) digest: u128,
     /// Remembered ids that it counts for.
     pub(super) ids: usize,
 }
 
-impl ChannelsSlot {
-    /// Whether they stand: else they were removed.
-    pub(super) fn stands(&self) -> bool {
-        self.terms.is_some()
-    }
-}
-
-/// What channels say.
-#[derive(Clone, Copy, Debug)]
+/// What channels say, and what orders must know of all shares: a cache line.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 pub(crate) struct Terms {
     /// From then on nothing is protected.
     pub(crate) protected_until_ms: i64,
-    /// Which of the shares is that of the others.
-    pub(crate) others: Option<usize>,
-    /// Where the shares stand.
+    /// Units that are kept for channels which have not sold them yet, of all shares, whether they are there or not.
+    protected_left: u64,
+    /// Where the shares stand; of none if no channels stand.
     run: Run,
+    /// Which of the shares is that of the others, plus one.
+    others: u8,
+    /// Some bits of each share's channel: where they differ, the share need not be looked at.
+    tags: [u16; MAX_CHANNELS],
 }
 
-/// What one channel has of a SKU: a cache line, because each line of an order looks at all of them.
+const _: () = assert!(size_of::<Terms>() == 64);
+
+impl Terms {
+    /// Whether there are channels.
+    #[inline]
+    pub(super) fn stands(&self) -> bool {
+        self.run.len() > 0
+    }
+
+    /// Which of the shares is that of the others.
+    #[inline]
+    pub(crate) fn others(&self) -> Option<usize> {
+        usize::from(self.others).checked_sub(1)
+    }
+
+    /// Reads them.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.protected_left
+    }
+}
+
+#[inline]
+fn tag_of(channel: Fingerprint) -> u16 {
+    channel.0[0] as u16
+}
+
+/// What one channel has of a SKU: a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(crate) struct Share {
     /// Of the channel; of no text for the others.
     pub(crate) channel: CountKey,
-    /// Sequence at which it began to count; 0 for one that no longer does.
+    /// Sequence at which it began to count.
     pub(crate) count: u64,
     pub(crate) protected: u64,
     /// `u64::MAX` if there is no bound.
@@ -67,25 +93,6 @@ const BLANK: Share = Share {
     used: 0,
 };
 
-/// Where a share stands, until its rule is set again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) run: Run,
-    pub(crate) at: u8,
-}
-
-impl Place {
-    /// As an open order keeps it.
-    pub(super) fn to_bytes(self) -> [u8; Run::BYTES + 1] {
-        let [a, b, c, d, e, f, g] = self.run.to_bytes();
-        [a, b, c, d, e, f, g, self.at]
-    }
-
-    pub(super) fn from_bytes([a, b, c, d, e, f, g, at]: [u8; Run::BYTES + 1]) -> Place {
-        Place { run: Run::from_bytes([a, b, c, d, e, f, g]), at }
-    }
-}
-
 /// The shares of all SKUs.
 #[derive(Debug)]
 pub(crate) struct ShareTable(Arena<Share>);
@@ -101,7 +108,7 @@ impl ShareTable {
 
     /// The shares of channels that stand.
     #[inline]
-    pub(super) fn of(&self, terms: Terms) -> Shares<'_> {
+    pub(super) fn of<'a>(&'a self, terms: &'a Terms) -> Shares<'a> {
         Shares { terms, list: self.0.get(terms.run) }
     }
 
@@ -109,25 +116,39 @@ impl ShareTable {
     pub(super) fn keep(&mut self, protected_until_ms: i64, others: Option<usize>, list: &[Share]) -> Terms {
         let run = self.0.make(list.len());
         self.0.get_mut(run).copy_from_slice(list);
-        Terms { protected_until_ms, others, run }
+        let mut tags = [0; MAX_CHANNELS];
+        for (to, share) in tags.iter_mut().zip(list) {
+            *to = tag_of(share.channel.fingerprint);
+        }
+        let protected_left = list.iter().map(Share::protected_left).sum();
+        Terms { protected_until_ms, protected_left, run, others: others.map_or(0, |at| at as u8 + 1), tags }
     }
 
-    /// The shares of channels that stand no more: whoever looks where one stood finds none.
-    pub(super) fn forget(&mut self, terms: Terms) {
-        self.0.get_mut(terms.run).fill(BLANK);
+    /// The shares of channels that stand no more.
+    pub(super) fn forget(&mut self, terms: &Terms) {
         self.0.free(terms.run);
     }
 
-    /// The share that has counted these units, if it still counts since then and stands where it stood.
+    /// Changes the units sold through the share that has counted `taken`, if it still counts since then. `at` is where it
+    /// stood among the others by then. Tells whether it did.
     #[inline]
-    pub(super) fn at(&mut self, place: Place, taken: &Taken) -> Option<&mut Share> {
-        let share = self.0.get_mut(place.run).get_mut(usize::from(place.at))?;
-        share.counts(taken).then_some(share)
-    }
-
-    /// The same, wherever it stands among the shares of these channels.
-    pub(super) fn among(&mut self, terms: Terms, taken: &Taken) -> Option<&mut Share> {
-        self.0.get_mut(terms.run).iter_mut().find(|share| share.counts(taken))
+    pub(super) fn change(&mut self, terms: &mut Terms, at: u8, taken: &Taken, change: impl FnOnce(&mut u64)) -> bool {
+        if !terms.stands() {
+            return false;
+        }
+        let list = self.0.get_mut(terms.run);
+        let at = match list.get(usize::from(at)) {
+            Some(share) if share.counts(taken) => usize::from(at),
+            _ => match list.iter().position(|share| share.counts(taken)) {
+                Some(at) => at,
+                None => return false,
+            },
+        };
+        let share = &mut list[at];
+        let left = terms.protected_left - share.protected_left();
+        change(&mut share.used);
+        terms.protected_left = left + share.protected_left();
+        true
     }
 }
 
@@ -137,42 +158,63 @@ impl Share {
         weight(self.count, 0, self.channel.hash).wrapping_mul(self.used.into())
     }
 
+    #[inline]
     fn counts(&self, taken: &Taken) -> bool {
         self.count == taken.count && self.channel.fingerprint == taken.key.fingerprint
+    }
+
+    /// Units that are kept for its channel and not sold yet.
+    #[inline]
+    fn protected_left(&self) -> u64 {
+        self.protected.saturating_sub(self.used)
     }
 }
 
 /// The shares of a SKU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shares<'a> {
-    pub(crate) terms: Terms,
+    pub(crate) terms: &'a Terms,
     /// In the order in which they are covered.
     pub(crate) list: &'a [Share],
 }
 
 impl Shares<'_> {
     /// The share that an order of this channel draws on.
+    #[inline]
     pub(crate) fn of(&self, channel: Fingerprint) -> Option<usize> {
-        self.list.iter().position(|share| share.channel.fingerprint == channel).or(self.terms.others)
+        let tag = tag_of(channel);
+        let is_it = |(known, share): (&u16, &Share)| *known == tag && share.channel.fingerprint == channel;
+        self.terms.tags.iter().zip(self.list).position(is_it).or(self.terms.others())
     }
 
     /// The units that an order has of share `at`, whose SKU has this row.
+    #[inline]
     pub(crate) fn taken(&self, at: usize, row: u32, units: u32) -> Taken {
         let Share { count, channel, .. } = self.list[at];
-        let of = if Some(at) == self.terms.others { ShareOf::Others } else { ShareOf::Channel };
-        let place = Place { run: self.terms.run, at: at as u8 };
-        Taken { by: CountedBy::Share { row, of, place }, count, units, key: channel }
+        let of = if Some(at) == self.terms.others() { ShareOf::Others } else { ShareOf::Channel };
+        Taken { by: CountedBy::Share { row, of, at: at as u8 }, count, units, key: channel }
     }
 
-    /// Reads all shares.
+    /// Whether who draws on share `own`, or on none, may have `units` of those that are available, whatever is kept for
+    /// others. False says nothing: [`Shares::left`] looks at all shares.
     #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        self.list.iter().fold(0, |all, share| all | share.used)
+    pub(crate) fn leave_plenty(
+        &self,
+        own: Option<usize>,
+        (available, earlier): (i64, u64),
+        units: u32,
+        now_ms: i64,
+    ) -> bool {
+        let kept = if now_ms < self.terms.protected_until_ms { self.terms.protected_left } else { 0 };
+        let most = own.map_or(u64::MAX, |at| self.list[at].at_most.saturating_sub(self.list[at].used + earlier));
+        let units = u64::from(units);
+        units <= most && kept.checked_add(units).is_some_and(|wanted| wanted <= available.max(0) as u64)
     }
 
     /// Units that who draws on share `own`, or on none, may have of those that are available, `earlier` being what the
     /// order at hand has of it by then.
     pub(crate) fn left(&self, own: Option<usize>, available: i64, earlier: u64, now_ms: i64) -> u64 {
+        debug_assert_eq!(self.terms.protected_left, self.list.iter().map(Share::protected_left).sum::<u64>());
         let used = |at: usize, share: &Share| share.used + if Some(at) == own { earlier } else { 0 };
         let (mut uncovered, mut own_covered) = (available.max(0) as u64, 0);
         if now_ms < self.terms.protected_until_ms {
@@ -207,7 +249,7 @@ mod tests {
     #[test]
     fn nobody_takes_what_is_covered_for_another() {
         let (table, terms) = table(&[share(1, 5, 8, 2), share(2, 4, u64::MAX, 0), share(0, 0, u64::MAX, 0)]);
-        let shares = table.of(terms);
+        let shares = table.of(&terms);
         let left = |name, available, now_ms| shares.left(shares.of(Fingerprint([name; 3])), available, 0, now_ms);
         // 3 are covered for the first, 4 for the second, and 3 are for whoever comes.
         assert_eq!([1, 2, 0, 9].map(|name| left(name, 10, 99)), [6, 7, 3, 3]);
@@ -221,7 +263,7 @@ mod tests {
     #[test]
     fn earlier_units_of_the_order_count_as_sold() {
         let (table, terms) = table(&[share(1, 5, 8, 2), share(2, 4, u64::MAX, 0)]);
-        let shares = table.of(terms);
+        let shares = table.of(&terms);
         let own = shares.of(Fingerprint([1; 3]));
         // Of 10, 3 were taken before by this order: it has all of its protected units.
         assert_eq!(shares.left(own, 7, 3, 99), 3);

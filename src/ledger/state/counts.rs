@@ -67,7 +67,7 @@ pub(crate) struct Counts {
 /// The key that an order counts under, by a limit's present count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CountKey {
-    /// Of count, period and key; secret.
+    /// [`Counts::fingerprint`] of the key; secret. Of a channel, that of its text.
     pub(crate) fingerprint: Fingerprint,
     /// `xxh3_128` of the key, for the digest.
     pub(crate) hash: u128,
@@ -108,6 +108,26 @@ impl Counts {
         self.digest = self.digest.wrapping_sub(over.digest);
         self.live -= over.counters;
         self.void += over.counters;
+    }
+
+    /// Of a key in the present count of `limit`, from that of the key's text. Every count has its own: of two keys or
+    /// counts, two meet as seldom as two fingerprints do.
+    #[inline]
+    pub(crate) fn fingerprint(&self, limit: u32, Fingerprint([a, b, c]): Fingerprint) -> Fingerprint {
+        /// Odd constants that spread small numbers over 64 bits.
+        const SPREAD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
+        let [first, second] = SPREAD.map(|spread| u64::from(self.eras[limit as usize].number).wrapping_mul(spread));
+        Fingerprint([a ^ first as u32, b ^ (first >> 32) as u32, c ^ (second >> 32) as u32])
+    }
+
+    /// Reads where these keys' counters are looked up, then the counters, so that they are in the cache by then.
+    #[inline]
+    pub(crate) fn touch(&self, keys: impl Iterator<Item = Fingerprint> + Clone) {
+        let Some(index) = &self.index else { return };
+        index.touch(keys.clone());
+        let units =
+            keys.map(|key| index.likely(key).and_then(|slot| self.counters.get(slot)).map_or(0, |it| it.units[0]));
+        std::hint::black_box(units.fold(0, |all, units| all | units));
     }
 
     /// Units counted under a key.

@@ -1,7 +1,6 @@
 //! What an open order keeps beside its lines and its id, as bytes: the counts that it is in, its delivery, and the parts that
 //! it takes from lots.
 
-use super::channels;
 use super::counts::CountKey;
 use super::selling::MAX_LIMITS_A_SKU;
 use crate::ledger::store::index::Fingerprint;
@@ -55,8 +54,8 @@ pub(crate) enum CountedBy {
         /// Of its SKU.
         row: u32,
         of: ShareOf,
-        /// Where it stood when they were counted.
-        place: channels::Place,
+        /// Which of the shares of its SKU it was when they were counted.
+        at: u8,
     },
 }
 
@@ -72,14 +71,14 @@ impl Taken {
 
     pub(super) fn to_bytes(self) -> [u8; TAKEN_BYTES] {
         let Taken { by, count, units, key: CountKey { fingerprint: Fingerprint([a, b, c]), hash } } = self;
-        let (of, number, place) = match by {
+        let (of, number, period_or_at) = match by {
             CountedBy::Limit { limit, period } => (ShareOf::Unspecified, limit, period.to_le_bytes()),
-            CountedBy::Share { row, of, place } => (of, row, place.to_bytes()),
+            CountedBy::Share { row, of, at } => (of, row, u64::from(at).to_le_bytes()),
         };
         let mut bytes = [0; TAKEN_BYTES];
         bytes[0] = of as u8;
         bytes[1..5].copy_from_slice(&number.to_le_bytes());
-        bytes[5..13].copy_from_slice(&place);
+        bytes[5..13].copy_from_slice(&period_or_at);
         bytes[13..21].copy_from_slice(&count.to_le_bytes());
         bytes[21..25].copy_from_slice(&units.to_le_bytes());
         for (to, word) in bytes[25..37].as_chunks_mut().0.iter_mut().zip([a, b, c]) {
@@ -92,10 +91,7 @@ impl Taken {
     pub(super) fn from_bytes(bytes: &[u8; TAKEN_BYTES]) -> Taken {
         let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
         let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let share = |of| {
-            let place = channels::Place::from_bytes(std::array::from_fn(|i| bytes[5 + i]));
-            CountedBy::Share { row: word(1), of, place }
-        };
+        let share = |of| CountedBy::Share { row: word(1), of, at: bytes[5] };
         let by = match bytes[0] {
             0 => CountedBy::Limit { limit: word(1), period: long(5) as i64 },
             1 => share(ShareOf::Channel),

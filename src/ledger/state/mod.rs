@@ -166,7 +166,7 @@ impl State {
         let scope = &self.selling.scopes[number];
         let forgotten = |stands: bool, at: i64| !stands && !self.records.knows(at);
         let sale = scope.sale.as_ref().is_some_and(|it| forgotten(it.sale.is_some(), it.stamp.generation));
-        let channels = scope.channels.as_ref().is_some_and(|it| forgotten(it.stands(), it.stamp.generation));
+        let channels = scope.channels.as_ref().is_some_and(|it| forgotten(scope.has_channels(), it.stamp.generation));
         let is_fresh = scope.lots.as_ref().is_some_and(|lots| lots.least_days() > 0);
         let freshness = scope.freshness_stamp().is_some_and(|stamp| forgotten(is_fresh, stamp.generation));
         if sale {

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::channels::{ChannelsSlot, Place, Share, ShareTable, Shares, Terms};
+use super::channels::{ChannelsSlot, Share, ShareTable, Shares, Terms};
 use super::counts::weight;
 use super::delivery::{DeliverySlot, Service};
 use super::lots::{AllLots, Lots};
 use super::orders::Taken;
+use crate::ledger::store::index::Fingerprint;
 use crate::ledger::store::slab::Slab;
 use crate::ledger::terms::BYTES_PER_REMEMBERED_ID;
 use crate::wire::selling;
@@ -135,7 +136,7 @@ impl Scope {
         let lots = self.lots.as_ref();
         self.limits().next().is_none()
             && sale.is_none_or(|sale| sale.is_over(now_ms))
-            && self.terms().is_none()
+            && !self.has_channels()
             && self.delivery.is_none()
             && lots.is_none_or(|lots| lots.is_empty() && lots.least_days() == 0)
     }
@@ -150,10 +151,9 @@ impl Scope {
         self.lots.as_ref()?.freshness.as_ref().map(|slot| &slot.stamp)
     }
 
-    /// What its channels say, if some stand.
-    #[inline]
-    fn terms(&self) -> Option<Terms> {
-        self.channels.as_ref()?.terms
+    /// Whether channels stand.
+    pub(crate) fn has_channels(&self) -> bool {
+        self.channels.as_ref().is_some_and(|slot| slot.stands)
     }
 
     pub(crate) fn is_used(&self) -> bool {
@@ -235,6 +235,8 @@ pub(crate) enum Counting {
 #[derive(Debug)]
 pub(crate) struct Selling {
     pub(crate) scopes: Slab<Scope>,
+    /// Of each scope, in the same slots.
+    terms: Slab<Terms>,
     shares: ShareTable,
     pub(crate) limits: Slab<Limit>,
     by_name: HashMap<(u32, Box<str>), u32>,
@@ -251,6 +253,7 @@ impl Selling {
     pub(crate) fn new() -> Selling {
         Selling {
             scopes: Slab::new(),
+            terms: Slab::new(),
             shares: ShareTable::new(),
             limits: Slab::new(),
             by_name: HashMap::new(),
@@ -265,7 +268,7 @@ impl Selling {
     /// Bytes set aside; what rules and lots keep on the heap by the ids that they count for.
     pub(crate) fn bytes(&self) -> usize {
         let lists = self.shares.bytes() + self.all_lots.bytes();
-        self.scopes.bytes() + self.limits.bytes() + lists + self.ids() * BYTES_PER_REMEMBERED_ID
+        self.scopes.bytes() + self.terms.bytes() + self.limits.bytes() + lists + self.ids() * BYTES_PER_REMEMBERED_ID
     }
 
     /// Remembered ids that all rules count for, one for each 40 canonical bytes begun, and all lots.
@@ -278,18 +281,34 @@ impl Selling {
         self.digest
     }
 
-    /// Reads scopes, so that they are in the cache when they are looked at. One may be free by now.
+    /// A scope of a row, or of a whole pool if `row` is [`NONE`].
+    pub(crate) fn make_scope(&mut self, pool: u32, row: u32) -> u32 {
+        let (scope, terms) = (self.scopes.put(Scope::new(pool, row)), self.terms.put(Terms::default()));
+        debug_assert_eq!(scope, terms, "both come and go together");
+        scope
+    }
+
+    /// Reads scopes and the shares that these channels draw on, so that they are in the cache when they are looked at. One
+    /// may be free by now. Each walk is short: then many reads are on their way at once.
     #[inline]
-    pub(crate) fn touch(&self, scopes: impl Iterator<Item = u32> + Clone) {
-        let scopes = scopes.filter_map(|scope| self.scopes.get(scope));
-        let known = scopes.clone().map(|scope| {
-            let until_ms = scope.terms().map_or(0, |terms| terms.protected_until_ms as u64);
-            until_ms | u64::from(scope.pool | scope.lots.as_ref().map_or(0, |lots| lots.touch()))
-        });
-        std::hint::black_box(known.fold(0, |all, it| all | it));
-        // Where shares stand is known by now, so that many of them are on their way at once.
-        let shares = scopes.filter_map(Scope::terms).map(|terms| self.shares.of(terms).touch());
-        std::hint::black_box(shares.fold(0, |all, used| all | used));
+    pub(crate) fn touch(&self, scopes: &[(u32, Option<Fingerprint>)]) {
+        let known = || scopes.iter().filter_map(|(scope, _)| self.scopes.get(*scope));
+        std::hint::black_box(known().fold(0, |all, scope| all | scope.pool));
+        let lots = known().map(|scope| scope.lots.as_ref().map_or(0, |lots| lots.touch()));
+        std::hint::black_box(lots.fold(0, |all, lot| all | lot));
+        if self.shares.bytes() > 0 {
+            let terms = || scopes.iter().filter_map(|(scope, channel)| Some((self.terms.get(*scope)?, (*channel)?)));
+            std::hint::black_box(terms().fold(0, |all, (terms, _)| all | terms.touch()));
+            let shares = terms().filter(|(terms, _)| terms.stands());
+            let own = shares.filter_map(|(terms, channel)| self.shares.of(terms).of(channel));
+            std::hint::black_box(own.fold(0, |all, at| all | at));
+        }
+    }
+
+    /// Whether some rule looks, or looked, at customer or channel.
+    #[inline]
+    pub(crate) fn looks_at_askers(&self) -> bool {
+        self.limits.slots() > 0 || self.shares.bytes() > 0
     }
 
     pub(crate) fn limit_named(&self, pool: u32, name: &str) -> Option<u32> {
@@ -308,6 +327,7 @@ impl Selling {
         self.scopes[scope].pool = NONE;
         self.scopes[scope].lots = None;
         self.scopes.free(scope);
+        self.terms.free(scope);
     }
 
     /// What counts since this sequence.
@@ -318,7 +338,9 @@ impl Selling {
     /// The shares of a scope's channels, if some stand.
     #[inline]
     pub(crate) fn shares(&self, scope: u32) -> Option<Shares<'_>> {
-        self.scopes[scope].terms().map(|terms| self.shares.of(terms))
+        self.scopes[scope].channels.as_ref()?;
+        let terms = &self.terms[scope];
+        terms.stands().then(|| self.shares.of(terms))
     }
 
     /// Keeps the shares of channels that are to be put into a scope.
@@ -329,56 +351,51 @@ impl Selling {
     /// Puts channels, or their removal, into the scope of a row. `canonical` are the canonical bytes of the whole slot.
     pub(crate) fn put_channels(&mut self, scope: u32, stamp: Stamp, terms: Option<Terms>, canonical: &[u8]) {
         self.forget_channels(scope);
-        let (digest, ids) = (xxh3_128(canonical), ids_of(canonical));
-        self.ids += ids;
-        let row = self.scopes[scope].row;
-        for share in terms.iter().flat_map(|terms| self.shares.of(*terms).list) {
+        let stands = terms.is_some();
+        let slot = ChannelsSlot { stamp, stands, digest: xxh3_128(canonical), ids: ids_of(canonical) };
+        self.ids += slot.ids;
+        self.terms[scope] = terms.unwrap_or_default();
+        let it = &mut self.scopes[scope];
+        let row = it.row;
+        it.channels = Some(Box::new(slot));
+        for share in terms.iter().flat_map(|terms| self.shares.of(terms).list) {
             self.by_count.insert(share.count, Counting::Channels(row));
         }
-        let slot = ChannelsSlot { stamp, terms, digest, ids };
-        self.digest = self.digest.wrapping_add(self.whole_digest(&slot));
-        self.scopes[scope].channels = Some(Box::new(slot));
+        self.digest = self.digest.wrapping_add(self.channels_digest(scope));
     }
 
     /// Nothing of a scope's channels is remembered any more.
     pub(crate) fn forget_channels(&mut self, scope: u32) {
-        let Some(slot) = self.scopes[scope].channels.take() else { return };
-        self.digest = self.digest.wrapping_sub(self.whole_digest(&slot));
-        self.ids -= slot.ids;
-        if let Some(terms) = slot.terms {
-            self.shares.of(terms).list.iter().for_each(|share| _ = self.by_count.remove(&share.count));
-            self.shares.forget(terms);
+        self.digest = self.digest.wrapping_sub(self.channels_digest(scope));
+        let terms = std::mem::take(&mut self.terms[scope]);
+        self.ids -= self.scopes[scope].channels.take().map_or(0, |slot| slot.ids);
+        if terms.stands() {
+            self.shares.of(&terms).list.iter().for_each(|share| _ = self.by_count.remove(&share.count));
+            self.shares.forget(&terms);
         }
     }
 
     /// What channels and all that their shares have counted add to the digest.
-    fn whole_digest(&self, slot: &ChannelsSlot) -> u128 {
-        let shares = slot.terms.iter().flat_map(|terms| self.shares.of(*terms).list);
-        shares.map(Share::digest).fold(slot.digest, u128::wrapping_add)
+    fn channels_digest(&self, scope: u32) -> u128 {
+        let rule = self.scopes[scope].channels.as_ref().map_or(0, |slot| slot.digest);
+        let shares = self.shares(scope).map_or(&[][..], |shares| shares.list);
+        shares.iter().map(Share::digest).fold(rule, u128::wrapping_add)
     }
 
-    /// Units are sold through a channel; `scope` is that of their SKU.
-    pub(crate) fn add_to_share(&mut self, scope: Option<u32>, place: Place, taken: &Taken) {
-        if let Some(share) = self.share(scope, place, taken) {
-            share.used += u64::from(taken.units);
+    /// Units are sold through a channel; `scope` is that of their SKU, `at` which share it is.
+    pub(crate) fn add_to_share(&mut self, scope: Option<u32>, at: u8, taken: &Taken) {
+        let Some(terms) = scope.map(|scope| &mut self.terms[scope]) else { return };
+        if self.shares.change(terms, at, taken, |used| *used += u64::from(taken.units)) {
             self.digest = self.digest.wrapping_add(share_weight(taken));
         }
     }
 
     /// Units that were sold through a channel come back, if its share still counts since then.
-    pub(crate) fn take_back_from_share(&mut self, scope: Option<u32>, place: Place, taken: &Taken) {
-        if let Some(share) = self.share(scope, place, taken) {
-            share.used -= u64::from(taken.units);
+    pub(crate) fn take_back_from_share(&mut self, scope: Option<u32>, at: u8, taken: &Taken) {
+        let Some(terms) = scope.map(|scope| &mut self.terms[scope]) else { return };
+        if self.shares.change(terms, at, taken, |used| *used -= u64::from(taken.units)) {
             self.digest = self.digest.wrapping_sub(share_weight(taken));
         }
-    }
-
-    fn share(&mut self, scope: Option<u32>, place: Place, taken: &Taken) -> Option<&mut Share> {
-        if self.shares.at(place, taken).is_some() {
-            return self.shares.at(place, taken);
-        }
-        let terms = self.scopes[scope?].terms()?;
-        self.shares.among(terms, taken)
     }
 
     /// Puts a sale, or its removal, into a scope. `canonical` are the canonical bytes of the whole slot.

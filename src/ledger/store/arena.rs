@@ -21,17 +21,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Bytes of [`Run::to_bytes`].
-    pub(crate) const BYTES: usize = 7;
-
-    /// For whoever keeps it among bytes.
-    pub(crate) fn to_bytes(self) -> [u8; Run::BYTES] {
-        let ([a, b, c, d], [e, f]) = (self.cell.to_le_bytes(), self.len.to_le_bytes());
-        [a, b, c, d, e, f, self.class]
-    }
-
-    pub(crate) fn from_bytes([a, b, c, d, e, f, class]: [u8; Run::BYTES]) -> Run {
-        Run { cell: u32::from_le_bytes([a, b, c, d]), len: u16::from_le_bytes([e, f]), class }
+    /// How many values it has.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        usize::from(self.len)
     }
 }
 

@@ -11,7 +11,7 @@
 //! follow. Removing an entry lowers the counts along its way, so nothing like a tombstone piles up.
 
 /// 96 bits of a keyed hash; how it is made and what its odds are: `state::identity`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub(crate) [u32; 3]);
 
 /// Parts of the table: at 10 million entries each holds about 5,000, and growing one takes well below a millisecond.
