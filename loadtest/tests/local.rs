@@ -182,8 +182,10 @@ fn midnight_thousand() {
     let again = ["--set", "traffic.duplicates.after=2s"];
     let report = check_scenario("midnight-thousand", &[&["--rate=2000", "--duration=4s"], &again[..]].concat());
     assert_eq!(report.outcomes["RESERVED"].count, 1_000, "a thousand units, a thousand customers");
-    let too_early = |second: usize| report.seconds[second].outcomes.get("NOT_OPEN").copied().unwrap_or(0);
-    assert!(too_early(0) > 400, "everybody who comes in the first second is refused: {}", too_early(0));
+    // How many a second decides depends on the host; that it decides nothing else before the opening does not.
+    assert!(report.outcomes["NOT_OPEN"].count > 0, "who comes too early is refused");
+    let first = &report.seconds[0].outcomes;
+    assert!(first.keys().all(|outcome| outcome == "NOT_OPEN"), "everybody who comes in the first second: {first:?}");
     let barred = report.notes.iter().find(|note| note.contains("over a limit")).expect("rules are noted");
     assert!(!barred.contains(" 0 over a limit"), "some customers came twice: {barred}");
     assert!(report.outcomes["DUPLICATE"].count > 0, "who was decided before is told so");

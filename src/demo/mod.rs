@@ -194,7 +194,7 @@ impl Show<'_> {
         self.until(SETTLE_TIMEOUT, "the opening stock was not answered", |show| show.verifier.unanswered() == 0)?;
         say!("{} SKUs stocked; orders begin", stock.len());
 
-        let mut traffic = Traffic::new(seed);
+        let mut traffic = Traffic::new(seed, self.args.rate);
         let mut screen = Screen::new(self.verifier.totals().1);
         let placed = self.place(&mut traffic, &mut screen, stop);
         screen.end();
@@ -351,13 +351,15 @@ fn meaning(outcome: proto::Outcome) -> &'static str {
         proto::Outcome::Reserved => "every line held for the customer",
         proto::Outcome::Rejected => "nothing held",
         proto::Outcome::Confirmed => "paid",
+        proto::Outcome::Shipped => "left the warehouse",
+        proto::Outcome::Misrouted => "came to the wrong partition: see the record's key and the partitioner",
         proto::Outcome::Cancelled => "released by the customer",
         proto::Outcome::Expired => "abandoned: released by the engine, which nobody asked",
         proto::Outcome::Applied => "stock put on the shelf, and Ticks: the engine asking the broker for the time",
         proto::Outcome::Duplicate => "sent again: answered as the first time",
         proto::Outcome::Conflict => "an id that was used before, with other content",
         proto::Outcome::Unchanged => "it was so already",
-        proto::Outcome::NotAllowed => "the order was rejected or had ended; or a rule issued later stands",
+        proto::Outcome::NotAllowed => "not as things stand: the reason says why",
         proto::Outcome::Noted => "cancelled before it was placed",
         proto::Outcome::NotOpen => "asked for before its sale opens",
         proto::Outcome::TooOld => "placed or issued longer ago than ids are remembered",

@@ -21,12 +21,12 @@ const HOT_UNITS: u64 = 250;
 const HOT_SHARE: f64 = 0.05;
 /// How long an order's stock is held: short, so that abandoned holds can be seen to expire.
 pub(super) const HOLD_MS: u64 = 3_000;
-/// Shares of what follows an order, some hundreds of orders later.
+/// Shares of what follows an order.
 const CONFIRM_SHARE: f64 = 0.70;
 const CANCEL_SHARE: f64 = 0.10;
 const DUPLICATE_SHARE: f64 = 0.02;
 const CHANGED_DUPLICATE_SHARE: f64 = 0.001;
-/// A follow-up comes 1 to this many orders after its order.
+/// A follow-up comes 1 to this many orders after its order, and no more than come in a second: well within its hold.
 const LONGEST_DELAY: usize = 500;
 
 /// The stream. See the module's documentation.
@@ -39,9 +39,10 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// The stream of this seed.
-    pub(super) fn new(seed: u64) -> Self {
-        let later = (0..=LONGEST_DELAY).map(|_| Vec::new()).collect();
+    /// The stream of this seed, at so many orders a second.
+    pub(super) fn new(seed: u64, rate: u64) -> Self {
+        let longest = (rate as usize).clamp(1, LONGEST_DELAY);
+        let later = (0..=longest).map(|_| Vec::new()).collect();
         Self { rng: StdRng::seed_from_u64(seed), placed: 0, later }
     }
 
@@ -127,7 +128,7 @@ impl Traffic {
     }
 
     fn after(&mut self, kind: command::Kind) {
-        let delay = self.rng.random_range(1..=LONGEST_DELAY);
+        let delay = self.rng.random_range(1..self.later.len());
         self.later[delay - 1].push(command_of(kind));
     }
 }
@@ -155,7 +156,11 @@ mod tests {
     use super::*;
 
     fn stream(seed: u64, orders: usize) -> Vec<proto::Command> {
-        let mut traffic = Traffic::new(seed);
+        stream_at(2_000, seed, orders)
+    }
+
+    fn stream_at(rate: u64, seed: u64, orders: usize) -> Vec<proto::Command> {
+        let mut traffic = Traffic::new(seed, rate);
         let mut out = Vec::new();
         (0..orders).for_each(|_| traffic.next(1_000, &mut out));
         traffic.rest(&mut out);
@@ -166,6 +171,24 @@ mod tests {
     fn the_same_seed_is_the_same_stream_and_another_seed_another() {
         assert_eq!(stream(1, 2_000), stream(1, 2_000));
         assert_ne!(stream(1, 2_000), stream(2, 2_000));
+    }
+
+    #[test]
+    fn a_slow_stream_follows_up_within_a_second() {
+        let mut placed = std::collections::HashMap::new();
+        for command in stream_at(20, 7, 2_000) {
+            match command.kind.expect("a kind") {
+                command::Kind::Place(place) => {
+                    let number = placed.len();
+                    placed.entry(place.order_id).or_insert(number);
+                }
+                command::Kind::Confirm(proto::Confirm { order_id, .. })
+                | command::Kind::Cancel(proto::Cancel { order_id, .. }) => {
+                    assert!(placed.len() - placed[&order_id] <= 21, "{order_id} is followed up too late");
+                }
+                command::Kind::Extend(_) => {}
+            }
+        }
     }
 
     #[test]

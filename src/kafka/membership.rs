@@ -157,8 +157,15 @@ impl GroupContext {
     }
 }
 
+/// What librdkafka calls offsets that it could not write. A rebalance is one occasion, and only lag tools read them.
+const OFFSETS_NOT_WRITTEN: &str = "COMMITFAIL";
+
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        if fac == OFFSETS_NOT_WRITTEN {
+            tracing::debug!(target: "librdkafka", fac, "{message}");
+            return;
+        }
         self.trouble.line(level, fac, message);
     }
 

@@ -175,7 +175,10 @@ impl<B: Broker> Service<'_, B> {
     fn member(&mut self, event: membership::Event) {
         match event {
             membership::Event::Assigned(shards) => {
-                info!(shards = names(&shards), count = shards.len(), "assigned");
+                match shards.len() {
+                    0 => info!("nothing more is assigned to this node for now"),
+                    count => info!(shards = names(&shards), count, "assigned"),
+                }
                 self.given(&shards);
                 self.on(Event::Assigned(shards));
             }

@@ -50,6 +50,8 @@ class Checkout:
                 "group.id": "python-checkout",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
+                # A Kafka answers a fetch as soon as there is something; the demo's embedded broker only after this.
+                "fetch.wait.max.ms": 20,
             }
         )
         # What was answered before this run began is not for it.

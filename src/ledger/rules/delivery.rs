@@ -154,10 +154,14 @@ pub(super) fn asked_fault(asked: &DeliveryAsked<'_>) -> Option<Reason> {
 
 /// What is wrong with the command itself.
 pub(super) fn fault(delivery: &Delivery<'_>) -> Option<Reason> {
-    fault_by(delivery, |zone| Zone::named(zone.as_str()).is_some())
+    fault_by(delivery, |zone| Zone::named(zone.as_str()).is_some()).or_else(|| {
+        // No day could ever be had: whoever meant that would halt the pool.
+        delivery.services().any(|service| service.lead > service.horizon).then_some(Reason::Times)
+    })
 }
 
-/// The same of one that stands in a log, which may have been written by a table with more zones.
+/// The same of one that stands in a log, which may have been written by a table with more zones, or before it was asked
+/// whether any day can be had.
 pub(super) fn logged_fault(delivery: &Delivery<'_>) -> Option<Reason> {
     fault_by(delivery, |_| true)
 }

@@ -219,7 +219,8 @@ pub(super) fn delivery_fault(it: &SetDelivery) -> Option<Reason> {
     if doubled(&names) {
         return Some(Reason::Doubled);
     }
-    it.services.iter().find_map(service_fault)
+    let never = || it.services.iter().any(|service| service.lead > service.horizon).then_some(Reason::Times);
+    it.services.iter().find_map(service_fault).or_else(never)
 }
 
 fn service_fault(it: &DeliveryService) -> Option<Reason> {

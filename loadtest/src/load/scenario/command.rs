@@ -26,14 +26,17 @@ fn list() -> String {
     let mut out = String::new();
     for (name, text) in built_in() {
         let scenario = parse(text, name).expect("a test loads every scenario that is compiled in");
-        out +=
-            &format!("{name}\n    {}\n    {}\n\n", first_line(&scenario), outline(&scenario).replace('\n', "\n    "));
+        let about = format!("{}\n{}", first_sentence(&scenario), outline(&scenario));
+        out += &format!("{name}\n    {}\n\n", about.replace('\n', "\n    "));
     }
     out + "`loadtest scenarios NAME` explains one; `loadtest local --scenario NAME` runs it on this machine.\n"
 }
 
-fn first_line(scenario: &Scenario) -> &str {
-    scenario.description.trim().lines().next().unwrap_or_default()
+/// The lines of a description up to the end of its first sentence.
+fn first_sentence(scenario: &Scenario) -> &str {
+    let text = scenario.description.trim();
+    let end = text.match_indices('.').map(|(at, _)| at + 1).find(|end| text[*end..].starts_with([' ', '\n']));
+    &text[..end.unwrap_or(text.len())]
 }
 
 fn explain(name: &str) -> Result<String, Failure> {

@@ -166,6 +166,12 @@ fn services(scenario: &Scenario, length: Duration, broken: &mut Broken) {
             format!("{key}.cutoff is after the end of the profile: nothing would be seen of it")
         });
         broken.unless(service.lead <= MAX_LEAD, || format!("{key}.lead = {}: at most {MAX_LEAD}", service.lead));
+        broken.unless(service.lead <= service.horizon, || {
+            format!(
+                "{key}.lead = {}: above {key}.horizon = {}, so that no day can be had",
+                service.lead, service.horizon
+            )
+        });
         broken.unless((1..=MAX_HORIZON_DAYS).contains(&service.horizon), || {
             format!("{key}.horizon = {}: must be from 1 to {MAX_HORIZON_DAYS}", service.horizon)
         });

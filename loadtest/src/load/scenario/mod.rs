@@ -35,7 +35,7 @@ pub const REHEARSAL_PREFIX: &str = "rehearsal-";
 pub struct Scenario {
     /// Its name, that of its file.
     pub name: String,
-    /// What it rehearses and how to read its result. The first line stands in lists.
+    /// What it rehearses and how to read its result. The first sentence stands in lists.
     pub description: String,
     /// Seed of the traffic.
     #[serde(default = "Scenario::default_seed")]

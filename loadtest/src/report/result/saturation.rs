@@ -15,6 +15,9 @@ const LAG_TOLERATED_US: u64 = 5_000;
 /// Above this share of the latency at the same percentile, the generator's lag is what was measured.
 const LAG_SHARE: f64 = 0.5;
 
+/// Above this share of it, the reader is told how much of the latency is the generator's own.
+const LAG_TOLD_SHARE: f64 = 0.1;
+
 /// The engine is behind when it owes more than what was sent in this time, in seconds.
 const BACKLOG_S: f64 = 1.0;
 
@@ -88,9 +91,15 @@ impl Report {
             }
             None => {
                 let behind = time_us(engine.by_itself_s * 1e6);
+                let generator = match self.lag_share() {
+                    Some(share) if share > LAG_TOLD_SHARE => {
+                        let share = quantity(share * 100.0, Unit::Percent);
+                        format!("but the generator was late at times: its lag (p99 {lag}) is {share} of the latency")
+                    }
+                    _ => format!("the generator kept up (lag p99 {lag})"),
+                };
                 format!(
-                    "Nothing was saturated: the generator kept up (lag p99 {lag}), and the engine was never more than \
-                     {behind} of load behind."
+                    "Nothing was saturated: {generator}, and the engine was never more than {behind} of load behind."
                 )
             }
         };
@@ -113,10 +122,14 @@ impl Report {
     }
 
     fn generator_was_behind(&self) -> bool {
-        let lag = self.generator_lag.percentile_us(99.0);
-        let latency = self.latency.percentile_us(99.0);
         share(self.totals.unsent, self.totals.asked) > UNSENT_TOLERATED
-            || (lag > LAG_TOLERATED_US && lag as f64 > LAG_SHARE * latency as f64)
+            || self.lag_share().is_some_and(|share| share > LAG_SHARE)
+    }
+
+    /// The generator's lag as a share of the latency, both the 99th percentile; none where it is never held against it.
+    fn lag_share(&self) -> Option<f64> {
+        let (lag, latency) = (self.generator_lag.percentile_us(99.0), self.latency.percentile_us(99.0));
+        (lag > LAG_TOLERATED_US).then(|| lag as f64 / latency.max(1) as f64)
     }
 
     /// How far the second of two counters was behind the first at worst within the load, as seconds of the load at
