@@ -14,7 +14,8 @@ pub const READ_AHEAD: usize = 32;
 /// Lines of an order whose stock rows are looked up ahead; few orders have more.
 const FORESEEN_LINES: usize = 4;
 
-/// What a look ahead found out about a command: hints that save work, never a part of the decision.
+/// What a look ahead found out about a command: fingerprints, which follow from the command alone, and hints that save
+/// work, never a part of the decision.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Foresight {
     /// Fingerprint of the order that the command names.

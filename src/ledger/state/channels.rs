@@ -129,8 +129,8 @@ impl ShareTable {
         self.0.free(terms.run);
     }
 
-    /// Changes the units sold through the share that has counted `taken`, if it still counts since then. `at` is where it
-    /// stood among the others by then. Tells whether it did.
+    /// Changes the units sold through the share that has counted `taken`, if it still counts since then. `at` is its
+    /// position in the list of then. Tells whether it counts.
     #[inline]
     pub(super) fn change(&mut self, terms: &mut Terms, at: u8, taken: &Taken, change: impl FnOnce(&mut u64)) -> bool {
         if !terms.stands() {

@@ -22,7 +22,7 @@ struct Counter {
     /// The low half and the high one, so that nothing is padded: a limit may leave more units than 32 bits hold. 0 for a
     /// slot that is free.
     units: [u32; 2],
-    /// The limit that counts, and the era of it.
+    /// The limit that counts, and low bits of its era's number: enough to tell what is void from what is not.
     limit: u32,
     era: u32,
 }
@@ -43,8 +43,8 @@ impl Counter {
 /// What a limit's present count has come to.
 #[derive(Clone, Copy, Debug, Default)]
 struct Era {
-    /// Which of all counts of all limits.
-    number: u32,
+    /// Which of all counts of all limits: a limit of a millisecond's periods has more than 32 bits hold.
+    number: u64,
     counters: usize,
     digest: u128,
 }
@@ -57,7 +57,7 @@ pub(crate) struct Counts {
     counters: Slab<Counter>,
     /// By number of the limit.
     eras: Vec<Era>,
-    last_era: u32,
+    last_era: u64,
     live: usize,
     void: usize,
     swept: u32,
@@ -116,7 +116,7 @@ impl Counts {
     pub(crate) fn fingerprint(&self, limit: u32, Fingerprint([a, b, c]): Fingerprint) -> Fingerprint {
         /// Odd constants that spread small numbers over 64 bits.
         const SPREAD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
-        let [first, second] = SPREAD.map(|spread| u64::from(self.eras[limit as usize].number).wrapping_mul(spread));
+        let [first, second] = SPREAD.map(|spread| self.eras[limit as usize].number.wrapping_mul(spread));
         Fingerprint([a ^ first as u32, b ^ (first >> 32) as u32, c ^ (second >> 32) as u32])
     }
 
@@ -153,7 +153,7 @@ impl Counts {
                 counter.set_units(counter.units() + u64::from(units));
             }
             None => {
-                let era = self.eras[limit as usize].number;
+                let era = self.eras[limit as usize].number as u32;
                 let counter = Counter { fingerprint: key.fingerprint, units: [units, 0], limit, era };
                 let slot = self.counters.put(counter);
                 let index = self.index.get_or_insert_with(|| Index::new(0));
@@ -201,7 +201,7 @@ impl Counts {
             match self.counters.get(self.swept) {
                 None => self.swept = 0,
                 Some(counter) => {
-                    let is_void = counter.units() > 0 && self.eras[counter.limit as usize].number != counter.era;
+                    let is_void = counter.units() > 0 && self.eras[counter.limit as usize].number as u32 != counter.era;
                     if is_void {
                         self.remove(self.swept);
                         self.void -= 1;
