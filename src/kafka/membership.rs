@@ -157,12 +157,14 @@ impl GroupContext {
     }
 }
 
-/// What librdkafka calls offsets that it could not write. A rebalance is one occasion, and only lag tools read them.
+/// What librdkafka calls offsets that it could not write, and the errors by which a rebalance came in between: the next
+/// ones are written again, and only lag tools read them.
 const OFFSETS_NOT_WRITTEN: &str = "COMMITFAIL";
+const REBALANCED: [&str; 3] = ["generation id is not valid", "Group rebalance in progress", "Unknown member"];
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        if fac == OFFSETS_NOT_WRITTEN {
+        if fac == OFFSETS_NOT_WRITTEN && REBALANCED.iter().any(|why| message.contains(why)) {
             tracing::debug!(target: "librdkafka", fac, "{message}");
             return;
         }

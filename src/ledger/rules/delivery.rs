@@ -155,9 +155,16 @@ pub(super) fn asked_fault(asked: &DeliveryAsked<'_>) -> Option<Reason> {
 /// What is wrong with the command itself.
 pub(super) fn fault(delivery: &Delivery<'_>) -> Option<Reason> {
     fault_by(delivery, |zone| Zone::named(zone.as_str()).is_some()).or_else(|| {
-        // No day could ever be had: whoever meant that would halt the pool.
-        delivery.services().any(|service| service.lead > service.horizon).then_some(Reason::Times)
+        // Whoever meant that no day can ever be had would halt the pool.
+        delivery.services().any(|service| !delivers(&service)).then_some(Reason::Times)
     })
+}
+
+/// Whether there is a day on which an order finds enough dispatch days within the horizon, closed days apart.
+fn delivers(it: &DeliveryService<'_>) -> bool {
+    let dispatches = it.days().fold(0_u8, |all, (weekday, _)| all | 1 << (weekday % 7));
+    let found = |first: u32| (first..=first + it.horizon).filter(|day| dispatches >> (day % 7) & 1 == 1).count();
+    (0..7).any(|first| found(first) > it.lead as usize)
 }
 
 /// The same of one that stands in a log, which may have been written by a table with more zones, or before it was asked

@@ -351,6 +351,7 @@ fn what_is_wrong_with_a_delivery_is_told_in_the_order_of_its_fields() {
         (vec![Service { grace_ms: 86_400_001, ..dawn() }], Reason::Times),
         (vec![dawn(), Service { horizon: 0, ..named("2") }], Reason::Times),
         (vec![Service { lead: 4, ..dawn() }], Reason::Times),
+        (vec![Service { days: vec![day(1, 1)], horizon: 6, ..dawn() }], Reason::Times),
         (vec![Service { lead: 4, ..dawn() }, Service { orders_a_day: u64::MAX, ..named("2") }], Reason::Quantity),
     ] {
         assert_eq!(set(&services), (Outcome::Invalid, reason), "{services:?}");

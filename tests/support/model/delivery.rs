@@ -219,8 +219,17 @@ pub(super) fn delivery_fault(it: &SetDelivery) -> Option<Reason> {
     if doubled(&names) {
         return Some(Reason::Doubled);
     }
-    let never = || it.services.iter().any(|service| service.lead > service.horizon).then_some(Reason::Times);
+    let never = || it.services.iter().any(never_delivers).then_some(Reason::Times);
     it.services.iter().find_map(service_fault).or_else(never)
+}
+
+/// Whatever day of the week it is, there are not more dispatch days than its lead up to its horizon.
+fn never_delivers(it: &DeliveryService) -> bool {
+    let is_dispatched = |weekday: u32| it.days.iter().any(|day| day.weekday == weekday);
+    (1..=7).all(|today| {
+        let ahead = (0..=it.horizon).map(|ahead| (today - 1 + ahead) % 7 + 1);
+        ahead.filter(|weekday| is_dispatched(*weekday)).count() <= it.lead as usize
+    })
 }
 
 fn service_fault(it: &DeliveryService) -> Option<Reason> {

@@ -94,7 +94,7 @@ impl Report {
                 let generator = match self.lag_share() {
                     Some(share) if share > LAG_TOLD_SHARE => {
                         let share = quantity(share * 100.0, Unit::Percent);
-                        format!("but the generator was late at times: its lag (p99 {lag}) is {share} of the latency")
+                        format!("the generator was late at times, by {share} of the latency (lag p99 {lag})")
                     }
                     _ => format!("the generator kept up (lag p99 {lag})"),
                 };

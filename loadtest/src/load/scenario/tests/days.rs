@@ -23,6 +23,7 @@ fn what_is_wrong_with_a_delivery_is_said() {
         ("name = \"\"", ["rules.delivery[0].name = \"\"", "1 to 128 bytes"]),
         ("time_zone = \"Asia/Soul\"", ["rules.delivery[0].time_zone = \"Asia/Soul\"", "\"Asia/Seoul\""]),
         ("cutoff = \"2m\"", ["rules.delivery[0].cutoff", "after the end"]),
+        ("lead = 4\nhorizon = 3", ["rules.delivery[0].lead = 4", "rules.delivery[0].horizon = 3"]),
         ("lead = 15", ["rules.delivery[0].lead = 15", "at most 14"]),
         ("horizon = 0", ["rules.delivery[0].horizon = 0", "from 1 to 62"]),
         ("grace = \"25h\"", ["rules.delivery[0].grace", "24 h"]),
