@@ -228,6 +228,9 @@ pub trait LogWriter: Send {
     fn begin(&mut self) -> Result<(), Fault>;
     /// Hands a record over; it may still fail until [`LogWriter::commit`].
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Fault>;
+    /// Waits until every record sent has been acknowledged (counted): what is sent from now on cannot be there without
+    /// them. The transaction stays open.
+    fn acknowledge(&mut self, timeout: Duration) -> Result<(), Fault>;
     /// Waits until every record sent has been acknowledged (counted), then commits. Readers may see the records only
     /// a little later, and those of one output before those of another.
     fn commit(&mut self, timeout: Duration) -> Result<Committed, Fault>;

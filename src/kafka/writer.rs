@@ -219,6 +219,10 @@ impl LogWriter for KafkaWriter {
         Ok(())
     }
 
+    fn acknowledge(&mut self, timeout: Duration) -> Result<(), Fault> {
+        self.await_acknowledgements(Instant::now() + timeout)
+    }
+
     fn commit(&mut self, timeout: Duration) -> Result<Committed, Fault> {
         let deadline = Instant::now() + timeout;
         self.await_acknowledgements(deadline)?;

@@ -7,6 +7,9 @@
 //! EndTxn holds what each partition's leader had got by then. So whenever a batch has met a fault, **all** of its
 //! companions are sent again, with the links that are missing; links never twice, companions rather twice than never.
 //! A reader tells a repeated one by its sequence (replies, one record per decision) or its source offset (dead letters).
+//!
+//! Dead letters go before the links, and the rest behind them once they are acknowledged: whoever dies in between leaves
+//! no poison that is nowhere, and no reply that no log knows.
 
 use crate::broker::Header;
 use crate::wire::link::LinkDraft;

@@ -1,4 +1,5 @@
-//! Committing batches: begin, companions, links, commit; and after any fault the look at what the log holds of it.
+//! Committing batches: begin, dead letters, links, acknowledgements, replies, commit; and after any fault the look at what
+//! the log holds of it.
 
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ enum Phase {
     Idle,
     Begin,
     Send(usize),
+    /// Before record so many, which is the first one that no reader may see without the links.
+    Acknowledge(usize),
     Commit,
     Look(Look),
 }
@@ -125,11 +128,8 @@ impl Writing {
                 let open = self.open.as_ref().expect(BUSY);
                 Action::Send(outgoing(&open.batch, open.there, *i).expect("the end is looked for after each record"))
             }
-            Phase::Commit => {
-                let left = |by_ms| Duration::from_millis(by_ms - now.steady_ms);
-                let most = taking.settings().commit_timeout;
-                Action::Commit { timeout: finish_by_ms.map_or(most, left).min(most) }
-            }
+            Phase::Acknowledge(_) => Action::Acknowledge { timeout: timeout(taking, now, finish_by_ms) },
+            Phase::Commit => Action::Commit { timeout: timeout(taking, now, finish_by_ms) },
             Phase::Look(_) => return taking.next(now),
         })
     }
@@ -153,6 +153,7 @@ impl Writing {
             (Phase::Commit, Event::Committed(Committed { suspicious: false })) => return self.committed(),
             (Phase::Begin, Event::Done) => self.phase = self.sending(0),
             (&Phase::Send(i), Event::Done) => self.phase = self.sending(i + 1),
+            (&Phase::Acknowledge(i), Event::Done) => self.phase = Phase::Send(i),
             (phase, event) => unreachable!("{event:?} is no answer to {phase:?}"),
         }
         Outcome::More
@@ -160,7 +161,11 @@ impl Writing {
 
     fn sending(&self, i: usize) -> Phase {
         let open = self.open.as_ref().expect(BUSY);
-        if outgoing(&open.batch, open.there, i).is_some() { Phase::Send(i) } else { Phase::Commit }
+        match outgoing(&open.batch, open.there, i) {
+            None => Phase::Commit,
+            Some(_) if i == links_end(&open.batch, open.there) => Phase::Acknowledge(i),
+            Some(_) => Phase::Send(i),
+        }
     }
 
     /// Replaces the writer and looks: after a fault, or, without one, after a commit that succeeded and may have left a
@@ -244,15 +249,24 @@ fn has_companions(batch: &Batch) -> bool {
     !batch.replies.is_empty() || !batch.dead_letters.is_empty() || !batch.per_decision.ends.is_empty()
 }
 
-/// Record `i` of the transaction that writes `batch`, of whose links the log holds the first `there`: all companions,
-/// then the missing links. Companions go first so that a transaction cut short is the likelier to lack a link, which
-/// the log shows, than a companion, which it does not.
+/// How long a call that waits for the broker may take.
+fn timeout(taking: &Taking, now: Now, finish_by_ms: Option<u64>) -> Duration {
+    let left = |by_ms| Duration::from_millis(by_ms - now.steady_ms);
+    let most = taking.settings().commit_timeout;
+    finish_by_ms.map_or(most, left).min(most)
+}
+
+/// How many records of the transaction that writes `batch` go up to its links.
+fn links_end(batch: &Batch, there: usize) -> usize {
+    batch.dead_letters.len() + batch.links.len() - there
+}
+
+/// Record `i` of the transaction that writes `batch`, of whose links the log holds the first `there`: dead letters, the
+/// missing links, and then what tells of decisions. A transaction may be cut in two anywhere, and its owner die then: a
+/// link must not be there without its dead letters, for nothing says that they are missing, nor a reply without its link,
+/// for the next owner may decide otherwise.
 fn outgoing(batch: &Batch, there: usize, i: usize) -> Option<Outgoing<'_>> {
     let plain = |output, value| Outgoing { output, key: None, value: Some(value), headers: &[] };
-    if let Some(reply) = batch.replies.get(i) {
-        return Some(plain(Output::Replies(reply.partition), &reply.value));
-    }
-    let i = i - batch.replies.len();
     if let Some(letter) = batch.dead_letters.get(i) {
         return Some(Outgoing {
             output: Output::DeadLetters,
@@ -262,17 +276,22 @@ fn outgoing(batch: &Batch, there: usize, i: usize) -> Option<Outgoing<'_>> {
         });
     }
     let i = i - batch.dead_letters.len();
-    let single = &batch.per_decision;
-    if let Some(&(key_end, value_end)) = single.ends.get(i) {
-        let begin = if i == 0 { 0 } else { single.ends[i - 1].1 as usize };
-        return Some(Outgoing {
-            output: Output::PerDecision,
-            key: Some(&single.bytes[begin..key_end as usize]),
-            value: Some(&single.bytes[key_end as usize..value_end as usize]),
-            headers: &[],
-        });
+    if let Some(link) = batch.links[there..].get(i) {
+        let (value, _) = link.sealed().expect("links are sealed before anything is sent");
+        return Some(plain(Output::Decisions, value));
     }
-    let i = i - single.ends.len();
-    let (value, _) = batch.links.get(there + i)?.sealed().expect("links are sealed before anything is sent");
-    Some(plain(Output::Decisions, value))
+    let i = i - (batch.links.len() - there);
+    if let Some(reply) = batch.replies.get(i) {
+        return Some(plain(Output::Replies(reply.partition), &reply.value));
+    }
+    let i = i - batch.replies.len();
+    let single = &batch.per_decision;
+    let &(key_end, value_end) = single.ends.get(i)?;
+    let begin = if i == 0 { 0 } else { single.ends[i - 1].1 as usize };
+    Some(Outgoing {
+        output: Output::PerDecision,
+        key: Some(&single.bytes[begin..key_end as usize]),
+        value: Some(&single.bytes[key_end as usize..value_end as usize]),
+        headers: &[],
+    })
 }

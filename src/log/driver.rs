@@ -119,6 +119,7 @@ fn execute<B: Broker>(
         Action::Init => writer.as_mut().expect(OPEN).init(INIT_TIMEOUT)?,
         Action::Begin => writer.as_mut().expect(OPEN).begin()?,
         Action::Send(record) => writer.as_mut().expect(OPEN).send(record)?,
+        Action::Acknowledge { timeout } => writer.as_mut().expect(OPEN).acknowledge(timeout)?,
         Action::Commit { timeout } => return writer.as_mut().expect(OPEN).commit(timeout).map(Event::Committed),
         Action::OpenReader { from_offset } => {
             *reader = None;

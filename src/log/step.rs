@@ -31,6 +31,11 @@ pub enum Action<'a> {
     Begin,
     /// Hand the writer a record.
     Send(Outgoing<'a>),
+    /// Wait within this time until all that was sent is acknowledged.
+    Acknowledge {
+        /// At the most.
+        timeout: Duration,
+    },
     /// Commit, within this time; the answer is [`Event::Committed`].
     Commit {
         /// At the most.

@@ -295,6 +295,8 @@ macro_rules! conformance_suite {
         conformance_cases!($world, transactions:
             nothing_is_read_before_it_is_committed
             a_commit_reaches_every_output
+            what_was_acknowledged_is_there_and_its_transaction_open
+            what_no_topic_takes_is_never_acknowledged
             records_come_back_with_key_value_and_headers
             a_transaction_that_wrote_nothing_commits
             a_second_writer_fences_the_first

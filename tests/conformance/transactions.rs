@@ -50,6 +50,34 @@ pub(crate) fn a_commit_reaches_every_output<W: World>() {
     }
 }
 
+pub(crate) fn what_was_acknowledged_is_there_and_its_transaction_open<W: World>() {
+    let world = W::fresh(1);
+    let mut writer = writer::<W>(&world.broker(), 0);
+    writer.begin().expect("nothing is wrong");
+    let records = one_for_each_output();
+    for (at, (output, partition, record)) in records.iter().enumerate() {
+        send(&mut writer, *output, record).expect("nothing is wrong");
+        writer.acknowledge(W::PATIENCE).expect("nothing is wrong");
+        for (output, partition, _) in &records[..=at] {
+            assert_eq!(world.high(*output, *partition), 1, "it was acknowledged, and is not there");
+        }
+        assert_eq!(world.read(*output, *partition), []);
+    }
+    writer.commit(W::PATIENCE).expect("nothing is wrong");
+    for (output, partition, record) in records {
+        assert_eq!(await_output(&world, output, partition, 1), [(0, record)]);
+    }
+}
+
+pub(crate) fn what_no_topic_takes_is_never_acknowledged<W: World>() {
+    let world = W::fresh(1);
+    let mut writer = writer::<W>(&world.broker(), 0);
+    writer.begin().expect("nothing is wrong");
+    let too_large = Plain::value(noise(LOG_MESSAGE_BYTES + 1));
+    let sent = send(&mut writer, Output::Decisions, &too_large);
+    sent.and_then(|()| writer.acknowledge(W::PATIENCE)).expect_err("what is too large was acknowledged");
+}
+
 pub(crate) fn records_come_back_with_key_value_and_headers<W: World>() {
     let world = W::fresh(1);
     let mut writer = writer::<W>(&world.broker(), 0);

@@ -93,6 +93,10 @@ impl LogWriter for PlantedWriter {
         if lost { Ok(()) } else { self.inner.send(record) }
     }
 
+    fn acknowledge(&mut self, timeout: Duration) -> Result<(), Fault> {
+        self.inner.acknowledge(timeout)
+    }
+
     fn commit(&mut self, timeout: Duration) -> Result<Committed, Fault> {
         self.commits.fetch_add(1, Relaxed);
         self.inner.commit(timeout)

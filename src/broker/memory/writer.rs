@@ -175,16 +175,24 @@ impl LogWriter for MemoryWriter {
         Ok(())
     }
 
+    fn acknowledge(&mut self, _timeout: Duration) -> Result<(), Fault> {
+        match self.stage {
+            Stage::Open { is_unacknowledged: false, .. } => Ok(()),
+            Stage::Open { .. } => self.latch(Err(unacknowledged(&self.id))),
+            _ => self.misuse(Call::Commit),
+        }
+    }
+
     fn commit(&mut self, _timeout: Duration) -> Result<Committed, Fault> {
         let Stage::Open { session, is_unacknowledged } = &self.stage else { return self.misuse(Call::Commit) };
         let session = session.clone();
-        let result = if *is_unacknowledged {
-            Err(Fault::Transient(format!("{}: not every record was acknowledged", self.id)))
-        } else {
-            self.try_commit(&session)
-        };
+        let result = if *is_unacknowledged { Err(unacknowledged(&self.id)) } else { self.try_commit(&session) };
         let committed = self.latch(result)?;
         self.stage = Stage::Ready(session);
         Ok(committed)
     }
+}
+
+fn unacknowledged(id: &str) -> Fault {
+    Fault::Transient(format!("{id}: not every record was acknowledged"))
 }

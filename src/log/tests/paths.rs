@@ -126,16 +126,41 @@ fn of_a_batch_cut_in_two_only_the_missing_links_are_sent_again() {
     let cluster = cluster();
     let mut owner = Owner::untold(&cluster, "a", 1);
     owner.take();
-    // Of the next batch: reply, dead letter, single decision, two of three links; then the coordinator commits.
+    // Of the next batch: dead letter, two of three links; then the coordinator commits.
     cluster.inject_next(Call::Commit, Trouble::Suspect);
     owner.commit(1);
-    cluster.inject_next(Call::Commit, Trouble::Stray { after_records: 5, commit: true });
+    cluster.inject_next(Call::Commit, Trouble::Stray { after_records: 3, commit: true });
     owner.commit(1);
     let hashes = owner.commit(3);
     assert_eq!(links(&cluster)[2..], hashes);
-    assert_eq!(companions(&cluster), (4, 4));
+    assert_eq!(companions(&cluster), (3, 4));
     assert_eq!((owner.driver.counts().retakes, owner.driver.counts().resent), (1, 1));
     owner.commit(1);
+}
+
+#[test]
+fn whoever_dies_with_a_batch_cut_in_two_leaves_no_link_without_its_dead_letters_and_no_reply_without_its_links() {
+    let (mut without_reply, mut with_reply) = (0, 0);
+    // Of the batch: dead letter, two links, reply, single decision.
+    for (after_records, steps) in (1..=5).flat_map(|records| (1..=9).map(move |steps| (records, steps))) {
+        let cluster = cluster();
+        let mut owner = Owner::untold(&cluster, "a", 1);
+        owner.take();
+        cluster.inject_next(Call::Commit, Trouble::Stray { after_records, commit: true });
+        owner.commit(1);
+        owner.begin(2);
+        (0..steps).for_each(|_| _ = owner.step());
+        drop(owner);
+        let decided = Owner::new(&cluster, "b", 2).take();
+        let links = decided.iter().filter(|order| order.starts_with("a-2")).count();
+        let has = |topic, value: &str| values(&cluster, topic).iter().any(|found| found == value.as_bytes());
+        let (letter, reply) = (has(Topic::DeadLetters, "letter a-2"), has(Topic::Replies, "reply a-2"));
+        assert!(letter || links == 0, "{links} links without dead letter: {after_records} records, {steps} steps");
+        assert!(links == 2 || !reply, "a reply and {links} links: {after_records} records, {steps} steps");
+        without_reply += usize::from(links == 2 && !reply);
+        with_reply += usize::from(reply);
+    }
+    assert!(without_reply > 0 && with_reply > 0, "{without_reply} and {with_reply}: it was not cut on both sides");
 }
 
 #[test]

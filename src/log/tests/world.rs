@@ -146,6 +146,10 @@ impl LogWriter for NodeWriter {
         self.writer.send(record)
     }
 
+    fn acknowledge(&mut self, timeout: Duration) -> Result<(), Fault> {
+        self.writer.acknowledge(timeout)
+    }
+
     fn commit(&mut self, timeout: Duration) -> Result<Committed, Fault> {
         let committed = self.writer.commit(timeout)?;
         Ok(Committed { suspicious: committed.suspicious && !self.conceals })
