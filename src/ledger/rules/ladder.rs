@@ -146,6 +146,7 @@ impl State {
         if self.rows.figures(row).halted {
             return false;
         }
+        let (mut is_shared, mut has_lots) = (false, false);
         if let Some(scope) = self.rows.scope(row) {
             let scope = &self.selling.scopes[scope];
             if !scope.bars_nobody(self.shard_time_ms)
@@ -153,12 +154,19 @@ impl State {
             {
                 return false;
             }
+            (is_shared, has_lots) = (scope.channels.is_some(), scope.lots.is_some());
         }
-        let limits = self.limits_of(pool, row);
-        self.lacks_key(asker, limits.clone()).is_none()
-            && self.over_limit(asker, limits, quantity, &mut at_hand.tally).is_none()
-            && self.over_quota(asker, &line, self.rows.figures(row).available(), &mut at_hand.shares).is_none()
-            && self.take_lots(row, (number, quantity), at_hand.delivery.as_ref(), &mut at_hand.parts)
+        if self.selling.limits.slots() > 0 {
+            let limits = self.limits_of(pool, row);
+            if self.lacks_key(asker, limits.clone()).is_some()
+                || self.over_limit(asker, limits, quantity, &mut at_hand.tally).is_some()
+            {
+                return false;
+            }
+        }
+        let available = self.rows.figures(row).available();
+        (!is_shared || self.over_quota(asker, &line, available, &mut at_hand.shares).is_none())
+            && (!has_lots || self.take_lots(row, (number, quantity), at_hand.delivery.as_ref(), &mut at_hand.parts))
     }
 
     /// The stock row of line `i`, which somebody may have foreseen.
