@@ -18,7 +18,7 @@ use crate::wire::link::RULES_LEVEL;
 use crate::wire::proto::Reason;
 use crate::wire::{NamedLot, Original, Place, ShippedLots, StockChange, Vouched};
 
-const RULES: Rules = Rules {
+pub(super) const RULES: Rules = Rules {
     shard: 0,
     partitions: 1,
     window_ms: 1_000,

@@ -47,9 +47,6 @@ impl State {
         let it = &mut at_hand.shared[at];
         let (own, earlier) = (it.own, u64::from(it.units));
         it.units += line.quantity;
-        if let Some(taken) = &mut it.taken {
-            taken.units = it.units;
-        }
         if shares.leave_plenty(own, (available, earlier), line.quantity, self.shard_time_ms) {
             return None;
         }

@@ -96,7 +96,7 @@ impl State {
             Taken { by, count: limit.count, units, key: it.key }
         }));
         // Behind the counts of limits.
-        taken.extend(shares.shared.iter().filter_map(|it| it.taken));
+        taken.extend(shares.shared.iter().filter_map(|it| Some(Taken { units: it.units, ..it.taken? })));
     }
 
     /// Bits of the keys that the counts of the order at hand go by, and whether one goes by the customer.

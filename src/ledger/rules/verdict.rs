@@ -83,7 +83,7 @@ pub(crate) struct Shared {
     pub(crate) own: Option<usize>,
     /// Units of the lines so far, as they were asked.
     pub(crate) units: u32,
-    /// What it has of the share by them.
+    /// How they are counted by that share; the units are filled in at last.
     pub(crate) taken: Option<Taken>,
 }
 

@@ -16,8 +16,6 @@ use crate::wire::proto::ShareOf;
 #[derive(Debug)]
 pub(crate) struct ChannelsSlot {
     pub(crate) stamp: Stamp,
-    /// Whether they stand: else they were removed.
-    pub(super) stands: bool,
     /// What the rule adds to the digest; what shares have counted comes on top.
     pub(super) digest: u128,
     /// Remembered ids that it counts for.

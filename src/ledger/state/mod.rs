@@ -166,7 +166,8 @@ impl State {
         let scope = &self.selling.scopes[number];
         let forgotten = |stands: bool, at: i64| !stands && !self.records.knows(at);
         let sale = scope.sale.as_ref().is_some_and(|it| forgotten(it.sale.is_some(), it.stamp.generation));
-        let channels = scope.channels.as_ref().is_some_and(|it| forgotten(scope.has_channels(), it.stamp.generation));
+        let channels =
+            scope.channels.as_ref().is_some_and(|it| forgotten(self.selling.has_channels(number), it.stamp.generation));
         let is_fresh = scope.lots.as_ref().is_some_and(|lots| lots.least_days() > 0);
         let freshness = scope.freshness_stamp().is_some_and(|stamp| forgotten(is_fresh, stamp.generation));
         if sale {
@@ -179,7 +180,7 @@ impl State {
             self.selling.forget_freshness(number);
         }
         let scope = &self.selling.scopes[number];
-        if !scope.is_idle(self.shard_time_ms) {
+        if !scope.is_idle(self.shard_time_ms) || self.selling.has_channels(number) {
             return;
         }
         let (pool, row) = (scope.pool, scope.row);

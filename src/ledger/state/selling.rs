@@ -130,13 +130,13 @@ impl Scope {
         self.limits.into_iter().filter(|limit| *limit != NONE)
     }
 
-    /// Whether there is no lot, no rule stands by `now_ms`, and no delivery is remembered: a sale that is over counts as none.
+    /// Whether there is no lot, no rule stands by `now_ms` and no delivery is remembered, channels apart: a sale that is over
+    /// counts as none.
     pub(crate) fn is_idle(&self, now_ms: i64) -> bool {
         let sale = self.sale.as_ref().and_then(|slot| slot.sale.as_ref());
         let lots = self.lots.as_ref();
         self.limits().next().is_none()
             && sale.is_none_or(|sale| sale.is_over(now_ms))
-            && !self.has_channels()
             && self.delivery.is_none()
             && lots.is_none_or(|lots| lots.is_empty() && lots.least_days() == 0)
     }
@@ -149,11 +149,6 @@ impl Scope {
     /// When the freshness that stands was set, or the one that is remembered removed.
     pub(crate) fn freshness_stamp(&self) -> Option<&Stamp> {
         self.lots.as_ref()?.freshness.as_ref().map(|slot| &slot.stamp)
-    }
-
-    /// Whether channels stand.
-    pub(crate) fn has_channels(&self) -> bool {
-        self.channels.as_ref().is_some_and(|slot| slot.stands)
     }
 
     pub(crate) fn is_used(&self) -> bool {
@@ -335,6 +330,11 @@ impl Selling {
         self.by_count.get(&count).copied()
     }
 
+    /// Whether channels stand in a scope: else none were set, or they were removed.
+    pub(crate) fn has_channels(&self, scope: u32) -> bool {
+        self.terms[scope].stands()
+    }
+
     /// The shares of a scope's channels, if some stand.
     #[inline]
     pub(crate) fn shares(&self, scope: u32) -> Option<Shares<'_>> {
@@ -351,8 +351,7 @@ impl Selling {
     /// Puts channels, or their removal, into the scope of a row. `canonical` are the canonical bytes of the whole slot.
     pub(crate) fn put_channels(&mut self, scope: u32, stamp: Stamp, terms: Option<Terms>, canonical: &[u8]) {
         self.forget_channels(scope);
-        let stands = terms.is_some();
-        let slot = ChannelsSlot { stamp, stands, digest: xxh3_128(canonical), ids: ids_of(canonical) };
+        let slot = ChannelsSlot { stamp, digest: xxh3_128(canonical), ids: ids_of(canonical) };
         self.ids += slot.ids;
         self.terms[scope] = terms.unwrap_or_default();
         let it = &mut self.scopes[scope];

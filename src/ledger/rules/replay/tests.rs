@@ -1,23 +1,12 @@
 //! Decisions that do not follow from what a ledger knows, of logs without rules.
 
 use super::*;
-use crate::ledger::{FingerprintKey, Ledger, Moment, Rules};
+use crate::ledger::tests::RULES;
+use crate::ledger::{FingerprintKey, Ledger, Moment};
 use crate::wire::command::LinesBuf;
 use crate::wire::decision::Source;
 use crate::wire::proto::Input;
 use crate::wire::{Command, Kind, NamedLot, Place, StockChange, Vouched, encode, view};
-
-const RULES: Rules = Rules {
-    shard: 0,
-    partitions: 1,
-    window_ms: 1_000,
-    skew_ms: 100,
-    rules_level: 0,
-    default_hold_ms: 500,
-    max_hold_ms: 1_000,
-    expected_ids: 0,
-    max_ids: 100,
-};
 
 /// A receipt of 5, an order of 3 and its expiry, as logged.
 fn log() -> Vec<Vec<u8>> {
