@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use sluice::broker::{
-    Broker, Fault, Input, Inputs, LogReader, LogWriter, Outgoing, Output, Position, Records, TimestampKind,
+    Broker, Fault, Input, Inputs, LogReader, LogWriter, Outgoing, Output, Position, ReadFrom, Records, TimestampKind,
 };
 use sluice::devbroker::{Cluster, Options};
 use sluice::kafka::admin::{Admin, BrokerAge, CreateTopicError, TopicSpec, broker_age};
@@ -186,7 +186,7 @@ fn outputs_go_to_their_topics_and_an_answer_wanted_where_nothing_is_costs_nobody
         (Output::Decisions, &headers[..0]),
         (Output::Replies(0), &headers[..0]),
         (Output::Replies(77), &headers[..0]),
-        (Output::DeadLetters, &headers[..]),
+        (Output::DeadLetters(0), &headers[..]),
         (Output::PerDecision, &headers[..0]),
     ] {
         writer.send(Outgoing { output, key: Some(b"k"), value: Some(b"v"), headers }).expect("sent");
@@ -213,33 +213,33 @@ fn positions_pass_markers_and_aborted_data_and_ends_tell_open_transactions() {
     publish(&aborting, &topics.orders, 0, "gone");
     aborting.abort_transaction(PATIENCE).expect("aborted");
 
-    let mut inputs = broker.inputs(0, Position::at(0), Position::at(0)).expect("consumers are made");
-    let batch = until(&mut inputs, |inputs| inputs.poll(Input::Orders, 100).expect("it can be read"));
+    let mut inputs = broker.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("consumers are made");
+    let batch = until(&mut inputs, |inputs| inputs.poll(0, Input::Orders, 100).expect("it can be read"));
     assert_eq!(batch.len(), 2);
     let record = batch.get(1);
     assert_eq!((record.offset, record.timestamp_kind), (1, TimestampKind::LogAppend));
     assert_eq!((record.key, record.value), (Some(&b"pool"[..]), Some(&b"o1"[..])));
     until(&mut inputs, |inputs| {
-        assert!(inputs.poll(Input::Orders, 100).expect("it can be read").is_none());
-        (inputs.position(Input::Orders) == 4).then_some(())
+        assert!(inputs.poll(0, Input::Orders, 100).expect("it can be read").is_none());
+        (inputs.position(0, Input::Orders) == 4).then_some(())
     });
 
     aborting.begin_transaction().expect("begins");
     publish(&aborting, &topics.orders, 0, "open");
-    inputs.ask_ends(7);
-    let ends = until(&mut inputs, |inputs| inputs.ends());
+    inputs.ask_ends(0, 7);
+    let ends = until(&mut inputs, |inputs| inputs.ends().map(|(_, ends)| ends));
     assert_eq!((ends.ticket, ends.orders.stable, ends.orders.high), (7, 4, 5));
     assert_eq!((ends.stock.stable, ends.stock.high), (0, 0));
     aborting.commit_transaction(PATIENCE).expect("committed");
-    let batch = until(&mut inputs, |inputs| inputs.poll(Input::Orders, 100).expect("it can be read"));
+    let batch = until(&mut inputs, |inputs| inputs.poll(0, Input::Orders, 100).expect("it can be read"));
     assert_eq!(batch.get(0).value, Some(&b"open"[..]));
     until(&mut inputs, |inputs| {
-        let _ = inputs.poll(Input::Orders, 100).expect("it can be read");
-        (inputs.position(Input::Orders) == 6).then_some(())
+        let _ = inputs.poll(0, Input::Orders, 100).expect("it can be read");
+        (inputs.position(0, Input::Orders) == 6).then_some(())
     });
 
-    inputs.tick().expect("there is room");
-    let batch = until(&mut inputs, |inputs| inputs.poll(Input::Stock, 100).expect("it can be read"));
+    inputs.tick(0).expect("there is room");
+    let batch = until(&mut inputs, |inputs| inputs.poll(0, Input::Stock, 100).expect("it can be read"));
     assert_eq!(batch.get(0).timestamp_kind, TimestampKind::LogAppend);
     drop(inputs);
     assert_eq!(batch.get(0).offset, 0, "a batch outlives its inputs");
@@ -252,8 +252,8 @@ fn an_offset_that_is_not_there_is_a_fault_that_says_what_is() {
     let topics = settings.topics.clone();
     let broker = KafkaBroker::new(settings.clone()).expect("clients are made");
     publish(&upstream(&settings, None), &topics.orders, 0, "o0");
-    let mut inputs = broker.inputs(0, Position::at(5), Position::at(0)).expect("consumers are made");
-    let fault = until(&mut inputs, |inputs| inputs.poll(Input::Orders, 100).err());
+    let mut inputs = broker.inputs(&[ReadFrom::new(0, Position::at(5), Position::at(0))]).expect("consumers are made");
+    let fault = until(&mut inputs, |inputs| inputs.poll(0, Input::Orders, 100).err());
     assert!(matches!(fault, Fault::OutOfRange { asked: 5, begin: 0, end: 1, .. }), "{fault:?}");
 }
 
@@ -372,15 +372,19 @@ fn inputs_go_on_where_they_were_when_a_broker_comes_back() {
     let broker = KafkaBroker::new(settings.clone()).expect("clients are made");
     let plain = upstream(&settings, None);
     publish(&plain, &topics.orders, 0, "before");
-    let mut inputs = broker.inputs(0, Position::at(0), Position::at(0)).expect("consumers are made");
-    until(&mut inputs, |inputs| inputs.poll(Input::Orders, 100).expect("it can be read"));
+    let mut inputs = broker.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("consumers are made");
+    until(&mut inputs, |inputs| inputs.poll(0, Input::Orders, 100).expect("it can be read"));
     kafka.kill(0).expect("it can be killed");
-    inputs.ask_ends(1);
+    inputs.ask_ends(0, 1);
     kafka.restart(0).expect("it comes back");
     publish(&plain, &topics.orders, 0, "after");
-    let batch = until(&mut inputs, |inputs| inputs.poll(Input::Orders, 100).expect("it can be read"));
+    let batch = until(&mut inputs, |inputs| inputs.poll(0, Input::Orders, 100).expect("it can be read"));
     assert_eq!((batch.len(), batch.get(0).value), (1, Some(&b"after"[..])));
-    assert_eq!(until(&mut inputs, |inputs| inputs.ends()).ticket, 1, "a question is asked until it is answered");
+    assert_eq!(
+        until(&mut inputs, |inputs| inputs.ends().map(|(_, ends)| ends)).ticket,
+        1,
+        "a question is asked until it is answered"
+    );
 }
 
 #[test]
@@ -409,16 +413,16 @@ fn a_wait_rests_beside_records_that_are_left_unpolled() {
         publish(&producer, &topics.orders, 0, &n.to_string());
     }
     let broker = KafkaBroker::new(settings).expect("clients are made");
-    let mut inputs = broker.inputs(0, Position::at(0), Position::at(0)).expect("the inputs open");
-    until(&mut inputs, |inputs| inputs.poll(Input::Orders, 1).expect("it is read"));
+    let mut inputs = broker.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("the inputs open");
+    until(&mut inputs, |inputs| inputs.poll(0, Input::Orders, 1).expect("it is read"));
     let (began, mut waits) = (Instant::now(), 0);
     while began.elapsed() < WATCHED {
         inputs.wait(WATCHED);
         waits += 1;
     }
     assert!(waits < 50, "{waits} waits in {WATCHED:?}");
-    inputs.ask_ends(1);
-    assert_eq!(until(&mut inputs, Inputs::ends).orders.high, 10);
+    inputs.ask_ends(0, 1);
+    assert_eq!(until(&mut inputs, Inputs::ends).1.orders.high, 10);
 }
 
 #[test]

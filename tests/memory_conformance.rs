@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use sluice::broker::memory::{Cluster, Layout, MemoryBroker, Message, Topic};
+use sluice::broker::memory::{Cluster, MemoryBroker, Message, Partitions, Topic};
 use sluice::broker::{Header, Input, Output, TimestampKind};
 
 #[macro_use]
@@ -27,7 +27,7 @@ fn topic_of(output: Output) -> Topic {
     match output {
         Output::Decisions => Topic::Decisions,
         Output::Replies(_) => Topic::Replies,
-        Output::DeadLetters => Topic::DeadLetters,
+        Output::DeadLetters(_) => Topic::DeadLetters,
         Output::PerDecision => Topic::PerDecision,
     }
 }
@@ -49,7 +49,7 @@ impl World for MemoryWorld {
     const CLOCK_TOLERANCE_MS: i64 = 0;
 
     fn fresh(shards: u32) -> Self {
-        let layout = Layout { replies: 2, per_decision: 2, ..Layout::new(shards) };
+        let layout = Partitions { replies: 2, per_decision: 2, ..Partitions::new(shards) };
         Self { cluster: Cluster::new(layout, 1_700_000_000_000), upstreams: Cell::new(0) }
     }
 

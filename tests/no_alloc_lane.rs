@@ -9,9 +9,10 @@ use std::time::Duration;
 use prost::Message as _;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use sluice::broker::memory::{Cluster, Layout as Topics, MemoryBroker, MemoryReader, MemoryWriter, Message, Topic};
+use sluice::broker::memory::{Cluster, MemoryBroker, MemoryReader, MemoryWriter, Message, Partitions as Topics, Topic};
 use sluice::broker::{
-    Broker, End, Ends, Fault, Header, Input, Inputs, Position, Record, Records, TimestampKind, TopicFacts, Wake,
+    Broker, End, Ends, Fault, Header, Input, Inputs, Position, ReadFrom, Record, Records, TimestampKind, TopicFacts,
+    Wake,
 };
 use sluice::lane::apply::ApplyHalf;
 use sluice::lane::commit::CommitHalf;
@@ -19,6 +20,7 @@ use sluice::lane::exchange::Exchange;
 use sluice::lane::{BatchLimits, LaneSettings, LaneStatus, LedgerSettings, Step};
 use sluice::ledger::FingerprintKey;
 use sluice::log::step::Now;
+use sluice::wire::Layout;
 use sluice::wire::link::{RULES_LEVEL, genesis, genesis_value};
 use sluice::wire::proto::{
     Cancel, Command, Commands, OrderLine, Place, Receive, StockCommand, StockCommands, command, stock_command,
@@ -106,7 +108,7 @@ impl Wake for Nobody {
 impl Inputs for ReadyInputs {
     type Records = ReadyRecords;
 
-    fn poll(&mut self, input: Input, most: usize) -> Result<Option<ReadyRecords>, Fault> {
+    fn poll(&mut self, _: usize, input: Input, most: usize) -> Result<Option<ReadyRecords>, Fault> {
         let end = if input == Input::Stock { 1 } else { self.ready.visible.load(Ordering::Relaxed) };
         let position = &mut self.positions[usize::from(input == Input::Stock)];
         let (from, to) = (*position, end.min(*position + most));
@@ -114,8 +116,12 @@ impl Inputs for ReadyInputs {
         Ok((from < to).then(|| ReadyRecords { ready: self.ready.clone(), input, from, to }))
     }
 
-    fn position(&self, input: Input) -> i64 {
+    fn position(&self, _: usize, input: Input) -> i64 {
         self.positions[usize::from(input == Input::Stock)] as i64
+    }
+
+    fn reopen(&mut self, _: usize, _: Position, _: Position) -> Result<(), Fault> {
+        unreachable!("nothing fails")
     }
 
     fn wait(&mut self, _: Duration) {}
@@ -124,17 +130,17 @@ impl Inputs for ReadyInputs {
         Arc::new(Nobody)
     }
 
-    fn ask_ends(&mut self, ticket: u64) {
+    fn ask_ends(&mut self, _: usize, ticket: u64) {
         self.ticket = Some(ticket);
     }
 
-    fn ends(&mut self) -> Option<Ends> {
+    fn ends(&mut self) -> Option<(usize, Ends)> {
         let [orders, stock] =
             [self.ready.visible.load(Ordering::Relaxed), 1].map(|end| End { stable: end as i64, high: end as i64 });
-        self.ticket.take().map(|ticket| Ends { ticket, orders, stock })
+        self.ticket.take().map(|ticket| (0, Ends { ticket, orders, stock }))
     }
 
-    fn tick(&mut self) -> Result<(), Fault> {
+    fn tick(&mut self, _: usize) -> Result<(), Fault> {
         Ok(())
     }
 }
@@ -153,16 +159,16 @@ impl Broker for ReadyBroker {
         self.inner.topics(timeout)
     }
 
-    fn inputs(&self, _: u32, _: Position, _: Position) -> Result<ReadyInputs, Fault> {
+    fn inputs(&self, _: &[ReadFrom]) -> Result<ReadyInputs, Fault> {
         Ok(ReadyInputs { ready: self.ready.clone(), positions: [0, 0], ticket: None })
     }
 
-    fn writer(&self, shard: u32) -> Result<MemoryWriter, Fault> {
-        self.inner.writer(shard)
+    fn writer(&self, lane: u32) -> Result<MemoryWriter, Fault> {
+        self.inner.writer(lane)
     }
 
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<MemoryReader, Fault> {
-        self.inner.reader(shard, from_offset)
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<MemoryReader, Fault> {
+        self.inner.reader(lane, from_offset)
     }
 }
 
@@ -170,7 +176,7 @@ fn broker() -> ReadyBroker {
     let cluster = Cluster::new(Topics::new(1), START_MS);
     let inner = cluster.node();
     let ids = inner.topics(Duration::ZERO).expect("the topics were just made").ids;
-    let genesis = Message::value(genesis_value(genesis(0, 1, ids, 800, 0, RULES_LEVEL)));
+    let genesis = Message::value(genesis_value(genesis(0, Layout::one_each(1), ids, 800, 0, RULES_LEVEL)));
     cluster.publish(Topic::Decisions, 0, genesis).expect("nothing is in its way");
     let receive = |sku| StockCommand {
         pool: "pool".into(),

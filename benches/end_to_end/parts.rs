@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use sluice::broker::{Broker, Input, Inputs, Position, Records};
+use sluice::broker::{Broker, Input, Inputs, Position, ReadFrom, Records};
 use sluice::config::Config;
 use sluice::kafka::{Delivery, KafkaBroker};
 use sluice::lane::{Lane, LaneEvent, LaneSnapshot, clock};
@@ -96,14 +96,14 @@ fn bare(task: &Task) -> Result<Figures> {
         let (broker, records) = (broker.clone(), records.clone());
         let name = format!("bare-{shard}");
         thread::Builder::new().name(name).spawn(move || -> Result<()> {
-            let mut inputs = broker.inputs(shard, Position::at(0), Position::at(0))?;
+            let mut inputs = broker.inputs(&[ReadFrom::new(shard, Position::at(0), Position::at(0))])?;
             loop {
                 let mut found = 0;
-                while let Some(batch) = inputs.poll(Input::Orders, POLL_RECORDS)? {
+                while let Some(batch) = inputs.poll(0, Input::Orders, POLL_RECORDS)? {
                     found += batch.len();
                     records.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 }
-                while inputs.poll(Input::Stock, POLL_RECORDS)?.is_some() {}
+                while inputs.poll(0, Input::Stock, POLL_RECORDS)?.is_some() {}
                 if found == 0 {
                     inputs.wait(Duration::from_millis(100));
                 }

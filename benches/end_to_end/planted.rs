@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice::broker::{Broker, Ends, Fault, Input, Inputs, Position, Records, TopicFacts, Wake};
+use sluice::broker::{Broker, Ends, Fault, Input, Inputs, Position, ReadFrom, Records, TopicFacts, Wake};
 use sluice::kafka::KafkaBroker;
 
 /// How often: two microseconds or so an order, alone in its record or one of many.
@@ -21,16 +21,16 @@ impl Broker for Slow {
         self.0.topics(timeout)
     }
 
-    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<SlowInputs, Fault> {
-        self.0.inputs(shard, orders_from, stock_from).map(SlowInputs)
+    fn inputs(&self, from: &[ReadFrom]) -> Result<SlowInputs, Fault> {
+        self.0.inputs(from).map(SlowInputs)
     }
 
-    fn writer(&self, shard: u32) -> Result<Self::Writer, Fault> {
-        self.0.writer(shard)
+    fn writer(&self, lane: u32) -> Result<Self::Writer, Fault> {
+        self.0.writer(lane)
     }
 
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<Self::Reader, Fault> {
-        self.0.reader(shard, from_offset)
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<Self::Reader, Fault> {
+        self.0.reader(lane, from_offset)
     }
 
     fn log_end(&self, shard: u32, timeout: Duration) -> Option<i64> {
@@ -44,8 +44,8 @@ pub(crate) struct SlowInputs(<KafkaBroker as Broker>::Inputs);
 impl Inputs for SlowInputs {
     type Records = <<KafkaBroker as Broker>::Inputs as Inputs>::Records;
 
-    fn poll(&mut self, input: Input, most: usize) -> Result<Option<Self::Records>, Fault> {
-        let records = self.0.poll(input, most)?;
+    fn poll(&mut self, at: usize, input: Input, most: usize) -> Result<Option<Self::Records>, Fault> {
+        let records = self.0.poll(at, input, most)?;
         if let Some(records) = &records {
             for value in (0..records.len()).filter_map(|i| records.get(i).value) {
                 for round in 0..ROUNDS {
@@ -56,8 +56,12 @@ impl Inputs for SlowInputs {
         Ok(records)
     }
 
-    fn position(&self, input: Input) -> i64 {
-        self.0.position(input)
+    fn position(&self, at: usize, input: Input) -> i64 {
+        self.0.position(at, input)
+    }
+
+    fn reopen(&mut self, at: usize, orders: Position, stock: Position) -> Result<(), Fault> {
+        self.0.reopen(at, orders, stock)
     }
 
     fn wait(&mut self, timeout: Duration) {
@@ -68,15 +72,15 @@ impl Inputs for SlowInputs {
         self.0.waker()
     }
 
-    fn ask_ends(&mut self, ticket: u64) {
-        self.0.ask_ends(ticket);
+    fn ask_ends(&mut self, at: usize, ticket: u64) {
+        self.0.ask_ends(at, ticket);
     }
 
-    fn ends(&mut self) -> Option<Ends> {
+    fn ends(&mut self) -> Option<(usize, Ends)> {
         self.0.ends()
     }
 
-    fn tick(&mut self) -> Result<(), Fault> {
-        self.0.tick()
+    fn tick(&mut self, at: usize) -> Result<(), Fault> {
+        self.0.tick(at)
     }
 }

@@ -48,10 +48,10 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     group.bench_function("engine, and seal", |bencher| {
         bencher.iter(|| {
             fill(&mut link, &decision);
-            link.seal(0, 1, LinkHash::default())
+            link.seal(1, LinkHash::default())
         });
     });
-    link.seal(0, 1, LinkHash::default());
+    link.seal(1, LinkHash::default());
     let value = link.sealed().expect("it was just sealed").0;
     let Some(log_record::Kind::Link(owned)) = proto::LogRecord::decode(value).expect("a link").kind else {
         unreachable!("it is a link")
@@ -71,7 +71,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
 }
 
 fn fill<'a>(link: &mut LinkDraft, decision: &impl Fn(u64) -> Decision<'a>) {
-    link.begin(1, BEGIN_MS, BEGIN_MS);
+    link.begin(0, 1, BEGIN_MS, BEGIN_MS);
     for sequence in 1..=u64::from(DECISIONS) {
         let source = Source { input: Input::Orders, offset: sequence as i64, index: 0, reply_partition: None };
         link.push(&decision(sequence), &source);

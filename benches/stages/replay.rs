@@ -9,6 +9,7 @@ use sluice::broker::Input;
 use sluice::ledger::{FingerprintKey, Ledger};
 use sluice::log::read::LogCheck;
 use sluice::log::replay::replay_link;
+use sluice::wire::Layout;
 use sluice::wire::entry::LogEntry;
 use sluice::wire::link::{LinkHash, RULES_LEVEL, genesis, genesis_value};
 use sluice::wire::proto::{LogRecord, Outcome, log_record};
@@ -22,7 +23,7 @@ use super::support::steady::{BEGIN_MS, WINDOW_MS};
 const DECISIONS: usize = 500_000;
 
 pub(crate) fn measure(criterion: &mut Criterion) {
-    let genesis = genesis_value(genesis(0, 1, [[1; 16]; 3], WINDOW_MS, 0, RULES_LEVEL));
+    let genesis = genesis_value(genesis(0, Layout::one_each(1), [[1; 16]; 3], WINDOW_MS, 0, RULES_LEVEL));
     let mut writer = Engine::empty(WINDOW_MS);
     writer.keep_links(LinkHash::of(&genesis));
     writer.receive_stock(BEGIN_MS);

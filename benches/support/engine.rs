@@ -89,13 +89,13 @@ impl Engine {
     /// Decides records and returns the bytes of their decisions.
     pub(crate) fn decide(&mut self, input: Input, records: &[Vec<u8>], now_ms: i64) -> u64 {
         let mut bytes = 0;
-        self.link.begin(self.ledger.sequence() + 1, now_ms, now_ms);
+        self.link.begin(0, self.ledger.sequence() + 1, now_ms, now_ms);
         let mean_bytes = records.iter().map(Vec::len).sum::<usize>() / records.len().max(1);
         for records in records.chunks((READ_AHEAD_BYTES / mean_bytes.max(1)).clamp(1, READ_AHEAD)) {
             self.decide_some(input, records, now_ms);
             if self.link.value_bytes() > TARGET_LINK_BYTES {
                 bytes += self.close_link();
-                self.link.begin(self.ledger.sequence() + 1, now_ms, now_ms);
+                self.link.begin(0, self.ledger.sequence() + 1, now_ms, now_ms);
             }
         }
         bytes + self.close_link()
@@ -135,12 +135,12 @@ impl Engine {
         let at = Moment { shard_time_ms: now_ms, engine_time_ms: now_ms };
         let source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
         let mut bytes = 0;
-        self.link.begin(self.ledger.sequence() + 1, now_ms, now_ms);
+        self.link.begin(0, self.ledger.sequence() + 1, now_ms, now_ms);
         while let Some(decision) = self.ledger.expire_one(at) {
             self.link.push(&decision, &source);
             if self.link.value_bytes() > TARGET_LINK_BYTES {
                 bytes += self.close_link();
-                self.link.begin(self.ledger.sequence() + 1, now_ms, now_ms);
+                self.link.begin(0, self.ledger.sequence() + 1, now_ms, now_ms);
             }
         }
         bytes + self.close_link()
@@ -151,7 +151,7 @@ impl Engine {
         if let Some(kept) = &mut self.kept
             && !self.link.is_empty()
         {
-            kept.last = self.link.seal(0, 0, kept.last);
+            kept.last = self.link.seal(0, kept.last);
             kept.links.push(self.link.sealed().expect("it was just sealed").0.to_vec());
         }
         self.link.clear();

@@ -219,7 +219,7 @@ fn write_genesis<B: Broker>(
     say: &mut dyn FnMut(&str),
 ) -> Result<(), CreateError> {
     let (mut now, mut before) = (0, 0);
-    for shard in 0..topics.partitions {
+    for shard in 0..topics.layout.lanes {
         let wanted = topics.genesis(shard, plan.window, plan.skew, plan.rules_level);
         let other = |what: String| CreateError::OtherLog { topic: decisions.to_owned(), shard, what };
         // A shard at work must not be fenced for a look.

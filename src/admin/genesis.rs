@@ -7,8 +7,10 @@ use prost::Message;
 use super::facts::Begun;
 use crate::broker::{Broker, Fault, LogReader, LogWriter, Outgoing, Output};
 use crate::kafka::admin::TopicDescription;
+use crate::wire::Layout;
 use crate::wire::hex::hex;
-use crate::wire::link::{self, CONTENT_HASH, DIGEST_HASH, LINK_HASH, LOG_VERSION, RULES_LEVEL};
+use crate::wire::layout::VERSION_OF_LANES;
+use crate::wire::link::{self, CONTENT_HASH, DIGEST_HASH, LINK_HASH, RULES_LEVEL};
 use crate::wire::proto::log_record::Kind;
 use crate::wire::proto::{Genesis, LogRecord};
 
@@ -24,23 +26,26 @@ const ATTEMPTS: u32 = 3;
 /// The topics of a log as they are now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Topics {
-    /// Partitions of `orders`.
-    pub(super) partitions: u32,
+    /// Partitions of `orders`, and of `decisions`.
+    pub(super) layout: Layout,
     /// Topic ids of `orders`, `stock` and `decisions`.
     pub(super) ids: [[u8; 16]; 3],
 }
 
 impl Topics {
     pub(super) fn of(orders: &TopicDescription, stock: &TopicDescription, decisions: &TopicDescription) -> Self {
-        let partitions = u32::try_from(orders.partitions.len()).expect("Kafka counts partitions in 31 bits");
-        Self { partitions, ids: [orders.id, stock.id, decisions.id] }
+        let count = |topic: &TopicDescription| {
+            u32::try_from(topic.partitions.len()).expect("Kafka counts partitions in 31 bits")
+        };
+        let layout = Layout { shards: count(orders), lanes: count(decisions) };
+        Self { layout, ids: [orders.id, stock.id, decisions.id] }
     }
 
-    /// The genesis of one shard of these topics.
-    pub(super) fn genesis(&self, shard: u32, window: Duration, skew: Duration, rules_level: u32) -> Genesis {
+    /// The genesis of one lane of these topics.
+    pub(super) fn genesis(&self, lane: u32, window: Duration, skew: Duration, rules_level: u32) -> Genesis {
         let ms =
             |d: Duration| u64::try_from(d.as_millis()).expect("the flags give durations in 64 bits of milliseconds");
-        link::genesis(shard, self.partitions, self.ids, ms(window), ms(skew), rules_level)
+        link::genesis(lane, self.layout, self.ids, ms(window), ms(skew), rules_level)
     }
 }
 
@@ -60,9 +65,9 @@ pub(super) fn differences(genesis: &Genesis, shard: u32, now: &Topics) -> Vec<Di
     let mut differences = Vec::new();
     let mut add =
         |found: String, remedy: &str, loss| differences.push(Difference { found, remedy: remedy.to_owned(), loss });
-    if genesis.version != LOG_VERSION {
+    if genesis.version > VERSION_OF_LANES {
         add(
-            format!("follows version {} of the log's rules, this engine version {LOG_VERSION}", genesis.version),
+            format!("follows version {} of the log's rules, this engine knows {VERSION_OF_LANES}", genesis.version),
             "run the engine that made it, or a newer one",
             false,
         );
@@ -86,11 +91,23 @@ pub(super) fn differences(genesis: &Genesis, shard: u32, now: &Topics) -> Vec<Di
             false,
         );
     }
-    if genesis.partitions != now.partitions {
+    let made_for = Layout::of(genesis);
+    if made_for.shards != now.layout.shards {
         add(
             format!(
                 "was made for {} partitions, there are {} now: pools are routed elsewhere",
-                genesis.partitions, now.partitions
+                made_for.shards, now.layout.shards
+            ),
+            "partitions cannot be taken away: begin with new topics",
+            false,
+        );
+    }
+    let comparable = genesis.version <= VERSION_OF_LANES && made_for.shards == now.layout.shards;
+    if comparable && made_for.lanes != now.layout.lanes {
+        add(
+            format!(
+                "was made for {} lanes, the topic has {} partitions now: shards would look for their log elsewhere",
+                made_for.lanes, now.layout.lanes
             ),
             "partitions cannot be taken away: begin with new topics",
             false,
@@ -204,11 +221,11 @@ pub(super) fn write<B: Broker>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::memory::{Cluster, Layout, Topic};
+    use crate::broker::memory::{Cluster, Partitions, Topic};
 
     #[test]
     fn a_log_in_which_nobody_committed_anything_still_gets_its_genesis() {
-        let cluster = Cluster::new(Layout::new(1), 0);
+        let cluster = Cluster::new(Partitions::new(1), 0);
         let node = cluster.node();
         let mut writer = node.writer(0).expect("a writer is made");
         writer.init(WRITE_TIMEOUT).expect("it is the first");
@@ -218,7 +235,7 @@ mod tests {
         drop(writer);
 
         let topics = node.topics(READ_TIMEOUT).expect("they are there");
-        let topics = Topics { partitions: 1, ids: topics.ids };
+        let topics = Topics { layout: Layout::one_each(1), ids: topics.ids };
         let genesis = topics.genesis(0, Duration::from_secs(60), Duration::from_secs(1), RULES_LEVEL);
         let bounds = || cluster.end(Topic::Decisions, 0).map(|end| (0, end.high));
         let written = write(&node, &genesis, &bounds).expect("the broker is well");

@@ -251,7 +251,7 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::broker::memory::{Cluster, Layout, Message, Topic};
+    use crate::broker::memory::{Cluster, Message, Partitions, Topic};
     use crate::wire::link::{LinkDraft, LinkHash};
     use crate::wire::{proto, view};
 
@@ -262,16 +262,16 @@ mod tests {
         let bytes = decision.encode_to_vec();
         let (decision, source) = view::decision(&bytes).expect("it was encoded");
         let mut link = LinkDraft::default();
-        link.begin(1, 0, 0);
+        link.begin(0, 1, 0, 0);
         link.push(&decision, &source);
-        link.seal(0, 1, LinkHash::default());
+        link.seal(1, LinkHash::default());
         let value = link.sealed().expect("it was sealed").0.to_vec();
         1 + cluster.publish(Topic::Decisions, 0, Message::value(value)).expect("nothing is in its way")
     }
 
     #[test]
     fn a_shard_answers_by_the_decision_about_this_very_command() {
-        let cluster = Cluster::new(Layout::new(1), 0);
+        let cluster = Cluster::new(Partitions::new(1), 0);
         let log_end = decide(&cluster, 7, Outcome::Applied, 9);
         decide(&cluster, 6, Outcome::Unchanged, 3);
         decide(&cluster, 7, Outcome::Applied, 1);

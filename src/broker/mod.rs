@@ -1,4 +1,4 @@
-//! The seam between the engine and Kafka: what a shard needs of a broker, and nothing more.
+//! The seam between the engine and Kafka: what a lane needs of a broker, and nothing more.
 //!
 //! Two implementations: `kafka` on librdkafka, and [`memory`], which has the semantics of the real one and runs under
 //! a seeded scheduler. One conformance suite (`tests/conformance`) holds both to the same promises.
@@ -21,7 +21,7 @@ pub enum Fault {
     /// May pass: a lost broker, a time-out, a full disk, an election. Try again later.
     #[error("{0}")]
     Transient(String),
-    /// Another producer with this shard's transactional.id was initialised after this one.
+    /// Another producer with this lane's transactional.id was initialised after this one.
     #[error("fenced: {0}")]
     Fenced(String),
     /// The offset asked for is not there: before the partition's start (trimmed by retention or deletion) or beyond
@@ -135,7 +135,7 @@ pub struct End {
     pub high: i64,
 }
 
-/// The ends of both inputs, all asked for after the ticket was handed in.
+/// The ends of both inputs of a shard, all asked for after the ticket was handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// The ticket given to [`Inputs::ask_ends`].
@@ -152,18 +152,41 @@ pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
-/// A shard's two inputs, read_committed, from where it resumes. Owned by the apply thread.
+/// Where both inputs of a shard are to be read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadFrom {
+    /// The shard: the partition of both.
+    pub shard: u32,
+    /// `orders`.
+    pub orders: Position,
+    /// `stock`.
+    pub stock: Position,
+}
+
+impl ReadFrom {
+    /// Both inputs of `shard` from these places on.
+    #[must_use]
+    pub const fn new(shard: u32, orders: Position, stock: Position) -> Self {
+        Self { shard, orders, stock }
+    }
+}
+
+/// The inputs of a lane's shards, read_committed, from where each resumes. Owned by the apply thread. `at` is a shard's
+/// place in the list with which they were opened. What befalls one input leaves the others as they are.
 pub trait Inputs: Send {
     /// A batch of records.
     type Records: Records;
 
     /// The next records of `input`, `most` at the most; `None` if none has arrived. Does not wait. Once it failed, it
-    /// fails ever after: to read on is to open the inputs anew.
-    fn poll(&mut self, input: Input, most: usize) -> Result<Option<Self::Records>, Fault>;
+    /// fails ever after, until [`Inputs::reopen`].
+    fn poll(&mut self, at: usize, input: Input, most: usize) -> Result<Option<Self::Records>, Fault>;
 
     /// Every readable record of `input` below this offset has been handed out. Also counts what is never handed out:
     /// control markers and aborted data.
-    fn position(&self, input: Input) -> i64;
+    fn position(&self, at: usize, input: Input) -> i64;
+
+    /// Reads both inputs of a shard from these places on, whatever became of them before.
+    fn reopen(&mut self, at: usize, orders: Position, stock: Position) -> Result<(), Fault>;
 
     /// Waits until a record, an answer or a wake-up may be there, `timeout` at the most. May return early, but not over
     /// and over for records that are left unpolled.
@@ -172,25 +195,28 @@ pub trait Inputs: Send {
     /// A handle that ends a wait from another thread.
     fn waker(&self) -> std::sync::Arc<dyn Wake>;
 
-    /// Asks the brokers where the inputs end now. Does not wait. A later call replaces an unanswered one.
-    fn ask_ends(&mut self, ticket: u64);
+    /// Asks the brokers where a shard's inputs end now. Does not wait. A later call replaces an unanswered one of the
+    /// same shard. Questions of several shards, asked before the next [`Inputs::ends`] or [`Inputs::wait`], go out
+    /// together.
+    fn ask_ends(&mut self, at: usize, ticket: u64);
 
-    /// The newest answer not yet taken. While the brokers cannot be asked there is none.
-    fn ends(&mut self) -> Option<Ends>;
+    /// An answer not yet taken, with the shard's place; of a shard only the newest. While the brokers cannot be asked
+    /// there is none.
+    fn ends(&mut self) -> Option<(usize, Ends)>;
 
     /// Publishes a Tick to the shard's own partition of `stock`. Does not wait for it to arrive; it may be lost.
-    fn tick(&mut self) -> Result<(), Fault>;
+    fn tick(&mut self, at: usize) -> Result<(), Fault>;
 }
 
 /// Where a record of a transaction goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Output {
-    /// The shard's partition of the log.
+    /// The lane's partition of the log.
     Decisions,
     /// This partition of `replies`.
     Replies(u32),
-    /// The shard's partition of `dead-letters`.
-    DeadLetters,
+    /// This partition of `dead-letters`: that of the shard.
+    DeadLetters(u32),
     /// The optional topic with one record a decision; partitioned by the record's key.
     PerDecision,
 }
@@ -217,12 +243,12 @@ pub struct Committed {
     pub suspicious: bool,
 }
 
-/// The shard's transactional producer. Owned by the commit thread.
+/// The lane's transactional producer. Owned by the commit thread.
 ///
 /// Dropping it ends nothing at the broker: an open transaction is ended by the next writer's [`LogWriter::init`], as
 /// aborted or, if its commit had been prepared, as committed.
 pub trait LogWriter: Send {
-    /// Fences every earlier writer of this shard and ends its transaction, one way or the other.
+    /// Fences every earlier writer of this lane and ends its transaction, one way or the other.
     fn init(&mut self, timeout: Duration) -> Result<(), Fault>;
     /// Begins a transaction.
     fn begin(&mut self) -> Result<(), Fault>;
@@ -236,7 +262,7 @@ pub trait LogWriter: Send {
     fn commit(&mut self, timeout: Duration) -> Result<Committed, Fault>;
 }
 
-/// Reads a shard's partition of `decisions`, read_committed, in order. Owned by whoever looks.
+/// Reads a lane's partition of `decisions`, read_committed, in order. Owned by whoever looks.
 pub trait LogReader: Send {
     /// Hands each record that can be read now to `each`, with its offset; waits `timeout` at the most for a first one.
     /// Returns how many; 0 proves nothing about the log's end.
@@ -256,7 +282,7 @@ pub struct TopicFacts {
     pub ids: [[u8; 16]; 3],
 }
 
-/// A broker, as a node sees it: opens what its shards need.
+/// A broker, as a node sees it: opens what its lanes need.
 pub trait Broker: Send + Sync + 'static {
     /// See [`Inputs`].
     type Inputs: Inputs;
@@ -267,15 +293,15 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Partition counts and topic ids, asked for now.
     fn topics(&self, timeout: Duration) -> Result<TopicFacts, Fault>;
-    /// Opens both inputs of `shard`.
-    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<Self::Inputs, Fault>;
-    /// Makes a producer with the shard's transactional.id (decisions topic + partition). Does not initialise it.
-    fn writer(&self, shard: u32) -> Result<Self::Writer, Fault>;
-    /// Opens the log of `shard` from an offset; 0 is its start, and a log that no longer begins there is a fault of
+    /// Opens the inputs of these shards.
+    fn inputs(&self, from: &[ReadFrom]) -> Result<Self::Inputs, Fault>;
+    /// Makes a producer with the lane's transactional.id (decisions topic + partition). Does not initialise it.
+    fn writer(&self, lane: u32) -> Result<Self::Writer, Fault>;
+    /// Opens the log of `lane` from an offset; 0 is its start, and a log that no longer begins there is a fault of
     /// the first read.
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<Self::Reader, Fault>;
-    /// Where the log of `shard` ends now, if that can be told. For showing progress, never for deciding anything.
-    fn log_end(&self, _shard: u32, _timeout: Duration) -> Option<i64> {
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<Self::Reader, Fault>;
+    /// Where the log of `lane` ends now, if that can be told. For showing progress, never for deciding anything.
+    fn log_end(&self, _lane: u32, _timeout: Duration) -> Option<i64> {
         None
     }
 }

@@ -15,6 +15,7 @@ use crate::kafka::mock::{EmbeddedCluster, MockBroker};
 use crate::kafka::{KafkaBroker, Settings};
 use crate::lane::LaneSettings;
 use crate::node::plan::lane_settings;
+use crate::wire::Layout;
 use crate::wire::link::{self, RULES_LEVEL};
 
 /// How long the administrator's client waits for an answer.
@@ -43,7 +44,8 @@ pub(super) fn with(broker: DemoBroker, play: impl FnOnce(Stage) -> Result<bool>)
             let facts = mock.topics(ADMIN_TIMEOUT)?;
             let client = Admin::new(&settings, ADMIN_TIMEOUT)?;
             for shard in 0..SHARDS {
-                let genesis = link::genesis(shard, SHARDS, facts.ids, ms(WINDOW), ms(SKEW), RULES_LEVEL);
+                let genesis =
+                    link::genesis(shard, Layout::one_each(SHARDS), facts.ids, ms(WINDOW), ms(SKEW), RULES_LEVEL);
                 client.publish_genesis(shard, &link::genesis_value(genesis)).context("cannot begin the log")?;
             }
             say!("The broker is librdkafka's mock cluster, in this process: nothing in it is durable");

@@ -1,4 +1,4 @@
-//! [`KafkaBroker`]: opens what a node's shards need.
+//! [`KafkaBroker`]: opens what a node's lanes need.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::log_reader::KafkaLogReader;
 use super::settings::Settings;
 use super::trouble::Trouble;
 use super::writer::KafkaWriter;
-use crate::broker::{Broker, Fault, Position, TopicFacts};
+use crate::broker::{Broker, Fault, ReadFrom, TopicFacts};
 
 /// Apache Kafka, by librdkafka.
 pub struct KafkaBroker {
@@ -56,20 +56,20 @@ impl Broker for KafkaBroker {
         Ok(facts)
     }
 
-    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<KafkaInputs, Fault> {
-        KafkaInputs::open(&self.settings, &self.control, shard, orders_from, stock_from)
+    fn inputs(&self, from: &[ReadFrom]) -> Result<KafkaInputs, Fault> {
+        KafkaInputs::open(&self.settings, &self.control, from)
     }
 
-    fn writer(&self, shard: u32) -> Result<KafkaWriter, Fault> {
-        KafkaWriter::open(&self.settings, shard)
+    fn writer(&self, lane: u32) -> Result<KafkaWriter, Fault> {
+        KafkaWriter::open(&self.settings, lane)
     }
 
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<KafkaLogReader, Fault> {
-        KafkaLogReader::open(&self.settings, &self.control, shard, from_offset)
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<KafkaLogReader, Fault> {
+        KafkaLogReader::open(&self.settings, &self.control, lane, from_offset)
     }
 
-    fn log_end(&self, shard: u32, timeout: Duration) -> Option<i64> {
-        let log = (self.settings.topics.decisions.as_str(), shard);
+    fn log_end(&self, lane: u32, timeout: Duration) -> Option<i64> {
+        let log = (self.settings.topics.decisions.as_str(), lane);
         watermarks(self.control.client(), &self.control.owner(), log, timeout).ok().map(|(_, end)| end)
     }
 }

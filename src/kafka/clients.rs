@@ -109,18 +109,18 @@ fn writing(settings: &Settings, tuned: &[(&str, String)]) -> ClientConfig {
     config
 }
 
-/// For a shard's two inputs.
+/// For the inputs of a lane.
 pub(super) fn inputs(settings: &Settings) -> ClientConfig {
     reading(settings)
 }
 
-/// For a shard's log.
+/// For a lane's log.
 pub(super) fn log_reader(settings: &Settings) -> ClientConfig {
     reading(settings)
 }
 
-/// For a shard's outputs.
-pub(super) fn writer(settings: &Settings, shard: u32) -> ClientConfig {
+/// For a lane's outputs.
+pub(super) fn writer(settings: &Settings, lane: u32) -> ClientConfig {
     let transaction_ms = settings.transaction_timeout.as_millis().to_string();
     let tuned = [
         ("retry.backoff.ms", RETRY_BACKOFF_MS.to_string()),
@@ -139,15 +139,15 @@ pub(super) fn writer(settings: &Settings, shard: u32) -> ClientConfig {
         // Above the commit time-out, so that within a commit no request is repeated because it was slow.
         .set("socket.timeout.ms", &transaction_ms);
     if settings.delivery == Delivery::Transactional {
-        config.set("transactional.id", transactional_id(settings, shard)).set("transaction.timeout.ms", transaction_ms);
+        config.set("transactional.id", transactional_id(settings, lane)).set("transaction.timeout.ms", transaction_ms);
     }
     config
 }
 
-/// What names a shard's writers to the brokers: the log, never the group, so that any two engines on the same topics
+/// What names a lane's writers to the brokers: the log, never the group, so that any two engines on the same topics
 /// fence each other.
-pub(super) fn transactional_id(settings: &Settings, shard: u32) -> String {
-    format!("{}-{shard}", settings.topics.decisions)
+pub(super) fn transactional_id(settings: &Settings, lane: u32) -> String {
+    format!("{}-{lane}", settings.topics.decisions)
 }
 
 /// For Ticks and questions, shared by all shards of a node: a consumer's own connection is held up by its fetches.

@@ -1,4 +1,4 @@
-//! A shard's two inputs: one client, a queue for each partition, positions that follow records and ends of partition.
+//! The inputs of a lane's shards: one client, a queue for each partition, positions that follow records and ends of partition.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::fault::{Problem, fault};
 use super::ffi::{Batch, Found, Owner, Partition};
 use super::graveyard::Buried;
 use super::settings::Settings;
-use crate::broker::{Ends, Fault, Header, Input, Inputs, Position, Record, Records, Wake};
+use crate::broker::{Ends, Fault, Header, Input, Inputs, Position, ReadFrom, Record, Records, Wake};
 use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
 
 /// Most records taken at once: bounds the list of pointers to them.
@@ -157,62 +157,95 @@ impl Wake for Waker {
     }
 }
 
-/// A shard's two inputs.
-pub struct KafkaInputs {
-    consumer: Arc<Buried<BaseConsumer<Context>>>,
+/// Both inputs of a shard.
+struct Pair {
     orders: Reading,
     stock: Reading,
     asking: Asking,
-    control: Control,
-    parker: Parker,
     tick: Vec<u8>,
 }
 
-impl KafkaInputs {
-    pub(super) fn open(
-        settings: &Settings,
-        control: &Control,
-        shard: u32,
-        orders_from: Position,
-        stock_from: Position,
-    ) -> Result<Self, Fault> {
-        let what = format!("make a consumer for shard {shard}");
-        let consumer = clients::inputs(settings).create_with_context(Context::default());
-        let consumer = Arc::new(Buried::new(consumer.map_err(|error| fault(&error, &what))?));
-        let parker = Parker::new();
-        let reading = |topic: &str, from| {
-            let owner = Arc::clone(&consumer) as Owner;
-            Reading::start(owner, control.clone(), (topic, shard), from, parker.unparker().clone())
-        };
-        let orders = reading(&settings.topics.orders, orders_from)?;
-        let stock = reading(&settings.topics.stock, stock_from)?;
-        let asking = Asking::new(control.clone(), &settings.topics, shard, parker.unparker().clone());
-        let tick = StockCommand { kind: Some(stock_command::Kind::Tick(Tick { shard })), ..Default::default() };
-        let tick = StockCommands { commands: vec![tick] }.encode_to_vec();
-        Ok(Self { consumer, orders, stock, asking, control: control.clone(), parker, tick })
-    }
-
+impl Pair {
     fn reading(&mut self, input: Input) -> &mut Reading {
         if input == Input::Stock { &mut self.stock } else { &mut self.orders }
     }
+
+    /// Whether something waits. All are asked: each remembers that it was.
+    fn has_news(&mut self) -> bool {
+        self.orders.has_news() | self.stock.has_news() | self.asking.answered()
+    }
+}
+
+/// The inputs of a lane's shards.
+pub struct KafkaInputs {
+    settings: Settings,
+    control: Control,
+    parker: Parker,
+    consumer: Arc<Buried<BaseConsumer<Context>>>,
+    shards: Vec<Pair>,
+}
+
+impl KafkaInputs {
+    pub(super) fn open(settings: &Settings, control: &Control, from: &[ReadFrom]) -> Result<Self, Fault> {
+        let consumer = consumer(settings)?;
+        let mut this = Self {
+            settings: settings.clone(),
+            control: control.clone(),
+            parker: Parker::new(),
+            consumer,
+            shards: Vec::with_capacity(from.len()),
+        };
+        for from in from {
+            let pair = this.pair(*from)?;
+            this.shards.push(pair);
+        }
+        Ok(this)
+    }
+
+    fn pair(&self, from: ReadFrom) -> Result<Pair, Fault> {
+        let ReadFrom { shard, orders, stock } = from;
+        let waker = || self.parker.unparker().clone();
+        let reading = |topic: &str, from| {
+            let owner = Arc::clone(&self.consumer) as Owner;
+            Reading::start(owner, self.control.clone(), (topic, shard), from, waker())
+        };
+        let orders = reading(&self.settings.topics.orders, orders)?;
+        let stock = reading(&self.settings.topics.stock, stock)?;
+        let asking = Asking::new(self.control.clone(), &self.settings.topics, shard, waker());
+        let tick = StockCommand { kind: Some(stock_command::Kind::Tick(Tick { shard })), ..Default::default() };
+        let tick = StockCommands { commands: vec![tick] }.encode_to_vec();
+        Ok(Pair { orders, stock, asking, tick })
+    }
+}
+
+fn consumer(settings: &Settings) -> Result<Arc<Buried<BaseConsumer<Context>>>, Fault> {
+    let consumer = clients::inputs(settings).create_with_context(Context::default());
+    Ok(Arc::new(Buried::new(consumer.map_err(|error| fault(&error, "make a consumer for the inputs"))?)))
 }
 
 impl Inputs for KafkaInputs {
     type Records = KafkaRecords;
 
-    fn poll(&mut self, input: Input, most: usize) -> Result<Option<KafkaRecords>, Fault> {
-        Ok(self.reading(input).take(most)?.map(KafkaRecords))
+    fn poll(&mut self, at: usize, input: Input, most: usize) -> Result<Option<KafkaRecords>, Fault> {
+        Ok(self.shards[at].reading(input).take(most)?.map(KafkaRecords))
     }
 
-    fn position(&self, input: Input) -> i64 {
-        if input == Input::Stock { self.stock.position } else { self.orders.position }
+    fn position(&self, at: usize, input: Input) -> i64 {
+        let pair = &self.shards[at];
+        if input == Input::Stock { pair.stock.position } else { pair.orders.position }
+    }
+
+    fn reopen(&mut self, at: usize, orders: Position, stock: Position) -> Result<(), Fault> {
+        let shard = self.shards[at].orders.shard;
+        self.consumer = consumer(&self.settings)?;
+        self.shards[at] = self.pair(ReadFrom { shard, orders, stock })?;
+        Ok(())
     }
 
     fn wait(&mut self, timeout: Duration) {
         let _ = self.consumer.poll(Duration::ZERO);
-        // Both are asked: each remembers that it was.
-        let news = self.orders.has_news() | self.stock.has_news();
-        if !news && !self.asking.answered() {
+        let news = self.shards.iter_mut().fold(false, |news, pair| news | pair.has_news());
+        if !news {
             self.parker.park_timeout(timeout.min(LONGEST_WAIT));
         }
     }
@@ -221,16 +254,18 @@ impl Inputs for KafkaInputs {
         Arc::new(Waker(self.parker.unparker().clone()))
     }
 
-    fn ask_ends(&mut self, ticket: u64) {
+    fn ask_ends(&mut self, at: usize, ticket: u64) {
         self.control.serve();
-        self.asking.ask(ticket, Instant::now());
+        self.shards[at].asking.ask(ticket, Instant::now());
     }
 
-    fn ends(&mut self) -> Option<Ends> {
-        self.asking.take(Instant::now())
+    fn ends(&mut self) -> Option<(usize, Ends)> {
+        let now = Instant::now();
+        self.shards.iter_mut().enumerate().find_map(|(at, pair)| Some((at, pair.asking.take(now)?)))
     }
 
-    fn tick(&mut self) -> Result<(), Fault> {
-        self.control.publish(&self.stock.topic, self.stock.shard, &self.tick)
+    fn tick(&mut self, at: usize) -> Result<(), Fault> {
+        let Pair { stock, tick, .. } = &self.shards[at];
+        self.control.publish(&stock.topic, stock.shard, tick)
     }
 }

@@ -1,4 +1,4 @@
-//! A shard's log, read in order.
+//! A lane's log, read in order.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const READ_RECORDS: usize = 1_024;
 /// Longest sleep: a wake-up may be lost (rust-rdkafka #840).
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
-/// Reads a shard's partition of `decisions`.
+/// Reads a lane's partition of `decisions`.
 pub struct KafkaLogReader {
     consumer: Arc<Buried<BaseConsumer<Context>>>,
     reading: Reading,
@@ -30,13 +30,13 @@ pub struct KafkaLogReader {
 }
 
 impl KafkaLogReader {
-    pub(super) fn open(settings: &Settings, control: &Control, shard: u32, from_offset: i64) -> Result<Self, Fault> {
-        let what = format!("make a consumer for the log of shard {shard}");
+    pub(super) fn open(settings: &Settings, control: &Control, lane: u32, from_offset: i64) -> Result<Self, Fault> {
+        let what = format!("make a consumer for the log of lane {lane}");
         let consumer = clients::log_reader(settings).create_with_context(Context::default());
         let consumer = Arc::new(Buried::new(consumer.map_err(|error| fault(&error, &what))?));
         let parker = Parker::new();
         let owner = Arc::clone(&consumer) as Owner;
-        let place = (settings.topics.decisions.as_str(), shard);
+        let place = (settings.topics.decisions.as_str(), lane);
         let from = Position::at(from_offset);
         let reading = Reading::start(owner, control.clone(), place, from, parker.unparker().clone())?;
         Ok(Self { consumer, reading, parker })

@@ -17,7 +17,7 @@ use super::log_reader::KafkaLogReader;
 use super::settings::Settings;
 use super::writer::KafkaWriter;
 use crate::broker::{
-    Broker, Ends, Fault, Header, Input, Inputs, Position, Record, Records, TimestampKind, TopicFacts, Wake,
+    Broker, Ends, Fault, Header, Input, Inputs, Position, ReadFrom, Record, Records, TimestampKind, TopicFacts, Wake,
 };
 
 /// A cluster in this process; gone when dropped. Clients of any kind may connect to it.
@@ -86,12 +86,16 @@ pub struct MockInputs(KafkaInputs);
 impl Inputs for MockInputs {
     type Records = MockRecords;
 
-    fn poll(&mut self, input: Input, most: usize) -> Result<Option<MockRecords>, Fault> {
-        Ok(self.0.poll(input, most)?.map(MockRecords))
+    fn poll(&mut self, at: usize, input: Input, most: usize) -> Result<Option<MockRecords>, Fault> {
+        Ok(self.0.poll(at, input, most)?.map(MockRecords))
     }
 
-    fn position(&self, input: Input) -> i64 {
-        self.0.position(input)
+    fn position(&self, at: usize, input: Input) -> i64 {
+        self.0.position(at, input)
+    }
+
+    fn reopen(&mut self, at: usize, orders: Position, stock: Position) -> Result<(), Fault> {
+        self.0.reopen(at, orders, stock)
     }
 
     fn wait(&mut self, timeout: Duration) {
@@ -102,16 +106,16 @@ impl Inputs for MockInputs {
         self.0.waker()
     }
 
-    fn ask_ends(&mut self, ticket: u64) {
-        self.0.ask_ends(ticket);
+    fn ask_ends(&mut self, at: usize, ticket: u64) {
+        self.0.ask_ends(at, ticket);
     }
 
-    fn ends(&mut self) -> Option<Ends> {
+    fn ends(&mut self) -> Option<(usize, Ends)> {
         self.0.ends()
     }
 
-    fn tick(&mut self) -> Result<(), Fault> {
-        self.0.tick()
+    fn tick(&mut self, at: usize) -> Result<(), Fault> {
+        self.0.tick(at)
     }
 }
 
@@ -132,16 +136,16 @@ impl Broker for MockBroker {
         Ok(facts)
     }
 
-    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<MockInputs, Fault> {
-        self.0.inputs(shard, orders_from, stock_from).map(MockInputs)
+    fn inputs(&self, from: &[ReadFrom]) -> Result<MockInputs, Fault> {
+        self.0.inputs(from).map(MockInputs)
     }
 
-    fn writer(&self, shard: u32) -> Result<KafkaWriter, Fault> {
-        self.0.writer(shard)
+    fn writer(&self, lane: u32) -> Result<KafkaWriter, Fault> {
+        self.0.writer(lane)
     }
 
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<KafkaLogReader, Fault> {
-        self.0.reader(shard, from_offset)
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<KafkaLogReader, Fault> {
+        self.0.reader(lane, from_offset)
     }
 }
 
@@ -192,18 +196,19 @@ mod tests {
         });
         assert_eq!(values, [b"link".to_vec()]);
 
-        let mut inputs = broker.inputs(1, Position::at(0), Position::at(0)).expect("consumers are made");
-        inputs.tick().expect("there is room");
+        let mut inputs =
+            broker.inputs(&[ReadFrom::new(1, Position::at(0), Position::at(0))]).expect("consumers are made");
+        inputs.tick(0).expect("there is room");
         let batch = until(|| {
             inputs.wait(Duration::from_millis(20));
-            inputs.poll(Input::Stock, 10).expect("it can be read")
+            inputs.poll(0, Input::Stock, 10).expect("it can be read")
         });
         assert_eq!(batch.get(0).timestamp_kind, TimestampKind::LogAppend);
         println!("{:?}", batch.get(0));
-        inputs.ask_ends(3);
+        inputs.ask_ends(0, 3);
         let ends = until(|| {
             inputs.wait(Duration::from_millis(20));
-            inputs.ends()
+            inputs.ends().map(|(_, ends)| ends)
         });
         println!("{ends:?}");
         assert_eq!((ends.ticket, ends.stock.stable, ends.orders.high), (3, 1, 0));

@@ -1,4 +1,4 @@
-//! A shard's transactional producer.
+//! A lane's transactional producer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,13 +27,13 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// Records handed over between two looks at the acknowledgements, so that those do not pile up.
 const SENDS_PER_SERVE: u64 = 256;
 
-/// A shard's producer.
+/// A lane's producer.
 pub struct KafkaWriter {
     producer: Arc<Buried<BaseProducer<Context>>>,
     queue: Queue,
     parker: Parker,
     topics: Arc<TopicNames>,
-    shard: u32,
+    lane: u32,
     delivery: Delivery,
     /// Records handed over since the producer was made; the context counts what became of them.
     sent: u64,
@@ -57,9 +57,9 @@ struct Pace {
 }
 
 impl KafkaWriter {
-    pub(super) fn open(settings: &Settings, shard: u32) -> Result<Self, Fault> {
-        let what = format!("make a producer for shard {shard}");
-        let producer = clients::writer(settings, shard).create_with_context(Context::default());
+    pub(super) fn open(settings: &Settings, lane: u32) -> Result<Self, Fault> {
+        let what = format!("make a producer for lane {lane}");
+        let producer = clients::writer(settings, lane).create_with_context(Context::default());
         let producer = Arc::new(Buried::new(producer.map_err(|error| fault(&error, &what))?));
         let parker = Parker::new();
         let mut queue = Queue::main(Arc::clone(&producer) as Owner);
@@ -70,7 +70,7 @@ impl KafkaWriter {
             queue,
             parker,
             topics,
-            shard,
+            lane,
             delivery,
             sent: 0,
             ends_before: Ends::default(),
@@ -120,7 +120,7 @@ impl KafkaWriter {
 
     /// A client that is beyond repair says why in one place only, and that is what tells a fenced one.
     fn beyond_repair(&self, what: &str, otherwise: impl FnOnce(&str) -> Fault) -> Fault {
-        let what = format!("{what}, shard {}", self.shard);
+        let what = format!("{what}, lane {}", self.lane);
         match self.producer.client().fatal_error() {
             Some((code, text)) => Problem::new(code, &text).fault(&what),
             None => otherwise(&what),
@@ -149,11 +149,11 @@ impl KafkaWriter {
 }
 
 /// Topic and partition of an output; none where the key decides.
-fn place(topics: &TopicNames, shard: u32, output: Output) -> Result<(&str, Option<u32>), Fault> {
+fn place(topics: &TopicNames, lane: u32, output: Output) -> Result<(&str, Option<u32>), Fault> {
     Ok(match output {
-        Output::Decisions => (&topics.decisions, Some(shard)),
+        Output::Decisions => (&topics.decisions, Some(lane)),
         Output::Replies(partition) => (&topics.replies, Some(partition)),
-        Output::DeadLetters => (&topics.dead_letters, Some(shard)),
+        Output::DeadLetters(partition) => (&topics.dead_letters, Some(partition)),
         Output::PerDecision => match &topics.per_decision {
             Some(topic) => (topic, None),
             None => return Err(Fault::Fatal("no topic for one record a decision is configured".to_owned())),
@@ -191,7 +191,7 @@ impl LogWriter for KafkaWriter {
         {
             return Ok(());
         }
-        let (topic, partition) = place(&topics, self.shard, outgoing.output)?;
+        let (topic, partition) = place(&topics, self.lane, outgoing.output)?;
         let headers = (!outgoing.headers.is_empty()).then(|| {
             let headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
             outgoing

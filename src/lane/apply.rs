@@ -10,7 +10,7 @@ use super::life::{Common, Life};
 use super::settings::{FETCH_RETRY_MS, LONGEST_WAIT, LaneSettings};
 use super::snapshot::Phase;
 use super::status::LaneStatus;
-use crate::broker::{Broker, Fault, Input, Inputs};
+use crate::broker::{Broker, Fault, Input, Inputs, ReadFrom};
 use crate::log::step::Now;
 
 /// The apply half of one lane.
@@ -105,7 +105,8 @@ impl<B: Broker> ApplyHalf<B> {
             self.opening = Some((start, at_ms));
             return Ok(Step::Wait(Duration::from_millis(at_ms - now.steady_ms)));
         }
-        let inputs = match common.broker.inputs(common.shard, start.from(Input::Orders), start.from(Input::Stock)) {
+        let from = ReadFrom { shard: common.shard, orders: start.from(Input::Orders), stock: start.from(Input::Stock) };
+        let inputs = match common.broker.inputs(&[from]) {
             Ok(inputs) => inputs,
             Err(fault @ (Fault::Transient(_) | Fault::Fenced(_))) => {
                 common.status.set_phase_in(start.life, Phase::CatchingUp, Some(fault.to_string()));

@@ -128,7 +128,7 @@ impl<I: Inputs> Life<I> {
     }
 
     fn take_ends<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) {
-        let Some(ends) = self.inputs.ends() else { return };
+        let Some((_, ends)) = self.inputs.ends() else { return };
         self.merge.answered(ends);
         self.pace.answered(now.steady_ms);
         common.status.set_ends(ends, now.steady_ms);
@@ -143,7 +143,7 @@ impl<I: Inputs> Life<I> {
             return Ok(false);
         }
         if self.broken {
-            match self.reopen(common, self.next(Input::Orders), self.next(Input::Stock)) {
+            match self.reopen(self.next(Input::Orders), self.next(Input::Stock)) {
                 Ok(()) => {}
                 Err(Fault::Transient(_) | Fault::Fenced(_)) => {
                     self.fetch_from_ms = now.steady_ms + FETCH_RETRY_MS;
@@ -157,7 +157,7 @@ impl<I: Inputs> Life<I> {
             if self.pending[place(input)].is_full() {
                 continue;
             }
-            match self.inputs.poll(input, MAX_POLL_RECORDS) {
+            match self.inputs.poll(0, input, MAX_POLL_RECORDS) {
                 Ok(Some(records)) => {
                     any = true;
                     self.received(input, records)?;
@@ -179,7 +179,7 @@ impl<I: Inputs> Life<I> {
                 }
                 Err(fault @ Fault::Fatal(_)) => return Err(ApplyFault::Inputs(fault)),
             }
-            self.merge.position(input, self.inputs.position(input));
+            self.merge.position(input, self.inputs.position(0, input));
         }
         if std::mem::take(&mut self.fetch_from_ms) > 0 {
             common.status.set_reason_in(self.number, None);
@@ -209,7 +209,7 @@ impl<I: Inputs> Life<I> {
         let from = resume_after_loss(common.shard, name(input), asked, begin, end, accept).map_err(ApplyFault::Lost)?;
         let next = |of| if of == input { Position::at(from) } else { self.next(of) };
         let (orders, stock) = (next(Input::Orders), next(Input::Stock));
-        self.reopen(common, orders, stock).map_err(ApplyFault::Inputs)
+        self.reopen(orders, stock).map_err(ApplyFault::Inputs)
     }
 
     /// Behind the last record decided.
@@ -219,14 +219,8 @@ impl<I: Inputs> Life<I> {
 
     /// Opens both inputs anew. What was received and not applied is dropped, and read again if it stands behind the
     /// offsets given.
-    fn reopen<B: Broker<Inputs = I>>(
-        &mut self,
-        common: &Common<B>,
-        orders: Position,
-        stock: Position,
-    ) -> Result<(), Fault> {
-        self.inputs = common.broker.inputs(common.shard, orders, stock)?;
-        common.exchange.apply_bell.wakes(Some(self.inputs.waker()));
+    fn reopen(&mut self, orders: Position, stock: Position) -> Result<(), Fault> {
+        self.inputs.reopen(0, orders, stock)?;
         self.merge = Merge::new(orders.offset, stock.offset);
         self.pending = Default::default();
         self.broken = false;
@@ -275,7 +269,7 @@ impl<I: Inputs> Life<I> {
     }
 
     fn ask_ends(&mut self, ticket: u64, now: Now) {
-        self.inputs.ask_ends(ticket);
+        self.inputs.ask_ends(0, ticket);
         self.pace.asked(now.steady_ms);
     }
 
@@ -299,7 +293,7 @@ impl<I: Inputs> Life<I> {
 
     fn tick<B: Broker<Inputs = I>>(&mut self, common: &Common<B>, now: Now) {
         // One that cannot be published is as one that is lost: another follows.
-        if self.ticker.step(self.situation(now)) && self.inputs.tick().is_ok() {
+        if self.ticker.step(self.situation(now)) && self.inputs.tick(0).is_ok() {
             common.status.add_tick();
         }
     }
@@ -342,7 +336,7 @@ impl<I: Inputs> Life<I> {
         // Not until nothing is pending: while orders flow something always is.
         let past = |input, end| {
             let first = self.pending[place(input)].first_offset();
-            self.inputs.position(input) >= end && first.is_none_or(|first| first >= end)
+            self.inputs.position(0, input) >= end && first.is_none_or(|first| first >= end)
         };
         if past(Input::Orders, orders) && past(Input::Stock, stock) {
             self.catching_up = CatchUp::Done;

@@ -78,7 +78,7 @@ impl Outbox {
             self.close_link(ledger);
         }
         if !self.open {
-            self.work.open_link(ledger.sequence() + 1, self.engine_time_ms, ledger.shard_time_ms());
+            self.work.open_link(self.shard, ledger.sequence() + 1, self.engine_time_ms, ledger.shard_time_ms());
             self.open = true;
         }
     }
@@ -182,10 +182,15 @@ impl Outbox {
         self.work.bytes += bytes;
         let letter = if bytes <= MAX_DEAD_LETTER_BYTES {
             let headers = headers.into_iter().chain(ours).collect();
-            DeadLetter { key: record.key.map(Vec::from), value: record.value.map(Vec::from), headers }
+            DeadLetter {
+                shard: self.shard,
+                key: record.key.map(Vec::from),
+                value: record.value.map(Vec::from),
+                headers,
+            }
         } else {
             let omitted = (OMITTED_BYTES.to_owned(), Some(bytes.to_string().into_bytes()));
-            DeadLetter { key: None, value: None, headers: ours.chain([omitted]).collect() }
+            DeadLetter { shard: self.shard, key: None, value: None, headers: ours.chain([omitted]).collect() }
         };
         self.work.batch.dead_letters.push(letter);
         self.link().dead_letter(input, record.offset);

@@ -15,10 +15,11 @@ use super::exchange::Exchange;
 use super::settings::{BatchLimits, LaneSettings, LedgerSettings};
 use super::status::LaneStatus;
 use super::{Lane, LaneEvent, Phase, Step, clock};
-use crate::broker::memory::{Call, Cluster, Layout, MemoryBroker, Message, Site, Topic, Trouble};
-use crate::broker::{Broker, Position, TimestampKind};
+use crate::broker::memory::{Call, Cluster, MemoryBroker, Message, Partitions, Site, Topic, Trouble};
+use crate::broker::{Broker, ReadFrom, TimestampKind};
 use crate::ledger::FingerprintKey;
 use crate::log::step::Now;
+use crate::wire::Layout;
 use crate::wire::limits::TARGET_LINK_BYTES;
 use crate::wire::link::{RULES_LEVEL, genesis, genesis_value};
 use crate::wire::proto::{
@@ -33,9 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster whose clock agrees with the local one, or every hold would be due.
 fn cluster() -> Cluster {
-    let cluster = Cluster::new(Layout::new(1), clock::now().unix_ms);
+    let cluster = Cluster::new(Partitions::new(1), clock::now().unix_ms);
     let ids = cluster.node().topics(Duration::ZERO).unwrap().ids;
-    let genesis = genesis(0, 1, ids, 3_600_000, 60_000, RULES_LEVEL);
+    let genesis = genesis(0, Layout::one_each(1), ids, 3_600_000, 60_000, RULES_LEVEL);
     cluster.publish(Topic::Decisions, 0, Message::value(genesis_value(genesis))).unwrap();
     cluster
 }
@@ -323,16 +324,16 @@ impl Broker for Buggy {
         self.0.topics(timeout)
     }
 
-    fn inputs(&self, _: u32, _: Position, _: Position) -> Result<Self::Inputs, crate::broker::Fault> {
+    fn inputs(&self, _: &[ReadFrom]) -> Result<Self::Inputs, crate::broker::Fault> {
         panic!("planted")
     }
 
-    fn writer(&self, shard: u32) -> Result<Self::Writer, crate::broker::Fault> {
-        self.0.writer(shard)
+    fn writer(&self, lane: u32) -> Result<Self::Writer, crate::broker::Fault> {
+        self.0.writer(lane)
     }
 
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<Self::Reader, crate::broker::Fault> {
-        self.0.reader(shard, from_offset)
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<Self::Reader, crate::broker::Fault> {
+        self.0.reader(lane, from_offset)
     }
 }
 

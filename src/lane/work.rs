@@ -37,9 +37,15 @@ impl Work {
     }
 
     /// Opens another link in the batch.
-    pub fn open_link(&mut self, first_sequence: u64, engine_time_ms: i64, shard_time_ms: i64) -> &mut LinkDraft {
+    pub fn open_link(
+        &mut self,
+        shard: u32,
+        first_sequence: u64,
+        engine_time_ms: i64,
+        shard_time_ms: i64,
+    ) -> &mut LinkDraft {
         let mut link = self.spare_links.pop().unwrap_or_default();
-        link.begin(first_sequence, engine_time_ms, shard_time_ms);
+        link.begin(shard, first_sequence, engine_time_ms, shard_time_ms);
         self.batch.links.push(link);
         self.batch.links.last_mut().expect("it was pushed")
     }

@@ -39,6 +39,8 @@ pub struct Reply {
 /// An input record that could not be read, whole.
 #[derive(Debug, Default)]
 pub struct DeadLetter {
+    /// Whose input: the partition of `dead-letters`.
+    pub shard: u32,
     /// Its key, untouched.
     pub key: Option<Vec<u8>>,
     /// Its value, untouched.

@@ -54,7 +54,6 @@ enum Phase {
 /// The machine of one ownership.
 #[derive(Debug)]
 pub(super) struct Writing {
-    shard: u32,
     epoch: u64,
     /// Hash of the last link sealed: what the next one carries.
     tail: LinkHash,
@@ -72,9 +71,8 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn new(shard: u32, tail: &Tail) -> Self {
+    pub(super) fn new(tail: &Tail) -> Self {
         Self {
-            shard,
             epoch: tail.epoch,
             tail: tail.hash,
             anchor: Anchor { offset: tail.fence_offset, link: None },
@@ -107,7 +105,7 @@ impl Writing {
         assert!(!batch.links.is_empty(), "a batch without links would leave its input undecided in the log");
         self.hashes.clear();
         for link in &mut batch.links {
-            self.tail = link.seal(self.shard, self.epoch, self.tail);
+            self.tail = link.seal(self.epoch, self.tail);
             self.hashes.push(self.tail);
         }
         self.open = Some(Open { batch, there: 0, accepted: false, fatal: 0 });
@@ -269,7 +267,7 @@ fn outgoing(batch: &Batch, there: usize, i: usize) -> Option<Outgoing<'_>> {
     let plain = |output, value| Outgoing { output, key: None, value: Some(value), headers: &[] };
     if let Some(letter) = batch.dead_letters.get(i) {
         return Some(Outgoing {
-            output: Output::DeadLetters,
+            output: Output::DeadLetters(letter.shard),
             key: letter.key.as_deref(),
             value: letter.value.as_deref(),
             headers: &letter.headers,

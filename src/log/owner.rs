@@ -162,7 +162,7 @@ impl<R: Replay> Owner<R> {
             Ok(Turn::Reached { fence_offset }) => {
                 let Stage::Taking(recovery) = self.give_up() else { unreachable!("called while taking") };
                 let (recovered, tail) = recovery.finish(fence_offset);
-                self.stage = Stage::Writing(Writing::new(self.shard(), &tail));
+                self.stage = Stage::Writing(Writing::new(&tail));
                 Step::Taken(Box::new(Taken { recovered, tail }))
             }
             Err(dead) => {
@@ -199,6 +199,7 @@ mod tests {
     use super::super::settings::{COMMIT_TIMEOUT, FATAL_MOST, SILENCE_MOST_MS, SILENCES_MOST};
     use super::*;
     use crate::broker::{Committed, Fault, TopicFacts};
+    use crate::wire::Layout;
     use crate::wire::entry::LinkView;
     use crate::wire::link::{RULES_LEVEL, genesis, genesis_value};
     use crate::wire::proto::Genesis;
@@ -236,7 +237,7 @@ mod tests {
                 }
                 Next::Do(Action::Topics) => Event::Topics(FACTS),
                 Next::Do(Action::Read) => {
-                    owner.record(0, &genesis_value(genesis(0, 1, FACTS.ids, 1, 1, RULES_LEVEL)));
+                    owner.record(0, &genesis_value(genesis(0, Layout::one_each(1), FACTS.ids, 1, 1, RULES_LEVEL)));
                     Event::Done
                 }
                 Next::Do(_) => Event::Done,

@@ -130,18 +130,19 @@ impl<R: Replay> Recovery<R> {
     pub(super) fn finish(self, fence_offset: i64) -> (R, Tail) {
         let chain = self.check.chain();
         let genesis = chain.genesis().expect("the chain begins with a genesis").clone();
+        let shard = &chain.shards()[0];
         let ids = self.facts.expect("the topics were asked for").ids;
         let is_same = [genesis.orders_topic_id == ids[0], genesis.stock_topic_id == ids[1]];
         let leader_epochs = [(Input::Orders, is_same[0]), (Input::Stock, is_same[1])]
-            .map(|(input, is_same)| if is_same { chain.last_leader_epoch(input) } else { -1 });
+            .map(|(input, is_same)| if is_same { shard.last_leader_epoch(input) } else { -1 });
         let tail = Tail {
             leader_epochs,
             genesis,
             hash: chain.last_hash(),
-            next_sequence: chain.next_sequence(),
-            orders_next: chain.resume_offset(Input::Orders),
-            stock_next: chain.resume_offset(Input::Stock),
-            shard_time_ms: chain.shard_time_ms(),
+            next_sequence: shard.next_sequence(),
+            orders_next: shard.resume_offset(Input::Orders),
+            stock_next: shard.resume_offset(Input::Stock),
+            shard_time_ms: shard.shard_time_ms(),
             epoch: chain.fences(),
             fence_offset,
         };

@@ -10,12 +10,11 @@ use prost::encoding::encode_varint;
 use super::decision::{Decision, Source};
 use super::encode;
 use super::keys;
+use super::layout::{Layout, VERSION_OF_ONE};
 use super::limits::{LINK_HEADER_BYTES, SEGMENT_BYTES};
 use super::proto::{self, DeadLetterRef, Input, Segment, log_record};
 use super::put;
 
-/// Version of the log's rules that this engine writes and reads.
-pub const LOG_VERSION: u32 = 1;
 /// The newest rules level that this engine knows: 0 is a log without selling rules, 1 one with sales and limits, 2 one with
 /// channels, lots and delivery too.
 pub const RULES_LEVEL: u32 = 2;
@@ -76,6 +75,8 @@ pub struct LinkDraft {
     decisions_end: usize,
     /// Length and hash of the whole, once sealed.
     sealed: Option<(usize, LinkHash)>,
+    /// Whose decisions they are.
+    pub shard: u32,
     /// Sequence of the first decision, and of the next one if there are none.
     pub first_sequence: u64,
     /// Number of decisions.
@@ -93,9 +94,10 @@ pub struct LinkDraft {
 }
 
 impl LinkDraft {
-    /// Empties the draft and starts a link. Its buffers keep their capacity.
-    pub fn begin(&mut self, first_sequence: u64, engine_time_ms: i64, shard_time_ms: i64) {
+    /// Empties the draft and starts a link of `shard`. Its buffers keep their capacity.
+    pub fn begin(&mut self, shard: u32, first_sequence: u64, engine_time_ms: i64, shard_time_ms: i64) {
         self.clear();
+        self.shard = shard;
         self.first_sequence = first_sequence;
         self.engine_time_ms = engine_time_ms;
         self.shard_time_ms = shard_time_ms;
@@ -105,6 +107,7 @@ impl LinkDraft {
     pub fn clear(&mut self) {
         self.decisions_end = 0;
         self.sealed = None;
+        self.shard = 0;
         self.first_sequence = 0;
         self.count = 0;
         self.segments.clear();
@@ -183,10 +186,10 @@ impl LinkDraft {
 
     /// Completes the link: `epoch` as in `LinkHeader.epoch`, `previous` the hash of the link before, or of the genesis.
     /// Returns the link's own hash. The same arguments give the same bytes.
-    pub fn seal(&mut self, shard: u32, epoch: u64, previous: LinkHash) -> LinkHash {
+    pub fn seal(&mut self, epoch: u64, previous: LinkHash) -> LinkHash {
         self.decisions_end = self.decisions_end.max(FRONT_BYTES);
         let header = proto::LinkHeader {
-            shard,
+            shard: self.shard,
             epoch,
             first_sequence: self.first_sequence,
             count: self.count,
@@ -217,11 +220,11 @@ impl LinkDraft {
     }
 }
 
-/// The first record of partition `shard`'s log: what it is a log of. `topic_ids` are those of `orders`, `stock` and
-/// `decisions`; `partitions` is the count of each; `rules_level` is the level at which the log begins.
+/// The first record of the log of `lane`: what it is a log of. `topic_ids` are those of `orders`, `stock` and `decisions`;
+/// `rules_level` is the level at which the log begins.
 pub fn genesis(
-    shard: u32,
-    partitions: u32,
+    lane: u32,
+    layout: Layout,
     topic_ids: [[u8; 16]; 3],
     window_ms: u64,
     skew_ms: u64,
@@ -229,9 +232,9 @@ pub fn genesis(
 ) -> proto::Genesis {
     let [orders, stock, decisions] = topic_ids.map(Vec::from);
     proto::Genesis {
-        version: LOG_VERSION,
-        shard,
-        partitions,
+        version: layout.version(),
+        shard: lane,
+        partitions: layout.shards,
         orders_topic_id: orders,
         stock_topic_id: stock,
         decisions_topic_id: decisions,
@@ -241,6 +244,7 @@ pub fn genesis(
         digest_hash: DIGEST_HASH.to_owned(),
         content_hash: CONTENT_HASH.to_owned(),
         rules_level,
+        lanes: if layout.version() == VERSION_OF_ONE { 0 } else { layout.lanes },
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod limits; // how long, how many, how large, and why
 pub mod route; // which partition a pool belongs to
+pub mod layout; // which shards share a log
 pub mod framing; // schema-registry framing, skipped
 pub mod decode; // record values to commands, in two passes
 pub mod keys; // field numbers and wire types, from the .proto files
@@ -26,6 +27,7 @@ pub(crate) mod hex; // bytes as people compare them
 
 pub use command::{Command, Kind, LinesBuf, OrderLine, OrderLines, Place, StockChange};
 pub use decision::{Decision, DecisionLine, DecisionLines, Original, Source, StockLevel};
+pub use layout::Layout;
 pub use lots::{Freshness, LotLevel, LotPart, LotUnits, NamedLot, ShippedLot, ShippedLots};
 pub use selling::{
     ChannelShare, Channels, Counted, Delivery, DeliveryAsked, DeliveryService, Limit, Rule, Sale, Vouched,

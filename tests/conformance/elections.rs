@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sluice::broker::{Broker, End, Ends, Fault, Input, Inputs, Position, Records};
+use sluice::broker::{Broker, End, Ends, Fault, Input, Inputs, Position, ReadFrom, Records};
 
 use super::ends::ask;
 use super::{Plain, World, collect, eventually, numbered, poll_once, texts};
@@ -52,10 +52,10 @@ fn ask_during<E: Elections>(inputs: &mut impl Inputs, change: impl FnOnce()) -> 
     thread::scope(|scope| {
         let lane = scope.spawn(|| {
             let ends = eventually::<E::World, _>("an answer about the ends", || {
-                inputs.ask_ends(TICKET);
+                inputs.ask_ends(0, TICKET);
                 (0..LOOKS).find_map(|_| {
                     inputs.wait(Duration::from_millis(50));
-                    inputs.ends()
+                    inputs.ends().map(|(_, ends)| ends)
                 })
             });
             (ends, Instant::now())
@@ -72,7 +72,7 @@ fn inputs_that_have_asked<E: Elections>(elections: &E) -> (<<E::World as World>:
     elections.world().publish(Input::Orders, 0, &numbered("", 3));
     elections.world().publish(Input::Stock, 0, &numbered("", 2));
     let broker = elections.world().broker();
-    let mut inputs = broker.inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
+    let mut inputs = broker.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("nothing is wrong");
     let settled = |end| End { stable: end, high: end };
     let ends = Ends { ticket: TICKET, orders: settled(3), stock: settled(2) };
     assert_eq!(ask::<E::World>(&mut inputs, TICKET), ends);
@@ -120,11 +120,12 @@ pub(crate) fn what_was_read_and_is_overwritten_since_is_missed<E: Elections>() {
     elections.world().publish(Input::Orders, 0, &numbered("kept", 5));
     elections.publish_to_leader_alone(&numbered("lost", 3));
     let broker = elections.world().broker();
-    let open = |orders_from| broker.inputs(0, orders_from, Position::at(0)).expect("nothing is wrong");
+    let open =
+        |orders_from| broker.inputs(&[ReadFrom::new(0, orders_from, Position::at(0))]).expect("nothing is wrong");
     let mut inputs = open(Position::at(0));
     let mut epochs = Vec::new();
     eventually::<E::World, _>("what was published", || {
-        let records = inputs.poll(Input::Orders, 100).expect("nothing is wrong");
+        let records = inputs.poll(0, Input::Orders, 100).expect("nothing is wrong");
         match records {
             Some(records) => epochs.extend((0..records.len()).map(|i| records.get(i).leader_epoch)),
             None => inputs.wait(Duration::from_millis(50)),

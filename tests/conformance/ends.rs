@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use prost::Message;
-use sluice::broker::{Broker, End, Ends, Input, Inputs, Position, TimestampKind};
+use sluice::broker::{Broker, End, Ends, Input, Inputs, Position, ReadFrom, TimestampKind};
 use sluice::wire::proto::{StockCommands, stock_command};
 
 use super::{Upstream, World, collect, eventually, numbered, read_up_to};
 
 /// Asks under this ticket until that is answered. It is asked once: an answer that needs asking again is a failure.
 pub(crate) fn ask<W: World>(inputs: &mut impl Inputs, ticket: u64) -> Ends {
-    inputs.ask_ends(ticket);
+    inputs.ask_ends(0, ticket);
     await_answer::<W>(inputs, ticket)
 }
 
 fn await_answer<W: World>(inputs: &mut impl Inputs, ticket: u64) -> Ends {
     eventually::<W, _>("an answer about the ends", || {
-        let ends = inputs.ends();
+        let ends = inputs.ends().map(|(_, ends)| ends);
         if ends.is_none() {
             inputs.wait(Duration::from_millis(50));
         }
@@ -30,9 +30,10 @@ const fn settled(end: i64) -> End {
 
 pub(crate) fn the_ends_of_empty_inputs_are_where_they_start<W: World>() {
     let world = W::fresh(1);
-    let mut inputs = world.broker().inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
+    let mut inputs =
+        world.broker().inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("nothing is wrong");
     assert_eq!(ask::<W>(&mut inputs, 7), Ends { ticket: 7, orders: settled(0), stock: settled(0) });
-    assert_eq!((inputs.position(Input::Orders), inputs.position(Input::Stock)), (0, 0));
+    assert_eq!((inputs.position(0, Input::Orders), inputs.position(0, Input::Stock)), (0, 0));
 }
 
 pub(crate) fn ends_count_records_and_markers<W: World>() {
@@ -41,7 +42,8 @@ pub(crate) fn ends_count_records_and_markers<W: World>() {
     let mut upstream = world.upstream();
     upstream.publish(Input::Stock, 0, &numbered("", 2));
     upstream.commit();
-    let mut inputs = world.broker().inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
+    let mut inputs =
+        world.broker().inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("nothing is wrong");
     read_up_to::<W>(&mut inputs, Input::Stock, 3);
     assert_eq!(ask::<W>(&mut inputs, 1), Ends { ticket: 1, orders: settled(3), stock: settled(3) });
     // What is published before the ends are asked for is in the answer.
@@ -55,7 +57,8 @@ pub(crate) fn an_open_transaction_stands_between_stable_and_high<W: World>() {
     let mut upstream = world.upstream();
     upstream.publish(Input::Orders, 0, &numbered("", 2));
     world.publish(Input::Orders, 0, &numbered("", 1));
-    let mut inputs = world.broker().inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
+    let mut inputs =
+        world.broker().inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("nothing is wrong");
     let ends = ask::<W>(&mut inputs, 1);
     assert_eq!(ends, Ends { ticket: 1, orders: End { stable: 2, high: 5 }, stock: settled(0) });
     upstream.abort();
@@ -65,19 +68,21 @@ pub(crate) fn an_open_transaction_stands_between_stable_and_high<W: World>() {
 
 pub(crate) fn ends_are_answered_under_the_newest_ticket<W: World>() {
     let world = W::fresh(1);
-    let mut inputs = world.broker().inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
-    inputs.ask_ends(1);
+    let mut inputs =
+        world.broker().inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("nothing is wrong");
+    inputs.ask_ends(0, 1);
     world.publish(Input::Orders, 0, &numbered("", 1));
-    inputs.ask_ends(2);
+    inputs.ask_ends(0, 2);
     assert_eq!(await_answer::<W>(&mut inputs, 2).orders, settled(1));
 }
 
 pub(crate) fn an_answer_is_taken_once<W: World>() {
     let world = W::fresh(1);
-    let mut inputs = world.broker().inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
-    assert_eq!(inputs.ends(), None, "nobody asked");
+    let mut inputs =
+        world.broker().inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("nothing is wrong");
+    assert_eq!(inputs.ends().map(|(_, ends)| ends), None, "nobody asked");
     ask::<W>(&mut inputs, 1);
-    assert_eq!(inputs.ends(), None);
+    assert_eq!(inputs.ends().map(|(_, ends)| ends), None);
 }
 
 pub(crate) fn the_position_reaches_the_stable_end<W: World>() {
@@ -86,7 +91,8 @@ pub(crate) fn the_position_reaches_the_stable_end<W: World>() {
     upstream.publish(Input::Orders, 0, &numbered("", 2));
     upstream.commit();
     upstream.publish(Input::Orders, 0, &numbered("", 2));
-    let mut inputs = world.broker().inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
+    let mut inputs =
+        world.broker().inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("nothing is wrong");
     let ends = eventually::<W, _>("the first transaction's marker", || {
         Some(ask::<W>(&mut inputs, 1)).filter(|ends| ends.orders.stable == 3)
     });
@@ -97,10 +103,10 @@ pub(crate) fn the_position_reaches_the_stable_end<W: World>() {
 pub(crate) fn a_tick_comes_back_in_the_shards_own_partition_with_the_brokers_time<W: World>() {
     let world = W::fresh(2);
     let broker = world.broker();
-    let mut others = broker.inputs(0, Position::at(0), Position::at(0)).expect("nothing is wrong");
-    let mut inputs = broker.inputs(1, Position::at(0), Position::at(0)).expect("nothing is wrong");
+    let mut others = broker.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).expect("nothing is wrong");
+    let mut inputs = broker.inputs(&[ReadFrom::new(1, Position::at(0), Position::at(0))]).expect("nothing is wrong");
     let earliest_ms = world.now_ms() - W::CLOCK_TOLERANCE_MS;
-    inputs.tick().expect("nothing is wrong");
+    inputs.tick(0).expect("nothing is wrong");
     let got = collect::<W>(&mut inputs, Input::Stock, 1).remove(0);
     assert_eq!(got.timestamp_kind, TimestampKind::LogAppend);
     let latest_ms = world.now_ms() + W::CLOCK_TOLERANCE_MS;

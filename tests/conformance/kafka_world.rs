@@ -75,7 +75,7 @@ impl KafkaWorld {
         match output {
             Output::Decisions => (&names.decisions, partition as i32),
             Output::Replies(partition) => (&names.replies, partition as i32),
-            Output::DeadLetters => (&names.dead_letters, partition as i32),
+            Output::DeadLetters(_) => (&names.dead_letters, partition as i32),
             Output::PerDecision => (names.per_decision.as_deref().expect("it was made"), partition as i32),
         }
     }

@@ -127,7 +127,7 @@ pub(crate) fn eventually<W: World, T>(what: &str, mut attempt: impl FnMut() -> O
 
 /// One poll, after a short wait if there is nothing.
 pub(crate) fn poll_once<I: Inputs>(inputs: &mut I, input: Input, most: usize) -> Result<Vec<Got>, Fault> {
-    let Some(records) = inputs.poll(input, most)? else {
+    let Some(records) = inputs.poll(0, input, most)? else {
         inputs.wait(Duration::from_millis(50));
         return Ok(Vec::new());
     };
@@ -164,9 +164,9 @@ pub(crate) fn read_up_to<W: World>(inputs: &mut impl Inputs, input: Input, end: 
     let mut found = Vec::new();
     eventually::<W, _>(&format!("position {end} of {input:?}"), || {
         found.extend(poll_once(inputs, input, 1000).expect("nothing is wrong"));
-        (inputs.position(input) >= end).then_some(())
+        (inputs.position(0, input) >= end).then_some(())
     });
-    assert_eq!(inputs.position(input), end, "a position beyond the end");
+    assert_eq!(inputs.position(0, input), end, "a position beyond the end");
     found
 }
 

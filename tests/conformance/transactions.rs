@@ -13,7 +13,7 @@ fn one_for_each_output() -> Vec<(Output, u32, Plain)> {
         (Output::Decisions, 0, Plain::value("a link")),
         (Output::Replies(0), 0, Plain::value("a reply")),
         (Output::Replies(1), 1, Plain::value("another reply")),
-        (Output::DeadLetters, 0, Plain::value("poison")),
+        (Output::DeadLetters(0), 0, Plain::value("poison")),
         (Output::PerDecision, partition_of(b"order", 2), keyed("order", "a decision")),
     ]
 }
@@ -88,9 +88,9 @@ pub(crate) fn records_come_back_with_key_value_and_headers<W: World>() {
         Plain::default(),
         Plain { key: Some(Vec::new()), value: Some(Vec::new()), headers: Vec::new() },
     ];
-    let sent: Vec<_> = records.iter().map(|record| (Output::DeadLetters, record.clone())).collect();
+    let sent: Vec<_> = records.iter().map(|record| (Output::DeadLetters(0), record.clone())).collect();
     transact::<W>(&mut writer, &sent).expect("nothing is wrong");
-    let found = await_output(&world, Output::DeadLetters, 0, 3);
+    let found = await_output(&world, Output::DeadLetters(0), 0, 3);
     assert_eq!(found.into_iter().map(|(_, record)| record).collect::<Vec<_>>(), records);
 }
 

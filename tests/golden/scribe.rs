@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sluice::ledger::{Ledger, Moment, Rules};
+use sluice::wire::Layout;
 use sluice::wire::decision::Source;
 use sluice::wire::decode::{Scratch, validate};
 use sluice::wire::link::{LinkDraft, LinkHash, RULES_LEVEL, fence_value, genesis, genesis_value};
@@ -46,7 +47,7 @@ pub(crate) fn write(rules_level: u32) -> Vec<Vec<u8>> {
     let steps = steps(STEPS..STEPS + 1).new_tree(&mut runner).expect("steps can be drawn").current();
     let first = genesis_value(genesis(
         RULES.shard,
-        RULES.partitions,
+        Layout::one_each(RULES.partitions),
         [[1; 16], [2; 16], [3; 16]],
         RULES.window_ms,
         RULES.skew_ms,
@@ -160,7 +161,7 @@ impl Scribe {
             self.log.push(fence_value([self.epoch as u8; 16], "a scribe", now));
         }
         self.links += 1;
-        self.link.begin(ledger.sequence() + 1, now, ledger.shard_time_ms());
+        self.link.begin(RULES.shard, ledger.sequence() + 1, now, ledger.shard_time_ms());
     }
 
     fn take(&mut self, ledger: &mut Ledger, event: &Event, now: &mut i64) {
@@ -198,7 +199,7 @@ impl Scribe {
     fn close(&mut self, ledger: &mut Ledger) {
         self.link.shard_time_ms = ledger.shard_time_ms();
         self.link.digest = self.links.is_multiple_of(DIGEST_LINKS).then(|| ledger.digest());
-        self.last = self.link.seal(RULES.shard, self.epoch, self.last);
+        self.last = self.link.seal(self.epoch, self.last);
         self.log.push(self.link.sealed().expect("it was just sealed").0.to_vec());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use sluice::broker::memory::{MemoryBroker, MemoryInputs, MemoryReader, MemoryWriter};
-use sluice::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output, Position, TopicFacts};
+use sluice::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output, ReadFrom, TopicFacts};
 use sluice::wire::entry::LogEntry;
 
 /// What is wrong.
@@ -54,24 +54,27 @@ impl Broker for Planted {
         self.inner.topics(timeout)
     }
 
-    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<MemoryInputs, Fault> {
+    fn inputs(&self, from: &[ReadFrom]) -> Result<MemoryInputs, Fault> {
         let by = match self.bug {
-            Bug::ResumesLate if orders_from.offset > 0 => 1,
-            Bug::ResumesEarly if orders_from.offset > 0 => -1,
+            Bug::ResumesLate => 1,
+            Bug::ResumesEarly => -1,
             _ => 0,
         };
-        let orders_from = Position { offset: orders_from.offset + by, ..orders_from };
-        self.inner.inputs(shard, orders_from, stock_from)
+        let mut from = from.to_vec();
+        for orders in from.iter_mut().map(|from| &mut from.orders).filter(|orders| orders.offset > 0) {
+            orders.offset += by;
+        }
+        self.inner.inputs(&from)
     }
 
-    fn writer(&self, shard: u32) -> Result<PlantedWriter, Fault> {
-        Ok(PlantedWriter { inner: self.inner.writer(shard)?, bug: self.bug, commits: self.commits.clone() })
+    fn writer(&self, lane: u32) -> Result<PlantedWriter, Fault> {
+        Ok(PlantedWriter { inner: self.inner.writer(lane)?, bug: self.bug, commits: self.commits.clone() })
     }
 
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<PlantedReader, Fault> {
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<PlantedReader, Fault> {
         // A recovery reads from the start, a look from where the log was known to end.
         let conceals_links = self.bug == Bug::LooksAway && from_offset > 0;
-        Ok(PlantedReader { inner: self.inner.reader(shard, from_offset)?, conceals_links })
+        Ok(PlantedReader { inner: self.inner.reader(lane, from_offset)?, conceals_links })
     }
 }
 
@@ -87,7 +90,7 @@ impl LogWriter for PlantedWriter {
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Fault> {
         let lost = match record.output {
             Output::Replies(_) => self.bug == Bug::LosesReplies,
-            Output::DeadLetters => self.bug == Bug::LosesDeadLetters,
+            Output::DeadLetters(_) => self.bug == Bug::LosesDeadLetters,
             _ => false,
         };
         if lost { Ok(()) } else { self.inner.send(record) }

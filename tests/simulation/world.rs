@@ -10,12 +10,13 @@ use anyhow::{Result, bail};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sluice::broker::Broker;
-use sluice::broker::memory::{Cluster, FaultPlan, Layout, Message, Rates, Topic};
+use sluice::broker::memory::{Cluster, FaultPlan, Message, Partitions, Rates, Topic};
 use sluice::lane::apply::ApplyHalf;
 use sluice::lane::commit::CommitHalf;
 use sluice::lane::exchange::{Exchange, Stop};
 use sluice::lane::{LaneSettings, LaneStatus, Phase, Step};
 use sluice::log::step::Now;
+use sluice::wire::Layout;
 use sluice::wire::link::{RULES_LEVEL, genesis, genesis_value};
 
 use crate::planted::{Bug, Planted};
@@ -129,14 +130,21 @@ impl World {
         let mut rng = StdRng::seed_from_u64(seed);
         let commit_ms = rng.random_range(commit_ms);
         let shards = rng.random_range(1..4);
-        let layout = Layout { replies: rules::REPLY_PARTITIONS, ..Layout::new(shards) };
+        let layout = Partitions { replies: rules::REPLY_PARTITIONS, ..Partitions::new(shards) };
         // Some run into the next day.
         let cluster = Cluster::new(layout, if seed.is_multiple_of(3) { LATE_START_MS } else { START_MS });
         let ids = cluster.node().topics(Duration::ZERO).expect("the topics were just made").ids;
         // Logs of older days, which a command raises, and logs of today.
         let rules_level = seed as u32 % (RULES_LEVEL + 1);
         for shard in 0..shards {
-            let genesis = genesis(shard, shards, ids, rules::WINDOW_MS as u64, rules::SKEW_MS as u64, rules_level);
+            let genesis = genesis(
+                shard,
+                Layout::one_each(shards),
+                ids,
+                rules::WINDOW_MS as u64,
+                rules::SKEW_MS as u64,
+                rules_level,
+            );
             let message = Message::value(genesis_value(genesis));
             cluster.publish(Topic::Decisions, shard, message).expect("nothing is in its way");
         }

@@ -298,7 +298,7 @@ fn a_partition_count_that_changed_is_refused_whatever_is_accepted() {
 
 #[test]
 fn rules_that_this_engine_does_not_know_are_refused() {
-    check(|facts| genesis_mut(facts).version = 2, Severity::Error, &["version 2"]);
+    check(|facts| genesis_mut(facts).version = 3, Severity::Error, &["version 3"]);
     check(|facts| genesis_mut(facts).link_hash = "blake9".to_owned(), Severity::Error, &["blake9"]);
     check(|facts| genesis_mut(facts).shard = 0, Severity::Error, &["genesis of shard 0"]);
 }

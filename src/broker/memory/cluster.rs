@@ -9,30 +9,33 @@ use super::reader::MemoryReader;
 use super::state::{Shared, State, Topic, struck};
 use super::upstream::Upstream;
 use super::writer::MemoryWriter;
-use crate::broker::{Broker, End, Fault, Position, TimestampKind, TopicFacts};
+use crate::broker::{Broker, End, Fault, Position, ReadFrom, TimestampKind, TopicFacts};
 use crate::wire::limits::{DEAD_LETTER_MESSAGE_BYTES, INPUT_MESSAGE_BYTES, LOG_MESSAGE_BYTES};
 
 /// How the topics are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// Partitions of `orders`, `stock`, `decisions` and `dead-letters`.
+pub struct Partitions {
+    /// Partitions of `orders`, `stock` and `dead-letters`.
     pub shards: u32,
+    /// Partitions of `decisions`.
+    pub lanes: u32,
     /// Partitions of `replies`.
     pub replies: u32,
     /// Partitions of the optional topic with one record a decision.
     pub per_decision: u32,
 }
 
-impl Layout {
+impl Partitions {
     /// As many partitions everywhere.
     #[must_use]
     pub fn new(shards: u32) -> Self {
-        Self { shards, replies: shards, per_decision: shards }
+        Self { shards, lanes: shards, replies: shards, per_decision: shards }
     }
 
     pub(super) fn partitions(self, topic: Topic) -> u32 {
         match topic {
-            Topic::Orders | Topic::Stock | Topic::Decisions | Topic::DeadLetters => self.shards,
+            Topic::Orders | Topic::Stock | Topic::DeadLetters => self.shards,
+            Topic::Decisions => self.lanes,
             Topic::Replies => self.replies,
             Topic::PerDecision => self.per_decision,
         }
@@ -54,15 +57,15 @@ pub struct Cluster {
     pub(super) shared: Shared,
 }
 
-/// The transactional.id of a shard's writer.
-pub(super) fn transactional_id(shard: u32) -> String {
-    format!("{}-{shard}", Topic::Decisions.name())
+/// The transactional.id of a lane's writer.
+pub(super) fn transactional_id(lane: u32) -> String {
+    format!("{}-{lane}", Topic::Decisions.name())
 }
 
 impl Cluster {
     /// An empty cluster whose clock stands at `now_ms`.
     #[must_use]
-    pub fn new(layout: Layout, now_ms: i64) -> Self {
+    pub fn new(layout: Partitions, now_ms: i64) -> Self {
         Self { shared: Shared::new(State::new(layout, now_ms)) }
     }
 
@@ -230,15 +233,15 @@ impl Cluster {
         self.shared.lock().complete();
     }
 
-    /// Aborts the open transaction of a shard's writer, as the coordinator does after transaction.timeout.ms, and
+    /// Aborts the open transaction of a lane's writer, as the coordinator does after transaction.timeout.ms, and
     /// fences the writer.
-    pub fn time_out(&self, shard: u32) {
-        self.shared.lock().time_out(&transactional_id(shard));
+    pub fn time_out(&self, lane: u32) {
+        self.shared.lock().time_out(&transactional_id(lane));
     }
 
-    /// Forgets the producer of a shard, as the coordinator does after a week without a transaction.
-    pub fn forget(&self, shard: u32) {
-        self.shared.lock().forget(&transactional_id(shard));
+    /// Forgets the producer of a lane, as the coordinator does after a week without a transaction.
+    pub fn forget(&self, lane: u32) {
+        self.shared.lock().forget(&transactional_id(lane));
     }
 
     /// Lets this trouble befall the first call that `matches`, once. Earlier ones are asked first.
@@ -309,15 +312,15 @@ impl Broker for MemoryBroker {
         Ok(facts)
     }
 
-    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<MemoryInputs, Fault> {
-        Ok(MemoryInputs::new(self.shared.clone(), self.node, shard, orders_from, stock_from))
+    fn inputs(&self, from: &[ReadFrom]) -> Result<MemoryInputs, Fault> {
+        Ok(MemoryInputs::new(self.shared.clone(), self.node, from))
     }
 
-    fn writer(&self, shard: u32) -> Result<MemoryWriter, Fault> {
-        Ok(MemoryWriter::new(self.shared.clone(), self.node, shard))
+    fn writer(&self, lane: u32) -> Result<MemoryWriter, Fault> {
+        Ok(MemoryWriter::new(self.shared.clone(), self.node, lane))
     }
 
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<MemoryReader, Fault> {
-        Ok(MemoryReader::new(self.shared.clone(), self.node, shard, from_offset))
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<MemoryReader, Fault> {
+        Ok(MemoryReader::new(self.shared.clone(), self.node, lane, from_offset))
     }
 }

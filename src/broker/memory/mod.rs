@@ -21,10 +21,10 @@
 //! published, until [`Cluster::trim`]. A node that freezes needs no fault: its scheduler doesn't step it.
 //!
 //! ```
-//! use sluice::broker::memory::{Cluster, Layout, Message, Topic};
+//! use sluice::broker::memory::{Cluster, Partitions, Message, Topic};
 //! use sluice::broker::{Broker, Input, Inputs, Position, Records};
 //!
-//! let cluster = Cluster::new(Layout::new(1), 1_700_000_000_000);
+//! let cluster = Cluster::new(Partitions::new(1), 1_700_000_000_000);
 //! cluster.publish(Topic::Orders, 0, Message::value("an order")).unwrap();
 //!
 //! let mut inputs = cluster.node().inputs(0, Position::at(0), Position::at(0)).unwrap();
@@ -45,7 +45,7 @@ mod faults; // what may go wrong, and when
 #[cfg(test)]
 mod tests;
 
-pub use cluster::{Cluster, Layout, MemoryBroker};
+pub use cluster::{Cluster, MemoryBroker, Partitions};
 pub use faults::{Call, FaultPlan, Faults, LATEST_CALLS, LONGEST_STREAK_CALLS, Rates, Site, Trouble};
 pub use inputs::{MemoryInputs, MemoryRecords};
 pub use partition::{Message, Stored};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::cluster::{Layout, max_message_bytes};
+use super::cluster::{Partitions, max_message_bytes};
 use super::faults::{Call, Faults, Site, Trouble};
 use super::partition::{Cursor, Message, Outside, Partition, Stored};
 use super::transactions::Coordinator;
@@ -108,7 +108,7 @@ impl Shared {
 }
 
 impl State {
-    pub(super) fn new(layout: Layout, now_ms: i64) -> Self {
+    pub(super) fn new(layout: Partitions, now_ms: i64) -> Self {
         let mut state = Self {
             now_ms,
             topics: Default::default(),

@@ -1,4 +1,4 @@
-//! The transactional producer of a shard.
+//! The transactional producer of a lane.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::wire::route::partition_of;
 pub struct MemoryWriter {
     shared: Shared,
     node: u32,
-    shard: u32,
+    lane: u32,
     id: String,
     stage: Stage,
 }
@@ -33,12 +33,12 @@ enum Stage {
 }
 
 impl MemoryWriter {
-    pub(super) fn new(shared: Shared, node: u32, shard: u32) -> Self {
-        Self { shared, node, shard, id: transactional_id(shard), stage: Stage::Fresh }
+    pub(super) fn new(shared: Shared, node: u32, lane: u32) -> Self {
+        Self { shared, node, lane, id: transactional_id(lane), stage: Stage::Fresh }
     }
 
     fn call(&self, state: &mut State, call: Call) -> Option<Trouble> {
-        state.call(Site { node: self.node, shard: Some(self.shard), call })
+        state.call(Site { node: self.node, shard: Some(self.lane), call })
     }
 
     /// Keeps a fault: whatever it was, this writer is of no more use.
@@ -96,9 +96,9 @@ impl MemoryWriter {
     /// Where a record goes.
     fn partition(&self, state: &mut State, output: Output, key: Option<&[u8]>) -> Result<At, Fault> {
         Ok(match output {
-            Output::Decisions => (Topic::Decisions, self.shard),
+            Output::Decisions => (Topic::Decisions, self.lane),
             Output::Replies(partition) => (Topic::Replies, partition),
-            Output::DeadLetters => (Topic::DeadLetters, self.shard),
+            Output::DeadLetters(partition) => (Topic::DeadLetters, partition),
             Output::PerDecision => {
                 let partitions = state.topic(Topic::PerDecision)?.partitions.len() as u32;
                 // Where it has no partitions, there is none to write to, and that is said when it is tried.

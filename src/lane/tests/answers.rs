@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::broker::memory::{MemoryInputs, MemoryRecords};
-use crate::broker::{Ends, Fault, Input, Inputs, TopicFacts, Wake};
+use crate::broker::{Ends, Fault, Input, Inputs, Position, ReadFrom, TopicFacts, Wake};
 
 /// Steps of the apply half until an answer arrives: in each it may apply a run of a thousand records.
 const STEPS_TO_ANSWER: u32 = 6;
@@ -30,8 +30,8 @@ struct SlowInputs {
     inputs: MemoryInputs,
     looks_to_answer: u32,
     questions: Arc<AtomicU32>,
-    /// The newest ticket handed in, and after how many more looks it is answered.
-    asked: Option<(u64, u32)>,
+    /// The newest ticket handed in, of which shard, and after how many more looks it is answered.
+    asked: Option<(usize, u64, u32)>,
 }
 
 impl Broker for Slow {
@@ -43,30 +43,34 @@ impl Broker for Slow {
         self.node.topics(timeout)
     }
 
-    fn inputs(&self, shard: u32, orders: Position, stock: Position) -> Result<SlowInputs, Fault> {
-        let inputs = self.node.inputs(shard, orders, stock)?;
+    fn inputs(&self, from: &[ReadFrom]) -> Result<SlowInputs, Fault> {
+        let inputs = self.node.inputs(from)?;
         let (looks_to_answer, questions) = (self.looks_to_answer, self.questions.clone());
         Ok(SlowInputs { inputs, looks_to_answer, questions, asked: None })
     }
 
-    fn writer(&self, shard: u32) -> Result<Self::Writer, Fault> {
-        self.node.writer(shard)
+    fn writer(&self, lane: u32) -> Result<Self::Writer, Fault> {
+        self.node.writer(lane)
     }
 
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<Self::Reader, Fault> {
-        self.node.reader(shard, from_offset)
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<Self::Reader, Fault> {
+        self.node.reader(lane, from_offset)
     }
 }
 
 impl Inputs for SlowInputs {
     type Records = MemoryRecords;
 
-    fn poll(&mut self, input: Input, most: usize) -> Result<Option<MemoryRecords>, Fault> {
-        self.inputs.poll(input, most)
+    fn poll(&mut self, at: usize, input: Input, most: usize) -> Result<Option<MemoryRecords>, Fault> {
+        self.inputs.poll(at, input, most)
     }
 
-    fn position(&self, input: Input) -> i64 {
-        self.inputs.position(input)
+    fn position(&self, at: usize, input: Input) -> i64 {
+        self.inputs.position(at, input)
+    }
+
+    fn reopen(&mut self, at: usize, orders: Position, stock: Position) -> Result<(), Fault> {
+        self.inputs.reopen(at, orders, stock)
     }
 
     fn wait(&mut self, timeout: Duration) {
@@ -77,24 +81,24 @@ impl Inputs for SlowInputs {
         self.inputs.waker()
     }
 
-    fn ask_ends(&mut self, ticket: u64) {
+    fn ask_ends(&mut self, at: usize, ticket: u64) {
         self.questions.fetch_add(1, Relaxed);
-        self.asked = Some((ticket, self.looks_to_answer));
+        self.asked = Some((at, ticket, self.looks_to_answer));
     }
 
-    fn ends(&mut self) -> Option<Ends> {
-        let (ticket, looks) = self.asked.as_mut()?;
+    fn ends(&mut self) -> Option<(usize, Ends)> {
+        let (at, ticket, looks) = self.asked.as_mut()?;
         *looks -= 1;
         if *looks > 0 {
             return None;
         }
-        self.inputs.ask_ends(*ticket);
+        self.inputs.ask_ends(*at, *ticket);
         self.asked = None;
         self.inputs.ends()
     }
 
-    fn tick(&mut self) -> Result<(), Fault> {
-        self.inputs.tick()
+    fn tick(&mut self, at: usize) -> Result<(), Fault> {
+        self.inputs.tick(at)
     }
 }
 

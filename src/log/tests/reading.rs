@@ -37,7 +37,7 @@ fn ledger(key: u8) -> Ledger {
 /// Applies three commands to `ledger`, one a record from offset `first` on, and seals what they came to.
 fn link(ledger: &mut Ledger, first: i64, previous: LinkHash, digest: impl FnOnce([u8; 16]) -> [u8; 16]) -> LinkDraft {
     let mut link = LinkDraft::default();
-    link.begin(ledger.sequence() + 1, TIME_MS, TIME_MS);
+    link.begin(SHARD, ledger.sequence() + 1, TIME_MS, TIME_MS);
     for offset in first..first + 3 {
         let shard_time_ms = TIME_MS + offset;
         ledger.advance(shard_time_ms);
@@ -55,7 +55,7 @@ fn link(ledger: &mut Ledger, first: i64, previous: LinkHash, digest: impl FnOnce
         link.shard_time_ms = shard_time_ms;
     }
     link.digest = Some(digest(ledger.digest()));
-    link.seal(SHARD, 0, previous);
+    link.seal(0, previous);
     link
 }
 
@@ -90,7 +90,7 @@ fn the_log_alone_rebuilds_the_ledger() {
     assert_eq!(sources, [0, 1, 2, 3, 4, 5]);
     assert_eq!(rebuilt.digest(), writer.digest());
     assert_eq!((rebuilt.sequence(), rebuilt.shard_time_ms()), (6, writer.shard_time_ms()));
-    assert_eq!((log.chain().next_sequence(), log.chain().resume_offset(Input::Stock)), (7, 6));
+    assert_eq!((log.chain().shards()[0].next_sequence(), log.chain().shards()[0].resume_offset(Input::Stock)), (7, 6));
 }
 
 #[test]

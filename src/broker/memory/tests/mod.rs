@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cluster, Layout, MemoryBroker, MemoryWriter, Topic};
+use super::{Cluster, MemoryBroker, MemoryWriter, Partitions, Topic};
 use crate::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output, Position};
 
 mod visibility; // what a read_committed fetch sees of a partition
@@ -15,7 +15,7 @@ const CLEAN: Result<Committed, Fault> = Ok(Committed { suspicious: false });
 const SUSPICIOUS: Result<Committed, Fault> = Ok(Committed { suspicious: true });
 
 fn cluster() -> (Cluster, MemoryBroker) {
-    let cluster = Cluster::new(Layout::new(1), NOW_MS);
+    let cluster = Cluster::new(Partitions::new(1), NOW_MS);
     let node = cluster.node();
     (cluster, node)
 }

@@ -2,6 +2,7 @@
 
 use super::super::{Message, Topic};
 use super::*;
+use crate::broker::ReadFrom;
 use crate::broker::{Input, Inputs, Records};
 
 fn publish(cluster: &Cluster, topic: Topic, count: usize) {
@@ -11,7 +12,7 @@ fn publish(cluster: &Cluster, topic: Topic, count: usize) {
 }
 
 fn poll(inputs: &mut impl Inputs) -> Result<Vec<i64>, Fault> {
-    let records = inputs.poll(Input::Orders, 100)?;
+    let records = inputs.poll(0, Input::Orders, 100)?;
     Ok(records.map_or(Vec::new(), |records| (0..records.len()).map(|i| records.get(i).offset).collect()))
 }
 
@@ -20,15 +21,16 @@ fn a_node_cut_off_reaches_nothing_and_the_others_do() {
     let (cluster, here) = cluster();
     let there = cluster.node();
     publish(&cluster, Topic::Orders, 1);
-    let (mut inputs, mut first) = (here.inputs(0, Position::at(0), Position::at(0)).unwrap(), writer(&here));
+    let (mut inputs, mut first) =
+        (here.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).unwrap(), writer(&here));
     first.begin().unwrap();
     here.set_cut_off(true);
 
     assert!(is_transient(&here.topics(Duration::ZERO)));
     assert_eq!(poll(&mut inputs), Ok(vec![]));
-    inputs.ask_ends(1);
-    assert_eq!(inputs.ends(), None);
-    assert_eq!(inputs.tick(), Ok(()));
+    inputs.ask_ends(0, 1);
+    assert_eq!(inputs.ends().map(|(_, ends)| ends), None);
+    assert_eq!(inputs.tick(0), Ok(()));
     assert_eq!(cluster.end(Topic::Stock, 0).unwrap().high, 0);
     assert_eq!(send(&mut first, "never arrives"), Ok(()));
     assert!(is_transient(&commit(&mut first)));
@@ -46,11 +48,11 @@ fn a_node_cut_off_reaches_nothing_and_the_others_do() {
 fn a_partition_without_leader_is_neither_read_nor_written() {
     let (cluster, node) = cluster();
     publish(&cluster, Topic::Orders, 1);
-    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
+    let mut inputs = node.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).unwrap();
     cluster.set_leader(Topic::Orders, 0, false).unwrap();
     assert_eq!(poll(&mut inputs), Ok(vec![]));
-    inputs.ask_ends(1);
-    assert_eq!(inputs.ends(), None, "the ends of both inputs, or of none");
+    inputs.ask_ends(0, 1);
+    assert_eq!(inputs.ends().map(|(_, ends)| ends), None, "the ends of both inputs, or of none");
     assert!(is_transient(&cluster.publish(Topic::Orders, 0, Message::value("b"))));
     cluster.set_leader(Topic::Orders, 0, true).unwrap();
     assert_eq!(poll(&mut inputs), Ok(vec![0]));
@@ -105,11 +107,11 @@ fn stamps_follow_the_clusters_clock_even_back() {
 fn a_clean_election_loses_nothing_and_shows_in_the_leader_epoch() {
     let (cluster, node) = cluster();
     publish(&cluster, Topic::Orders, 2);
-    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
+    let mut inputs = node.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).unwrap();
     assert_eq!(poll(&mut inputs), Ok(vec![0, 1]));
     cluster.elect(Topic::Orders, 0).unwrap();
     publish(&cluster, Topic::Orders, 1);
-    let records = inputs.poll(Input::Orders, 100).unwrap().unwrap();
+    let records = inputs.poll(0, Input::Orders, 100).unwrap().unwrap();
     assert_eq!((records.get(0).offset, records.get(0).leader_epoch), (2, 1));
 }
 
@@ -117,17 +119,20 @@ fn a_clean_election_loses_nothing_and_shows_in_the_leader_epoch() {
 fn whoever_read_what_an_election_lost_is_out_of_range() {
     let (cluster, node) = cluster();
     publish(&cluster, Topic::Orders, 5);
-    let [mut far, mut late, mut near] = [(); 3].map(|()| node.inputs(0, Position::at(0), Position::at(0)).unwrap());
+    let [mut far, mut late, mut near] =
+        [(); 3].map(|()| node.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).unwrap());
     assert_eq!(poll(&mut far).map(|found| found.len()), Ok(5));
     assert_eq!(poll(&mut late).map(|found| found.len()), Ok(5));
-    assert_eq!(near.poll(Input::Orders, 2).unwrap().unwrap().len(), 2);
+    assert_eq!(near.poll(0, Input::Orders, 2).unwrap().unwrap().len(), 2);
     cluster.lose_tail(Topic::Orders, 0, 3).unwrap();
     assert!(matches!(poll(&mut far), Err(Fault::OutOfRange { asked: 5, begin: 0, end: 3, .. })));
     // Others take the place of what was lost; having read another record at that offset is no better.
     publish(&cluster, Topic::Orders, 4);
     assert!(matches!(poll(&mut late), Err(Fault::Overwritten { asked: 5, .. })));
     assert_eq!(poll(&mut near), Ok(vec![2, 3, 4, 5, 6]), "who had read nothing of it goes on");
-    let resume = |offset, leader_epoch| node.inputs(0, Position { offset, leader_epoch }, Position::at(0)).unwrap();
+    let resume = |offset, leader_epoch| {
+        node.inputs(&[ReadFrom::new(0, Position { offset, leader_epoch }, Position::at(0))]).unwrap()
+    };
     assert!(matches!(poll(&mut resume(5, 0)), Err(Fault::Overwritten { asked: 5, .. })));
     assert_eq!(poll(&mut resume(3, 0)), Ok(vec![3, 4, 5, 6]));
     assert_eq!(poll(&mut resume(5, 1)), Ok(vec![5, 6]));
@@ -149,13 +154,13 @@ fn a_deleted_topic_is_a_fatal_fault_and_a_new_one_starts_empty() {
     let (cluster, node) = cluster();
     let before = node.topics(Duration::ZERO).unwrap();
     publish(&cluster, Topic::Orders, 2);
-    let mut inputs = node.inputs(0, Position::at(2), Position::at(0)).unwrap();
+    let mut inputs = node.inputs(&[ReadFrom::new(0, Position::at(2), Position::at(0))]).unwrap();
     cluster.delete(Topic::Orders);
     assert!(matches!(poll(&mut inputs), Err(Fault::Fatal(_))));
     assert!(matches!(node.topics(Duration::ZERO), Err(Fault::Fatal(_))));
     cluster.create(Topic::Orders, 1);
     assert_ne!(node.topics(Duration::ZERO).unwrap().ids, before.ids);
-    let mut anew = node.inputs(0, Position::at(2), Position::at(0)).unwrap();
+    let mut anew = node.inputs(&[ReadFrom::new(0, Position::at(2), Position::at(0))]).unwrap();
     assert!(matches!(poll(&mut anew), Err(Fault::OutOfRange { asked: 2, begin: 0, end: 0, .. })));
 }
 

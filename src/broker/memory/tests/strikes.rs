@@ -2,6 +2,7 @@
 
 use super::super::{Call, Site, Topic, Trouble};
 use super::*;
+use crate::broker::ReadFrom;
 use crate::broker::{Input, Inputs};
 
 #[test]
@@ -214,34 +215,40 @@ fn an_init_refused_did_nothing() {
 fn a_poll_that_loses_moves_nothing_and_one_that_refuses_is_the_last() {
     let (cluster, node) = cluster();
     cluster.publish(Topic::Orders, 0, super::super::Message::value("a")).unwrap();
-    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
+    let mut inputs = node.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).unwrap();
     cluster.inject_next(Call::Poll, Trouble::Lose);
     cluster.inject_next(Call::Poll, Trouble::Refuse);
-    assert!(inputs.poll(Input::Orders, 10).unwrap().is_none());
-    assert!(inputs.poll(Input::Orders, 10).is_err());
-    assert_eq!(inputs.position(Input::Orders), 0);
-    assert!(inputs.poll(Input::Orders, 10).is_err(), "what failed fails ever after");
-    assert!(node.inputs(0, Position::at(0), Position::at(0)).unwrap().poll(Input::Orders, 10).unwrap().is_some());
+    assert!(inputs.poll(0, Input::Orders, 10).unwrap().is_none());
+    assert!(inputs.poll(0, Input::Orders, 10).is_err());
+    assert_eq!(inputs.position(0, Input::Orders), 0);
+    assert!(inputs.poll(0, Input::Orders, 10).is_err(), "what failed fails ever after");
+    assert!(
+        node.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))])
+            .unwrap()
+            .poll(0, Input::Orders, 10)
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[test]
 fn ends_that_cannot_be_asked_replace_the_last_answer_by_none() {
     let (cluster, node) = cluster();
-    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
-    inputs.ask_ends(1);
+    let mut inputs = node.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).unwrap();
+    inputs.ask_ends(0, 1);
     cluster.inject_next(Call::AskEnds, Trouble::Lose);
-    inputs.ask_ends(2);
-    assert_eq!(inputs.ends(), None);
+    inputs.ask_ends(0, 2);
+    assert_eq!(inputs.ends().map(|(_, ends)| ends), None);
 }
 
 #[test]
 fn a_lost_tick_is_reported_as_sent() {
     let (cluster, node) = cluster();
-    let mut inputs = node.inputs(0, Position::at(0), Position::at(0)).unwrap();
+    let mut inputs = node.inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).unwrap();
     cluster.inject_next(Call::Tick, Trouble::Lose);
     cluster.inject_next(Call::Tick, Trouble::Refuse);
-    assert_eq!(inputs.tick(), Ok(()));
-    assert!(is_transient(&inputs.tick()));
+    assert_eq!(inputs.tick(0), Ok(()));
+    assert!(is_transient(&inputs.tick(0)));
     assert_eq!(cluster.end(Topic::Stock, 0).unwrap().high, 0);
 }
 
@@ -260,7 +267,7 @@ fn an_init_that_arrives_late_fences_whoever_is_there() {
 
 #[test]
 fn an_injected_trouble_waits_for_its_own_call() {
-    let cluster = Cluster::new(Layout::new(2), NOW_MS);
+    let cluster = Cluster::new(Partitions::new(2), NOW_MS);
     let (here, there) = (cluster.node(), cluster.node());
     let at = Site { node: there.node(), shard: Some(1), call: Call::Init };
     cluster.inject(move |site| site == at, Trouble::Refuse);
