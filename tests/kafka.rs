@@ -17,6 +17,7 @@ use sluice::devbroker::{Cluster, Options};
 use sluice::kafka::admin::{Admin, BrokerAge, CreateTopicError, TopicSpec, broker_age};
 use sluice::kafka::membership::{Event, Membership};
 use sluice::kafka::{Delivery, KafkaBroker, KafkaInputs, KafkaWriter, Properties, Settings, TopicNames};
+use sluice::wire::Layout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -307,11 +308,11 @@ fn two_members_share_the_shards_and_the_one_that_stays_gets_them_all() {
         let mut events = std::iter::from_fn(|| m.events().recv_timeout(PATIENCE).ok());
         events.find(|event| !is_nothing(event)).expect("the group decides")
     };
-    let first = Membership::join(&settings, PATIENCE).expect("joins");
+    let first = Membership::join(&settings, Layout::one_each(2), PATIENCE).expect("joins");
     let Event::Assigned(all) = take(&first) else { panic!("assigned") };
     assert_eq!(all.len(), 2);
     first.report_positions(&[(Input::Orders, 0, 5), (Input::Stock, 0, 6)]);
-    let second = Membership::join(&settings, PATIENCE).expect("joins");
+    let second = Membership::join(&settings, Layout::one_each(2), PATIENCE).expect("joins");
     let Event::Revoked(moved, ack) = take(&first) else { panic!("revoked") };
     assert_eq!(moved.len(), 1);
     while let Ok(event) = second.events().recv_timeout(Duration::from_millis(500)) {

@@ -17,7 +17,7 @@ use sluice::broker::{
 use sluice::lane::apply::ApplyHalf;
 use sluice::lane::commit::CommitHalf;
 use sluice::lane::exchange::Exchange;
-use sluice::lane::{BatchLimits, LaneSettings, LaneStatus, LedgerSettings, Step};
+use sluice::lane::{BatchLimits, LaneSettings, LaneSite, LedgerSettings, Load, Step};
 use sluice::ledger::FingerprintKey;
 use sluice::log::step::Now;
 use sluice::wire::Layout;
@@ -216,17 +216,18 @@ fn settings() -> LaneSettings {
 #[test]
 fn the_apply_half_allocates_nothing_once_it_is_warm() {
     let broker = Arc::new(broker());
-    let (settings, exchange) = (Arc::new(settings()), Arc::new(Exchange::default()));
-    let status = Arc::new(LaneStatus::default());
     let (events, _told) = crossbeam::channel::unbounded();
-    let mut apply = ApplyHalf::new(broker.clone(), 0, settings.clone(), exchange.clone(), status.clone());
+    let (settings, load) = (Arc::new(settings()), Load::alone());
+    let site = LaneSite { broker: broker.clone(), lane: 0, layout: Layout::one_each(1), settings, load, events };
+    let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(site.status()));
+    let mut apply = ApplyHalf::new(site.clone(), exchange.clone(), status.clone());
     let rng = StdRng::seed_from_u64(1);
-    let mut commit = CommitHalf::new(broker.clone(), 0, settings, exchange, status.clone(), events, rng);
+    let mut commit = CommitHalf::new(site, exchange, status.clone(), rng);
     let mut steady_ms = 0;
     for round in 0..ROUNDS {
         broker.ready.visible.store((round + 1) * ROUND_RECORDS, Ordering::Relaxed);
         let mut allocations = 0;
-        while status.snapshot(0).orders.position < ((round + 1) * ROUND_RECORDS) as i64 {
+        while status.snapshot(0).shards[0].orders.position < ((round + 1) * ROUND_RECORDS) as i64 {
             steady_ms += 1;
             let now = Now { steady_ms, unix_ms: START_MS };
             while commit.step(now) == Step::Again {}
@@ -237,5 +238,8 @@ fn the_apply_half_allocates_nothing_once_it_is_warm() {
         assert!(round > 0 || allocations > 0, "the first round allocates, or nothing is counted");
         assert!(round < ROUNDS / 2 || allocations == 0, "{allocations} allocations in round {round}");
     }
-    assert!(status.snapshot(0).sequence > (ROUNDS * ROUND_RECORDS) as u64, "everything was decided, and holds expired");
+    assert!(
+        status.snapshot(0).shards[0].sequence > (ROUNDS * ROUND_RECORDS) as u64,
+        "everything was decided, and holds expired"
+    );
 }

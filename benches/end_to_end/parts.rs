@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 use sluice::broker::{Broker, Input, Inputs, Position, ReadFrom, Records};
 use sluice::config::Config;
 use sluice::kafka::{Delivery, KafkaBroker};
-use sluice::lane::{Lane, LaneEvent, LaneSnapshot, clock};
+use sluice::lane::{Lane, LaneEvent, LaneSite, LaneSnapshot, Load, clock};
+use sluice::wire::Layout;
 
 use crate::planted::Slow;
 use crate::task::{Batches, Figures, Role, Task};
@@ -35,7 +36,7 @@ pub(crate) fn run(task: &Task) -> Result<Figures> {
         Role::Bare => bare(task),
         Role::Engine { exactly_once } => {
             let delivery = if exactly_once { Delivery::Transactional } else { Delivery::AtLeastOnce };
-            lanes(task, delivery, |snapshot| snapshot.sequence)
+            lanes(task, delivery, |lane| lane.shards.iter().map(|shard| shard.sequence).sum())
         }
         Role::Recover => lanes(task, Delivery::Transactional, |snapshot| snapshot.recovery.decisions),
         Role::Team => {
@@ -124,7 +125,11 @@ fn lanes_on<B: Broker>(task: &Task, broker: B, decided: fn(&LaneSnapshot) -> u64
     let settings = Arc::new(sluice::node::plan::lane_settings(&Config::defaults(), 1, false));
     let (broker, (events, from_lanes)) = (Arc::new(broker), crossbeam::channel::unbounded());
     let lanes = (0..task.shards)
-        .map(|shard| Lane::spawn(broker.clone(), shard, settings.clone(), events.clone()))
+        .zip(Load::of_node(task.shards))
+        .map(|(lane, load)| {
+            let (broker, settings, events) = (broker.clone(), settings.clone(), events.clone());
+            Lane::spawn(LaneSite { broker, lane, layout: Layout::one_each(task.shards), settings, load, events })
+        })
         .collect::<std::io::Result<Vec<_>>>()?;
     let stock = u64::from(task.shards) * generate::SKUS as u64;
     let all = || lanes.iter().map(|lane| decided(&lane.status().snapshot(clock::steady_ms()))).sum::<u64>();
@@ -148,7 +153,7 @@ fn batches(lanes: &[Lane]) -> Option<Batches> {
     for lane in lanes {
         let snapshot = lane.status().snapshot(clock::steady_ms());
         count += snapshot.batches;
-        decisions += snapshot.decisions.iter().map(|(_, _, count)| count).sum::<u64>();
+        decisions += snapshot.shards.iter().flat_map(|shard| &shard.decisions).map(|(_, _, count)| count).sum::<u64>();
         commit_ms += snapshot.commit_ms;
     }
     let mean = |sum: u64| sum as f64 / count as f64;

@@ -17,8 +17,8 @@ use crate::kafka::publisher::{Publisher, Receipt};
 use crate::lane::LaneSettings;
 use crate::node::lanes::Lanes;
 use crate::node::service::{self, NodeError, Plan};
-use crate::wire::proto;
 use crate::wire::route::partition_of;
+use crate::wire::{Layout, proto};
 
 /// Prints a line. Whoever reads our output may have had enough of it (`sluice demo | head`): the demo goes on to its end,
 /// if it was told one, and its exit code still tells how it ended.
@@ -84,12 +84,13 @@ fn play<B: Broker>(
     say!("Kafka listens at {}; topics: orders, stock, decisions, replies, dead-letters", settings.bootstrap_servers);
     say!("Orders are drawn from seed {seed} (--seed {seed} repeats them), {} a second", args.rate);
 
-    let shutdown_timeout = SETTLE_TIMEOUT;
-    let membership = Membership::join(&settings, shutdown_timeout).context("cannot join the consumer group")?;
-    let lanes = Arc::new(Lanes::new(&settings.group_id, &settings.client_id));
+    let (layout, shutdown_timeout) = (Layout::one_each(SHARDS), SETTLE_TIMEOUT);
+    let membership = Membership::join(&settings, layout, shutdown_timeout).context("cannot join the consumer group")?;
+    let lanes = Arc::new(Lanes::new(&settings.group_id, &settings.client_id, layout));
     let (stop_engine, engine_stop) = bounded(1);
     let plan = Plan {
         broker: broker.clone(),
+        layout,
         lane: Arc::new(lane),
         shutdown_timeout,
         heartbeat: settings.heartbeat(),

@@ -1,6 +1,7 @@
-//! Which shards this node has: a consumer that subscribes to `orders`, keeps its partitions paused and never fetches.
+//! Which lanes this node has: a consumer that subscribes to the topic that has a partition for each, keeps its partitions
+//! paused and never fetches.
 //!
-//! The group only assigns; positions come from the log. What the group decides becomes an [`Event`]; shards that are
+//! The group only assigns; positions come from the log. What the group decides becomes an [`Event`]; lanes that are
 //! revoked are held until the node has let go of them, or its time is up.
 
 use std::sync::mpsc;
@@ -20,6 +21,7 @@ use super::fault::fault;
 use super::settings::{Settings, TopicNames};
 use super::trouble::{LastTrouble, log_error};
 use crate::broker::{Fault, Input};
+use crate::wire::Layout;
 
 /// Events not yet taken. The membership waits when it is full, except with [`Event::Trouble`], which is then dropped.
 const EVENT_CAPACITY: usize = 1_024;
@@ -33,17 +35,17 @@ const POLL: Duration = Duration::from_millis(50);
 /// What the group decided.
 #[derive(Debug)]
 pub enum Event {
-    /// These shards are this node's from now on, besides those that it has. There may be none.
+    /// These lanes are this node's from now on, besides those that it has. There may be none.
     Assigned(Vec<u32>),
-    /// These shards go to another node once the acknowledgement is given, or its time is up.
+    /// These lanes go to another node once the acknowledgement is given, or its time is up.
     Revoked(Vec<u32>, Ack),
-    /// These shards were taken away: others may have them already. Nothing may be committed for them.
+    /// These lanes were taken away: others may have them already. Nothing may be committed for them.
     Lost(Vec<u32>),
     /// The group cannot be reached or refused; membership goes on trying unless it is [`Fault::Fatal`].
     Trouble(Fault),
 }
 
-/// Lets go of revoked shards: given when dropped.
+/// Lets go of revoked lanes: given when dropped.
 #[derive(Debug)]
 pub struct Ack {
     /// Its end is the message.
@@ -58,20 +60,23 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Joins the group, on a thread of its own. `release_timeout`: how long shards that are revoked may take to be let
-    /// go.
+    /// Joins the group, on a thread of its own. The group shares out lanes: the partitions of `decisions`; where each lane is
+    /// one shard those of `orders`, as the first versions did, so that nodes of both never have the same shard.
+    /// `release_timeout`: how long lanes that are revoked may take to be let go.
     ///
     /// # Errors
     /// The client could not be made, or its thread not started.
-    pub fn join(settings: &Settings, release_timeout: Duration) -> Result<Self, Fault> {
+    pub fn join(settings: &Settings, layout: Layout, release_timeout: Duration) -> Result<Self, Fault> {
         let (tell, events) = bounded(EVENT_CAPACITY);
         let (reports, reported) = bounded(REPORT_CAPACITY);
         let (leave, left) = mpsc::channel();
         let context = GroupContext { events: tell, release_timeout, trouble: LastTrouble::default() };
         let consumer: KafkaResult<BaseConsumer<_>> = clients::membership(settings).create_with_context(context);
         let consumer = consumer.map_err(|error| fault(&error, "make the group's consumer"))?;
-        let what = format!("subscribe to {}", settings.topics.orders);
-        consumer.subscribe(&[&settings.topics.orders]).map_err(|error| fault(&error, &what))?;
+        let names = &settings.topics;
+        let topic = if layout == Layout::one_each(layout.shards) { &names.orders } else { &names.decisions };
+        let what = format!("subscribe to {topic}");
+        consumer.subscribe(&[topic]).map_err(|error| fault(&error, &what))?;
         let topics = settings.topics.clone();
         let run = move || {
             stay(&consumer, &topics, &reported);
@@ -96,7 +101,7 @@ impl Membership {
         let _ = self.reports.try_send(positions.to_vec());
     }
 
-    /// Leaves the group; returns whether that was done within the time. Shards still held are revoked first: whoever
+    /// Leaves the group; returns whether that was done within the time. Lanes still held are revoked first: whoever
     /// takes the events on another thread (clone the receiver) acknowledges them, or each waits for its release
     /// time-out.
     pub fn leave(self, timeout: Duration) -> bool {
@@ -147,12 +152,12 @@ impl GroupContext {
         let _ = self.events.send(event);
     }
 
-    fn release(&self, shards: Vec<u32>) {
+    fn release(&self, lanes: Vec<u32>) {
         let (held, released) = bounded(0);
-        self.tell(Event::Revoked(shards, Ack { _held: held }));
+        self.tell(Event::Revoked(lanes, Ack { _held: held }));
         if released.recv_timeout(self.release_timeout) == Err(RecvTimeoutError::Timeout) {
             let waited_ms = self.release_timeout.as_millis() as u64;
-            tracing::warn!(waited_ms, "revoked shards were not let go in time; the group goes on without waiting");
+            tracing::warn!(waited_ms, "revoked lanes were not let go in time; the group goes on without waiting");
         }
     }
 }
@@ -178,19 +183,19 @@ impl ClientContext for GroupContext {
 
 impl ConsumerContext for GroupContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let shards: Vec<u32> = list.elements().iter().filter_map(|e| u32::try_from(e.partition()).ok()).collect();
+        let lanes: Vec<u32> = list.elements().iter().filter_map(|e| u32::try_from(e.partition()).ok()).collect();
         let done = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             // From the end, so that a first fetch that beats the pause finds nothing.
             let placed = list.set_all_offsets(Offset::End);
             let done = placed.and_then(|()| consumer.incremental_assign(list)).and_then(|()| consumer.pause(list));
             // None is an answer too: others still hold them, or this node is a spare.
-            self.tell(Event::Assigned(shards));
+            self.tell(Event::Assigned(lanes));
             done
         } else {
-            match shards.is_empty() {
+            match lanes.is_empty() {
                 true => {}
-                false if consumer.assignment_lost() => self.tell(Event::Lost(shards)),
-                false => self.release(shards),
+                false if consumer.assignment_lost() => self.tell(Event::Lost(lanes)),
+                false => self.release(lanes),
             }
             consumer.incremental_unassign(list)
         };

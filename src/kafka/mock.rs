@@ -213,7 +213,7 @@ mod tests {
         println!("{ends:?}");
         assert_eq!((ends.ticket, ends.stock.stable, ends.orders.high), (3, 1, 0));
 
-        let member = Membership::join(&settings, PATIENCE).expect("joins");
+        let member = Membership::join(&settings, crate::wire::Layout::one_each(2), PATIENCE).expect("joins");
         let event = member.events().recv_timeout(PATIENCE).expect("the group decides");
         assert!(matches!(&event, Event::Assigned(shards) if shards.len() == 2), "{event:?}");
         assert!(member.leave(PATIENCE));

@@ -1,37 +1,30 @@
-//! The apply half: polls both inputs, applies what the merge lets through, and hands a batch over as soon as the commit
+//! The apply half: polls the inputs, applies what each shard's merge lets through, and hands a batch over as soon as the commit
 //! half has nothing to do.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Step;
-use super::exchange::{ApplyFault, Exchange, Start, Stop};
+use super::exchange::{ApplyFault, Exchange, ShardStart, Start, Stop};
 use super::life::{Common, Life};
-use super::settings::{FETCH_RETRY_MS, LONGEST_WAIT, LaneSettings};
-use super::snapshot::Phase;
+use super::settings::{FETCH_RETRY_MS, LONGEST_WAIT};
+use super::site::LaneSite;
 use super::status::LaneStatus;
-use crate::broker::{Broker, Fault, Input, Inputs, ReadFrom};
+use crate::broker::{Broker, Fault, Inputs};
 use crate::log::step::Now;
 
 /// The apply half of one lane.
 pub struct ApplyHalf<B: Broker> {
     common: Common<B>,
     life: Option<Life<B::Inputs>>,
-    /// A recovered ledger whose inputs could not be opened yet, and when to try again.
+    /// A recovered lane whose inputs could not be opened yet, and when to try again.
     opening: Option<(Start, u64)>,
 }
 
 impl<B: Broker> ApplyHalf<B> {
-    /// A half that waits for a recovered ledger.
-    pub fn new(
-        broker: Arc<B>,
-        shard: u32,
-        settings: Arc<LaneSettings>,
-        exchange: Arc<Exchange>,
-        status: Arc<LaneStatus>,
-    ) -> Self {
-        let common = Common { broker, shard, settings, exchange, status };
-        ApplyHalf { common, life: None, opening: None }
+    /// A half that waits for a recovered lane.
+    pub fn new(site: LaneSite<B>, exchange: Arc<Exchange>, status: Arc<LaneStatus>) -> Self {
+        ApplyHalf { common: Common { site, exchange, status }, life: None, opening: None }
     }
 
     /// Does what there is to do now. Never waits.
@@ -105,11 +98,11 @@ impl<B: Broker> ApplyHalf<B> {
             self.opening = Some((start, at_ms));
             return Ok(Step::Wait(Duration::from_millis(at_ms - now.steady_ms)));
         }
-        let from = ReadFrom { shard: common.shard, orders: start.from(Input::Orders), stock: start.from(Input::Stock) };
-        let inputs = match common.broker.inputs(&[from]) {
+        let from: Vec<_> = start.shards.iter().map(ShardStart::from).collect();
+        let inputs = match common.site.broker.inputs(&from) {
             Ok(inputs) => inputs,
             Err(fault @ (Fault::Transient(_) | Fault::Fenced(_))) => {
-                common.status.set_phase_in(start.life, Phase::CatchingUp, Some(fault.to_string()));
+                common.status.set_reason_in(start.life, Some(fault.to_string()));
                 self.opening = Some((start, now.steady_ms + FETCH_RETRY_MS));
                 return Ok(Step::Wait(Duration::from_millis(FETCH_RETRY_MS)));
             }
@@ -121,8 +114,8 @@ impl<B: Broker> ApplyHalf<B> {
             return Ok(Step::Wait(Duration::from_millis(1)));
         };
         common.exchange.apply_bell.wakes(Some(inputs.waker()));
-        common.status.set_phase_in(start.life, Phase::CatchingUp, None);
-        self.life = Some(Life::new(common, start, inputs, work));
+        common.status.set_reason_in(start.life, None);
+        self.life = Some(Life::new(common, start.life, start.shards, inputs, work, now));
         Ok(Step::Again)
     }
 }

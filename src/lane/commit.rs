@@ -1,38 +1,41 @@
-//! The commit half: takes the shard, recovers its ledger, hands it to apply, and commits one batch after the other.
+//! The commit half: takes the lane, recovers its ledgers, hands them to apply, and commits one batch after the other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::channel::Sender;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::exchange::{Exchange, Start, Stop};
+use super::exchange::{Exchange, ShardStart, Start, Stop};
+use super::rebuild::{Rebuild, Rebuilt};
 use super::recover::Recovering;
 use super::settings::{
     FAILED_RETRY_MS, LOG_END_TIMEOUT, LONGEST_WAIT, LaneSettings, RETAKE_FIRST_MS, RETAKE_LONGEST_MS,
 };
+use super::site::LaneSite;
 use super::snapshot::Phase;
-use super::status::{BatchFigures, LaneStatus};
+use super::status::LaneStatus;
 use super::work::Work;
 use super::{LaneEvent, Step};
-use crate::broker::Broker;
+use crate::broker::{Broker, Position};
+use crate::ledger::Ledger;
 use crate::log::driver::{self, Driver, Taken};
 use crate::log::settings::Settings as LogSettings;
 use crate::log::step::Now;
+use crate::log::take::ShardTail;
+use crate::wire::Layout;
 
 /// The commit half of one lane.
 pub struct CommitHalf<B: Broker> {
-    broker: Arc<B>,
-    shard: u32,
-    settings: Arc<LaneSettings>,
+    site: LaneSite<B>,
     exchange: Arc<Exchange>,
     status: Arc<LaneStatus>,
-    events: Sender<LaneEvent>,
     rng: StdRng,
     driver: Driver<B, Recovering>,
     state: State,
-    /// The next pause before the shard is taken again.
+    /// The ledger of a parked shard that is rebuilt while the lane goes on.
+    rebuild: Option<Rebuild<B::Reader>>,
+    /// The next pause before the lane is taken again.
     pause_ms: u64,
     /// Faults of this driver before the last commit.
     faults: u64,
@@ -52,20 +55,12 @@ enum State {
 }
 
 impl<B: Broker> CommitHalf<B> {
-    /// A half that takes the shard at its first step. `rng` draws nonces and jitter.
-    pub fn new(
-        broker: Arc<B>,
-        shard: u32,
-        settings: Arc<LaneSettings>,
-        exchange: Arc<Exchange>,
-        status: Arc<LaneStatus>,
-        events: Sender<LaneEvent>,
-        mut rng: StdRng,
-    ) -> Self {
-        let driver = new_driver(&broker, shard, &settings, &mut rng);
+    /// A half that takes the lane at its first step. `rng` draws nonces and jitter.
+    pub fn new(site: LaneSite<B>, exchange: Arc<Exchange>, status: Arc<LaneStatus>, mut rng: StdRng) -> Self {
+        let driver = new_driver(&site, &mut rng);
         let state = State::Down { until_ms: 0 };
         let pause_ms = RETAKE_FIRST_MS;
-        CommitHalf { broker, shard, settings, exchange, status, events, rng, driver, state, pause_ms, faults: 0 }
+        CommitHalf { site, exchange, status, rng, driver, state, rebuild: None, pause_ms, faults: 0 }
     }
 
     /// Does one thing, which blocks as long as its time-out says.
@@ -83,7 +78,7 @@ impl<B: Broker> CommitHalf<B> {
             }
             (_, State::Down { .. }) => {
                 self.status.set_phase(Phase::Taking, None);
-                self.driver.take(Recovering::new(self.settings.ledger));
+                self.driver.take(Recovering::new(self.site.settings.ledger));
                 self.state = State::Taking;
             }
             _ => {}
@@ -97,7 +92,7 @@ impl<B: Broker> CommitHalf<B> {
                 let pause = Duration::from_millis(until_ms.saturating_sub(now.steady_ms));
                 Step::Wait(pause.min(LONGEST_WAIT))
             }
-            driver::Step::Taken(taken) => self.taken(*taken),
+            driver::Step::Taken(taken) => self.taken(*taken, now),
             driver::Step::Idle => self.idle(now),
             driver::Step::Committed(batch) => {
                 let State::Committing { mut work, since_ms } = std::mem::replace(&mut self.state, State::Idle) else {
@@ -108,12 +103,12 @@ impl<B: Broker> CommitHalf<B> {
                 Step::Again
             }
             driver::Step::Lost(lost) => {
-                let reason = format!("the shard was lost: {}", lost.why);
+                let reason = format!("the lane was lost: {}", lost.why);
                 let jitter_ms = self.rng.random_range(0..self.pause_ms);
                 let until_ms = now.steady_ms + self.pause_ms + jitter_ms;
                 self.pause_ms = (self.pause_ms * 2).min(RETAKE_LONGEST_MS);
                 self.status.set_phase(Phase::BackingOff, Some(reason.clone()));
-                self.tell(LaneEvent::Lost { shard: self.shard, reason });
+                self.site.tell(LaneEvent::Lost { lane: self.site.lane, reason });
                 self.go_down(until_ms)
             }
             driver::Step::Refused(refusal) => self.fail(refusal.to_string(), now),
@@ -127,22 +122,31 @@ impl<B: Broker> CommitHalf<B> {
         {
             if progress.links > 0 && self.status.phase() == Phase::Taking {
                 self.status.set_phase(Phase::Recovering, None);
-                self.status.set_recovery_end(self.broker.log_end(self.shard, LOG_END_TIMEOUT));
+                self.status.set_recovery_end(self.site.broker.log_end(self.site.lane, LOG_END_TIMEOUT));
             }
             self.status.set_recovery(progress);
         }
     }
 
-    fn taken(&mut self, taken: Taken<Recovering>) -> Step {
+    fn taken(&mut self, taken: Taken<Recovering>, now: Now) -> Step {
         let Taken { recovered, tail } = taken;
+        let layout = Layout::of(&tail.genesis);
+        if layout != self.site.layout {
+            let reason = format!(
+                "the topics have {} shards and {} lanes now, and {} and {} when this node started: start it again",
+                layout.shards, layout.lanes, self.site.layout.shards, self.site.layout.lanes
+            );
+            self.driver = new_driver(&self.site, &mut self.rng);
+            return self.fail(reason, now);
+        }
         self.status.set_recovered(&tail);
         let life = self.exchange.next_life();
-        let ledger = recovered.into_ledger().expect("a shard is taken only after its genesis was read");
         self.status.begin_life(life);
-        let (orders_from, stock_from) = (tail.orders_next, tail.stock_next);
-        let leader_epochs = tail.leader_epochs;
-        self.exchange.begin(Start { life, ledger, orders_from, stock_from, leader_epochs });
-        self.tell(LaneEvent::Running { shard: self.shard, epoch: tail.epoch });
+        let epoch = tail.epoch;
+        let shards = tail.shards.into_iter().zip(recovered.into_ledgers());
+        let shards = shards.map(|(shard, ledger)| start_of(shard, ledger)).collect();
+        self.exchange.begin(Start { life, shards });
+        self.site.tell(LaneEvent::Running { lane: self.site.lane, epoch });
         self.state = State::Idle;
         Step::Again
     }
@@ -157,7 +161,7 @@ impl<B: Broker> CommitHalf<B> {
             self.exchange.give_back(work);
         }
         if let Some(fault) = self.exchange.take_fault() {
-            self.driver = new_driver(&self.broker, self.shard, &self.settings, &mut self.rng);
+            self.driver = new_driver(&self.site, &mut self.rng);
             self.faults = 0;
             return self.fail(fault.to_string(), now);
         }
@@ -165,7 +169,32 @@ impl<B: Broker> CommitHalf<B> {
             return Step::Ended;
         }
         self.exchange.set_idle(true);
-        Step::Wait(LONGEST_WAIT)
+        self.rebuild()
+    }
+
+    /// Goes on with rebuilding a parked shard's ledger, a read of the log for each time that the lane has nothing to
+    /// commit: it may take long, and the lane's other shards wait for one read at the most.
+    fn rebuild(&mut self) -> Step {
+        if self.rebuild.is_none()
+            && let Some(at) = self.exchange.take_rebuild()
+        {
+            let until = self.driver.last_hash().expect("it holds the lane");
+            self.rebuild = Some(Rebuild::new(&self.site, at, until));
+        }
+        let Some(rebuild) = &mut self.rebuild else { return Step::Wait(LONGEST_WAIT) };
+        match rebuild.step(&*self.site.broker) {
+            Rebuilt::More => Step::Again,
+            Rebuilt::Done(start) => {
+                self.status.shard(rebuild.at()).set_decided_from(&start);
+                self.exchange.give_rebuilt(rebuild.at(), start);
+                self.rebuild = None;
+                Step::Again
+            }
+            Rebuilt::Fails => {
+                self.rebuild = None;
+                Step::Wait(LONGEST_WAIT)
+            }
+        }
     }
 
     fn committed(&mut self, now: Now) -> Step {
@@ -173,22 +202,12 @@ impl<B: Broker> CommitHalf<B> {
             unreachable!("the caller looked");
         };
         self.pause_ms = RETAKE_FIRST_MS;
-        let figures = BatchFigures {
-            sequence: work.sequence,
-            decisions: work.decisions.into(),
-            links: work.batch.links.len() as u64,
-            bytes: work.bytes as u64,
-            dead_letters: work.batch.dead_letters.len() as u64,
-            lost_replies: work.lost_replies,
-            commit_ms: now.steady_ms.saturating_sub(since_ms),
-            next: work.next,
-            shard_time_ms: work.shard_time_ms,
-        };
-        self.status.committed(&figures, &work.tally);
-        let (shard, counts) = (self.shard, self.driver.counts());
+        self.status.committed(&work, now.steady_ms.saturating_sub(since_ms));
+        let (lane, counts) = (self.site.lane, self.driver.counts());
         let faults = counts.faults - std::mem::replace(&mut self.faults, counts.faults);
         if faults > 0 {
-            tracing::info!(shard, faults, commit_ms = figures.commit_ms, "commits again");
+            let commit_ms = now.steady_ms.saturating_sub(since_ms);
+            tracing::info!(lane, faults, commit_ms, "commits again");
         }
         self.status.set_counts(counts);
         self.exchange.give_back(work);
@@ -197,13 +216,14 @@ impl<B: Broker> CommitHalf<B> {
 
     fn fail(&mut self, reason: String, now: Now) -> Step {
         self.status.set_phase(Phase::Failed, Some(reason.clone()));
-        self.tell(LaneEvent::Failed { shard: self.shard, reason });
+        self.site.tell(LaneEvent::Failed { lane: self.site.lane, reason });
         self.go_down(now.steady_ms + FAILED_RETRY_MS)
     }
 
     /// Ends the present life: whatever is held of it, here and in apply, is void.
     fn go_down(&mut self, until_ms: u64) -> Step {
         self.exchange.next_life();
+        self.rebuild = None;
         if let State::Committing { work, .. } = std::mem::replace(&mut self.state, State::Down { until_ms }) {
             self.exchange.give_back(work);
         }
@@ -212,20 +232,25 @@ impl<B: Broker> CommitHalf<B> {
         }
         if self.exchange.stopping() == Stop::No { Step::Again } else { Step::Ended }
     }
+}
 
-    fn tell(&self, event: LaneEvent) {
-        // A node that no longer listens is ending, and will end its lanes too.
-        drop(self.events.try_send(event));
+/// Where a shard goes on.
+pub(super) fn start_of(tail: ShardTail, ledger: Option<Box<Ledger>>) -> ShardStart {
+    let [orders_epoch, stock_epoch] = tail.leader_epochs;
+    ShardStart {
+        shard: tail.shard,
+        ledger: match tail.refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(ledger.expect("the lane is taken only after its genesis was read")),
+        },
+        orders: Position { offset: tail.orders_next, leader_epoch: orders_epoch },
+        stock: Position { offset: tail.stock_next, leader_epoch: stock_epoch },
     }
 }
 
-fn new_driver<B: Broker>(
-    broker: &Arc<B>,
-    shard: u32,
-    settings: &LaneSettings,
-    rng: &mut StdRng,
-) -> Driver<B, Recovering> {
-    let (owner, accept_loss) = (settings.owner.clone(), settings.accept_loss);
-    let log = LogSettings { shard, owner, accept_loss, commit_timeout: settings.commit_timeout };
-    Driver::new(broker.clone(), log, StdRng::from_rng(rng))
+fn new_driver<B: Broker>(site: &LaneSite<B>, rng: &mut StdRng) -> Driver<B, Recovering> {
+    let LaneSettings { owner, accept_loss, commit_timeout, .. } = &*site.settings;
+    let (owner, accept_loss, commit_timeout) = (owner.clone(), *accept_loss, *commit_timeout);
+    let log = LogSettings { lane: site.lane, owner, accept_loss, commit_timeout };
+    Driver::new(site.broker.clone(), log, StdRng::from_rng(rng))
 }

@@ -1,13 +1,8 @@
 //! One record after the other, in merged order: time moves on, holds that ran out expire, the record is checked whole,
 //! each of its commands is decided, and what was decided stands in the open batch.
 
-use std::sync::Arc;
-
-use super::exchange::Start;
-use super::outbox::Outbox;
+use super::outbox::Part;
 use super::place;
-use super::settings::LaneSettings;
-use super::work::Work;
 use crate::broker::{Input, Record, Records};
 use crate::ledger::{Foresight, Ledger, Moment, Pressure, READ_AHEAD};
 use crate::wire::command::Command;
@@ -25,28 +20,21 @@ struct Ahead<'a> {
     commands: Result<Validated<'a>, Poison>,
 }
 
-/// The ledger of a shard at work, and the batch that it fills.
+/// The buffers into which records are validated, for all shards of a lane.
+pub(super) type Scratches = [Scratch; READ_AHEAD];
+
+/// The ledger of a shard at work, and how far its inputs are decided.
 #[derive(Debug)]
 pub(super) struct Decider {
-    ledger: Ledger,
-    outbox: Outbox,
-    scratch: [Scratch; READ_AHEAD],
+    ledger: Box<Ledger>,
     /// Offsets of the last records decided, of `orders` and of `stock`.
     last: [i64; 2],
 }
 
 impl Decider {
-    pub(super) fn new(shard: u32, settings: Arc<LaneSettings>, start: Start, work: Box<Work>) -> Self {
-        Decider {
-            ledger: start.ledger,
-            outbox: Outbox::new(shard, settings, work),
-            scratch: Default::default(),
-            last: [start.orders_from - 1, start.stock_from - 1],
-        }
-    }
-
-    pub(super) fn outbox(&mut self) -> &mut Outbox {
-        &mut self.outbox
+    /// `next` are the first offsets that are not decided, of `orders` and of `stock`.
+    pub(super) fn new(ledger: Box<Ledger>, next: [i64; 2]) -> Self {
+        Decider { ledger, last: next.map(|next| next - 1) }
     }
 
     pub(super) fn next_due_ms(&self) -> Option<i64> {
@@ -66,22 +54,36 @@ impl Decider {
         self.last[place(input)] + 1
     }
 
-    /// Decides records `from..to` of a batch of one input, until the batch is full. Returns how many; none if holds
-    /// that end before the first of them fill the batch.
-    pub(super) fn decide<R: Records>(&mut self, input: Input, records: &R, from: usize, to: usize) -> usize {
+    /// Decides records `from..to` of a batch of one input, until the lane's batch is full or the shard's turn is over,
+    /// which is when it costs as much as `credit`. Returns how many; none if holds that end before the first of them
+    /// take all of it.
+    pub(super) fn decide<R: Records>(
+        &mut self,
+        part: &mut Part<'_>,
+        scratches: &mut Scratches,
+        (input, records, from, to): (Input, &R, usize, usize),
+        credit: u64,
+    ) -> usize {
+        let end = part.cost() + credit;
         let mut at = from;
-        while at < to && !self.outbox.is_full() {
-            at += self.decide_some(input, records, at, to.min(at + READ_AHEAD));
+        while at < to && !is_over(part, end) {
+            at += self.decide_some(part, scratches, (input, records, at, to.min(at + READ_AHEAD)), end);
         }
         at - from
     }
 
-    fn decide_some<R: Records>(&mut self, input: Input, records: &R, from: usize, to: usize) -> usize {
-        let Decider { ledger, outbox, scratch, last } = self;
+    fn decide_some<R: Records>(
+        &mut self,
+        part: &mut Part<'_>,
+        scratches: &mut Scratches,
+        (input, records, from, to): (Input, &R, usize, usize),
+        end: u64,
+    ) -> usize {
+        let Decider { ledger, last } = self;
         let mut ahead: [Option<Ahead<'_>>; READ_AHEAD] = [const { None }; READ_AHEAD];
         let mut foresights = [Foresight::default(); READ_AHEAD];
         let (mut count, mut bytes) = (0, 0);
-        for (((slot, foresight), scratch), i) in ahead.iter_mut().zip(&mut foresights).zip(scratch).zip(from..to) {
+        for (((slot, foresight), scratch), i) in ahead.iter_mut().zip(&mut foresights).zip(scratches).zip(from..to) {
             let record = records.get(i);
             bytes += record.value.map_or(0, <[u8]>::len);
             if count > 0 && bytes > READ_AHEAD_BYTES {
@@ -98,44 +100,42 @@ impl Decider {
         }
         ledger.fetch(&mut foresights[..count]);
         for ((Ahead { record, commands }, foresight), i) in ahead.iter().flatten().zip(&foresights).zip(from..) {
-            if outbox.is_full() {
+            if is_over(part, end) {
                 return i - from;
             }
-            outbox.make_room(ledger);
-            if !expire(ledger, outbox, record.timestamp_ms) {
+            part.make_room(ledger);
+            if !expire(ledger, part, record.timestamp_ms, end) {
                 return i - from;
             }
-            outbox.make_room(ledger);
+            part.make_room(ledger);
             match commands {
                 Ok(commands) if commands.count() == 1 => {
-                    apply(ledger, outbox, (input, record, 0), &commands.command(0), foresight);
+                    apply(ledger, part, (input, record, 0), &commands.command(0), foresight);
                 }
-                Ok(commands) => apply_many(ledger, outbox, (input, record), commands),
-                Err(poison) => outbox.bury(input, record, records.headers(i), poison),
+                Ok(commands) => apply_many(ledger, part, (input, record), commands),
+                Err(poison) => part.bury(input, record, records.headers(i), poison),
             }
             let last = &mut last[place(input)];
-            outbox.cover(input, *last, record);
+            part.cover(input, *last, record);
             *last = record.offset;
         }
         count
     }
 
-    /// The buffers of the open batch; what stands in them is void.
-    pub(super) fn into_work(self) -> Box<Work> {
-        self.outbox.into_work()
+    /// Closes the shard's part of the open batch.
+    pub(super) fn close(&mut self, part: &mut Part<'_>) {
+        part.close(&mut self.ledger, self.last.map(|last| last + 1));
     }
+}
 
-    /// Closes the open batch and swaps it for an empty one.
-    pub(super) fn close_batch(&mut self, life: u64, empty: Box<Work>) -> Box<Work> {
-        let next = self.last.map(|last| last + 1);
-        self.outbox.close(&mut self.ledger, life, next);
-        self.outbox.swap(empty)
-    }
+/// Whether nothing more is to be decided in this turn.
+fn is_over(part: &Part<'_>, end: u64) -> bool {
+    part.is_full() || part.cost() >= end
 }
 
 fn apply_many(
     ledger: &mut Ledger,
-    outbox: &mut Outbox,
+    part: &mut Part<'_>,
     (input, record): (Input, &Record<'_>),
     commands: &Validated<'_>,
 ) {
@@ -149,53 +149,57 @@ fn apply_many(
         }
         ledger.fetch(&mut ahead[..some.len()]);
         for (foresight, index) in ahead.iter().zip(some) {
-            apply(ledger, outbox, (input, record, index), &commands.command(index), foresight);
+            apply(ledger, part, (input, record, index), &commands.command(index), foresight);
         }
     }
 }
 
-/// Moves the shard's time on and ends every hold that ran out, until the batch is full; true if none is left. A mass
+/// Moves the shard's time on and ends every hold that ran out, until the turn is over; true if none is left. A mass
 /// expiry may fill links of its own, which then have no input, and batches of its own: after an outage all holds there
 /// are run out before the first record, and one transaction could neither hold nor commit them.
-fn expire(ledger: &mut Ledger, outbox: &mut Outbox, time_ms: i64) -> bool {
+fn expire(ledger: &mut Ledger, part: &mut Part<'_>, time_ms: i64, end: u64) -> bool {
     ledger.advance(time_ms.max(ledger.shard_time_ms()));
-    let at = moment(ledger, outbox);
+    let at = moment(ledger, part);
     let source = Source { input: Input::Unspecified, offset: 0, index: 0, reply_partition: None };
     while let Some(decision) = ledger.expire_one(at) {
-        outbox.push(&decision, &source);
-        if outbox.is_full() {
+        part.push(&decision, &source);
+        if is_over(part, end) {
             return ledger.next_due_ms().is_none_or(|due_ms| due_ms > at.shard_time_ms);
         }
-        outbox.make_room(ledger);
+        part.make_room(ledger);
     }
     true
 }
 
 fn apply(
     ledger: &mut Ledger,
-    outbox: &mut Outbox,
+    part: &mut Part<'_>,
     (input, record, index): (Input, &Record<'_>, u32),
     command: &Command<'_>,
     foresight: &Foresight,
 ) {
-    let at = moment(ledger, outbox);
+    let at = moment(ledger, part);
     let source = Source { input, offset: record.offset, index, reply_partition: command.reply_partition };
-    outbox.push(&ledger.apply_foreseen(command, foresight, at), &source);
+    part.push(&ledger.apply_foreseen(command, foresight, at), &source);
 }
 
-fn moment(ledger: &Ledger, outbox: &Outbox) -> Moment {
-    Moment { shard_time_ms: ledger.shard_time_ms(), engine_time_ms: outbox.engine_time_ms() }
+fn moment(ledger: &Ledger, part: &Part<'_>) -> Moment {
+    Moment { shard_time_ms: ledger.shard_time_ms(), engine_time_ms: part.engine_time_ms() }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use prost::Message as _;
 
     use super::*;
     use crate::broker::{Header, TimestampKind};
-    use crate::lane::{BatchLimits, LedgerSettings};
+    use crate::lane::outbox::Outbox;
+    use crate::lane::settings::DECISION_COST_BYTES;
+    use crate::lane::work::Work;
+    use crate::lane::{BatchLimits, LaneSettings, LedgerSettings};
     use crate::ledger::{FingerprintKey, Rules};
     use crate::wire::command::LinesBuf;
     use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
@@ -231,7 +235,7 @@ mod tests {
     }
 
     /// A shard with many holds that run out at once.
-    fn decider() -> Decider {
+    fn bench() -> Bench {
         let rules = Rules {
             shard: 0,
             partitions: 1,
@@ -281,20 +285,36 @@ mod tests {
             owner: String::new(),
             accept_loss: false,
         };
-        let start = Start { life: 1, ledger, orders_from: 0, stock_from: 0, leader_epochs: [-1; 2] };
-        Decider::new(0, Arc::new(settings), start, Box::default())
+        let outbox = Outbox::new(0..1, Arc::new(settings), Box::default());
+        Bench { decider: Decider::new(Box::new(ledger), [0; 2]), outbox, scratches: Scratches::default() }
+    }
+
+    /// A shard and the batch that it fills.
+    struct Bench {
+        decider: Decider,
+        outbox: Outbox,
+        scratches: Scratches,
+    }
+
+    impl Bench {
+        /// Decides one record of `stock` in a turn of this credit, and closes the batch; how many, and the batch.
+        fn decide(&mut self, record: &One, credit: u64) -> (usize, Box<Work>) {
+            let (part, scratches) = (&mut self.outbox.of(0), &mut self.scratches);
+            let decided = self.decider.decide(part, scratches, (Input::Stock, record, 0, 1), credit);
+            self.decider.close(part);
+            (decided, self.outbox.swap(1, Box::default()))
+        }
     }
 
     #[test]
     fn a_mass_expiry_is_cut_into_batches_and_the_record_decided_in_the_last() {
-        let (mut decider, record, mut decisions) = (decider(), tick(), 0);
+        let (mut bench, record, mut decisions) = (bench(), tick(), 0);
         loop {
-            let decided = decider.decide(Input::Stock, &record, 0, 1);
-            let work = decider.close_batch(1, Box::default());
+            let (decided, work) = bench.decide(&record, u64::MAX >> 1);
             // A record is never parted from its decisions, so that the last batch may have one more.
             assert!(work.decisions <= MAX_DECISIONS + 1);
             decisions += work.decisions;
-            assert_eq!(work.next[1], i64::try_from(decided).expect("one at the most"));
+            assert_eq!(work.shards[0].next[1], i64::try_from(decided).expect("one at the most"));
             if decided == 1 {
                 break;
             }
@@ -304,17 +324,25 @@ mod tests {
     }
 
     #[test]
+    fn a_mass_expiry_ends_with_the_turn_of_its_shard() {
+        let (mut bench, record) = (bench(), tick());
+        let (decided, work) = bench.decide(&record, 10 * DECISION_COST_BYTES);
+        assert_eq!(decided, 0);
+        assert!((1..10).contains(&work.decisions), "{} holds ended", work.decisions);
+    }
+
+    #[test]
     fn poison_that_no_broker_would_take_back_is_named_and_left_out() {
         use crate::wire::limits::MAX_DEAD_LETTER_BYTES;
 
-        let mut decider = decider();
+        let mut bench = bench();
         for (length, goes_along) in [(MAX_DEAD_LETTER_BYTES, true), (MAX_DEAD_LETTER_BYTES + 1, false)] {
-            assert_eq!(decider.decide(Input::Stock, &One(vec![0; length], 1_000), 0, 1), 1);
-            let work = decider.close_batch(1, Box::default());
+            let (decided, work) = bench.decide(&One(vec![0; length], 1_000), u64::MAX >> 1);
+            assert_eq!(decided, 1);
             let [letter] = &work.batch.dead_letters[..] else { panic!("one record was poison") };
             assert_eq!(letter.value.is_some(), goes_along);
             assert_eq!(letter.headers.iter().any(|(name, _)| name == "sluice.omitted.bytes"), !goes_along);
-            decider.last = [-1; 2];
+            bench.decider.last = [-1; 2];
         }
     }
 }

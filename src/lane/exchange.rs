@@ -7,10 +7,10 @@ use std::thread::Thread;
 use crossbeam::queue::ArrayQueue;
 use thiserror::Error;
 
-use super::place;
 use super::work::Work;
-use crate::broker::{Fault, Input, Position, Wake};
+use crate::broker::{Fault, Position, ReadFrom, Wake};
 use crate::ledger::Ledger;
+use crate::log::refusal::Refusal;
 
 /// Batches handed over and not yet taken: one, and only while the commit half is idle, so that a batch grows until
 /// somebody has time for it.
@@ -19,30 +19,36 @@ const FULL_BATCHES: usize = 1;
 /// Batches that go round: one is filled while the other is committed.
 const BATCHES: usize = 2;
 
-/// A ledger that has been recovered, and where to go on.
+/// A lane that has been recovered.
 #[derive(Debug)]
 pub struct Start {
     /// The ownership that begins.
     pub life: u64,
-    /// The recovered ledger.
-    pub ledger: Ledger,
-    /// First offset of `orders` that is not decided.
-    pub orders_from: i64,
-    /// First offset of `stock` that is not decided.
-    pub stock_from: i64,
-    /// Leader epochs of the records in front of these, of `orders` and of `stock`; -1: not to be compared.
-    pub leader_epochs: [i32; 2],
+    /// Its shards, in order.
+    pub shards: Vec<ShardStart>,
 }
 
-impl Start {
-    /// From where to read `input` on.
-    pub(super) fn from(&self, input: Input) -> Position {
-        let offset = if input == Input::Stock { self.stock_from } else { self.orders_from };
-        Position { offset, leader_epoch: self.leader_epochs[place(input)] }
+/// A shard that has been recovered, and where to go on.
+#[derive(Debug)]
+pub struct ShardStart {
+    /// Which.
+    pub shard: u32,
+    /// Its ledger, or why there is none.
+    pub ledger: Result<Box<Ledger>, Refusal>,
+    /// Behind the last record of `orders` that is decided.
+    pub orders: Position,
+    /// Behind the last record of `stock` that is decided.
+    pub stock: Position,
+}
+
+impl ShardStart {
+    /// From where to read on.
+    pub(super) fn from(&self) -> ReadFrom {
+        ReadFrom::new(self.shard, self.orders, self.stock)
     }
 }
 
-/// Why the apply half cannot go on with its life.
+/// Why a shard, or the whole apply half, cannot go on.
 #[derive(Debug, Error)]
 pub enum ApplyFault {
     /// The inputs cannot be read on, and waiting does not help.
@@ -50,7 +56,7 @@ pub enum ApplyFault {
     Inputs(Fault),
     /// The record to be read next is gone.
     #[error(transparent)]
-    Lost(crate::log::refusal::Refusal),
+    Lost(Refusal),
     /// What was read cannot be merged.
     #[error(transparent)]
     Merge(#[from] super::merge::MergeError),
@@ -103,6 +109,9 @@ pub struct Exchange {
     empty: ArrayQueue<Box<Work>>,
     start: ArrayQueue<Start>,
     fault: ArrayQueue<(u64, ApplyFault)>,
+    /// A shard whose ledger is to be rebuilt from the log, and the ownership; a later wish waits until it is asked again.
+    rebuild: ArrayQueue<(u64, usize)>,
+    rebuilt: ArrayQueue<(u64, usize, ShardStart)>,
     /// The present ownership; everything of an earlier one is to be dropped.
     life: AtomicU64,
     /// The commit half has nothing to do and waits for a batch.
@@ -128,6 +137,8 @@ impl Default for Exchange {
             empty,
             start: ArrayQueue::new(1),
             fault: ArrayQueue::new(1),
+            rebuild: ArrayQueue::new(1),
+            rebuilt: ArrayQueue::new(1),
             life: AtomicU64::new(0),
             idle: AtomicBool::new(false),
             drained: AtomicBool::new(false),
@@ -181,6 +192,8 @@ impl Exchange {
         let life = self.life.fetch_add(1, Ordering::AcqRel) + 1;
         drop(self.start.pop());
         drop(self.fault.pop());
+        _ = self.rebuild.pop();
+        drop(self.rebuilt.pop());
         self.apply_bell.ring();
         life
     }
@@ -212,6 +225,17 @@ impl Exchange {
         (life == self.life()).then_some(fault)
     }
 
+    /// The shard whose ledger is to be rebuilt.
+    pub(super) fn take_rebuild(&self) -> Option<usize> {
+        let (life, at) = self.rebuild.pop()?;
+        (life == self.life()).then_some(at)
+    }
+
+    pub(super) fn give_rebuilt(&self, at: usize, start: ShardStart) {
+        drop(self.rebuilt.force_push((self.life(), at, start)));
+        self.apply_bell.ring();
+    }
+
     pub(super) fn has_full(&self) -> bool {
         !self.full.is_empty()
     }
@@ -225,6 +249,18 @@ impl Exchange {
     pub(super) fn take_start(&self) -> Option<Start> {
         let start = self.start.pop()?;
         (start.life == self.life()).then_some(start)
+    }
+
+    /// Whether it is noted: only one is at a time.
+    pub(super) fn ask_rebuild(&self, life: u64, at: usize) -> bool {
+        let noted = self.rebuild.push((life, at)).is_ok();
+        self.commit_bell.ring();
+        noted
+    }
+
+    pub(super) fn take_rebuilt(&self, life: u64) -> Option<(usize, ShardStart)> {
+        let (of, at, start) = self.rebuilt.pop()?;
+        (of == life).then_some((at, start))
     }
 
     pub(super) fn take_empty(&self) -> Option<Box<Work>> {

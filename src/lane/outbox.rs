@@ -1,8 +1,9 @@
-//! The open batch: decisions go into its open link, its replies and its per-decision values as they are made.
+//! The open batch of a lane: decisions of its shards go into each shard's open link, its replies and its per-decision
+//! values as they are made.
 
 use std::sync::Arc;
 
-use super::settings::{DIGEST_EVERY_LINKS, LaneSettings};
+use super::settings::{DECISION_COST_BYTES, DIGEST_EVERY_LINKS, LaneSettings};
 use super::work::Work;
 use crate::broker::{Header, Input, Record};
 use crate::ledger::Ledger;
@@ -21,29 +22,34 @@ const OMITTED_BYTES: &str = "sluice.omitted.bytes";
 /// The batch that is being filled.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    shard: u32,
     settings: Arc<LaneSettings>,
     work: Box<Work>,
-    /// The last link of the batch takes more decisions.
-    open: bool,
+    shards: Vec<Slot>,
+    engine_time_ms: i64,
+}
+
+/// What the open batch has of one shard.
+#[derive(Debug)]
+struct Slot {
+    shard: u32,
+    /// The link that takes more decisions, in the batch's list.
+    link: Option<usize>,
     /// Links closed so far: every so many states a digest.
     links: u64,
     /// By partition of `replies`: the reply of the open link, in the batch's list.
     reply_at: Vec<u32>,
-    /// Replies of links before the open one.
-    earlier_replies: usize,
-    engine_time_ms: i64,
+    /// The partitions that have one.
+    replied: Vec<u32>,
 }
 
 impl Outbox {
-    pub(super) fn new(shard: u32, settings: Arc<LaneSettings>, work: Box<Work>) -> Self {
+    /// `shards` are those of the lane, in order.
+    pub(super) fn new(shards: impl Iterator<Item = u32>, settings: Arc<LaneSettings>, mut work: Box<Work>) -> Self {
         let reply_at = vec![NO_REPLY; settings.reply_partitions as usize];
-        Outbox { shard, settings, work, open: false, links: 0, reply_at, earlier_replies: 0, engine_time_ms: 0 }
-    }
-
-    /// The clock by which deadlines of this batch are judged.
-    pub(super) fn engine_time_ms(&self) -> i64 {
-        self.engine_time_ms
+        let slot = |shard| Slot { shard, link: None, links: 0, reply_at: reply_at.clone(), replied: Vec::new() };
+        let shards: Vec<Slot> = shards.map(slot).collect();
+        work.of_shards(shards.len());
+        Outbox { settings, work, shards, engine_time_ms: 0 }
     }
 
     /// Before the first decision of a batch: the one reading of the clock that all of it is judged by.
@@ -66,58 +72,130 @@ impl Outbox {
         self.work
     }
 
-    /// Takes the closed batch out and goes on with an empty one.
-    pub(super) fn swap(&mut self, empty: Box<Work>) -> Box<Work> {
-        debug_assert!(!self.open, "a batch is handed over closed");
+    /// Whether a shard has anything in it.
+    pub(super) fn has(&self, at: usize) -> bool {
+        self.work.shards[at].links > 0
+    }
+
+    /// The part of one shard.
+    pub(super) fn of(&mut self, at: usize) -> Part<'_> {
+        let Outbox { settings, work, shards, engine_time_ms } = self;
+        Part { at, settings, work, slot: &mut shards[at], engine_time_ms: *engine_time_ms }
+    }
+
+    /// Takes out everything of a shard, whose decisions are void.
+    pub(super) fn discard(&mut self, at: usize) {
+        let shard = self.shards[at].shard;
+        let rank = |kept: &mut dyn Iterator<Item = bool>| -> Vec<usize> {
+            let rank = kept.scan(0, |rank, is_kept| Some(std::mem::replace(rank, *rank + usize::from(is_kept))));
+            rank.collect()
+        };
+        let links = rank(&mut self.work.batch.links.iter().map(|link| link.shard != shard));
+        let replies = rank(&mut self.work.batch.replies.iter().map(|reply| reply.shard != shard));
+        self.work.discard(at, shard);
+        for slot in &mut self.shards {
+            if slot.shard == shard {
+                slot.link = None;
+                slot.forget_replies();
+            }
+            slot.link = slot.link.map(|link| links[link]);
+            for partition in &slot.replied {
+                let reply = &mut slot.reply_at[*partition as usize];
+                *reply = replies[*reply as usize] as u32;
+            }
+        }
+    }
+
+    /// Closes the batch, whose links are closed, for the ownership `life`, and goes on with an empty one.
+    pub(super) fn swap(&mut self, life: u64, mut empty: Box<Work>) -> Box<Work> {
+        debug_assert!(self.shards.iter().all(|slot| slot.link.is_none()), "a batch is handed over closed");
+        empty.of_shards(self.shards.len());
+        self.work.life = life;
         std::mem::replace(&mut self.work, empty)
+    }
+}
+
+impl Slot {
+    fn forget_replies(&mut self) {
+        for partition in self.replied.drain(..) {
+            self.reply_at[partition as usize] = NO_REPLY;
+        }
+    }
+}
+
+/// What the open batch has of one shard, and the batch around it.
+pub(super) struct Part<'a> {
+    at: usize,
+    settings: &'a LaneSettings,
+    work: &'a mut Work,
+    slot: &'a mut Slot,
+    engine_time_ms: i64,
+}
+
+impl Part<'_> {
+    /// The clock by which deadlines of this batch are judged.
+    pub(super) fn engine_time_ms(&self) -> i64 {
+        self.engine_time_ms
+    }
+
+    /// Whether the batch is, whoever filled it.
+    pub(super) fn is_full(&self) -> bool {
+        let limits = self.settings.batch;
+        self.work.bytes >= limits.max_bytes || self.work.decisions >= limits.max_decisions
+    }
+
+    /// What the batch has of this shard, as turns are reckoned.
+    pub(super) fn cost(&self) -> u64 {
+        let share = &self.work.shards[self.at];
+        share.bytes as u64 + DECISION_COST_BYTES * u64::from(share.decisions)
     }
 
     /// Makes room before a record or an expiry: closes the link that has reached its size, and sees that one is open.
     pub(super) fn make_room(&mut self, ledger: &mut Ledger) {
-        if self.open && self.link().value_bytes() >= TARGET_LINK_BYTES {
+        if self.slot.link.is_some() && self.link().value_bytes() >= TARGET_LINK_BYTES {
             self.close_link(ledger);
         }
-        if !self.open {
-            self.work.open_link(self.shard, ledger.sequence() + 1, self.engine_time_ms, ledger.shard_time_ms());
-            self.open = true;
+        if self.slot.link.is_none() {
+            let times_ms = [self.engine_time_ms, ledger.shard_time_ms()];
+            self.slot.link = Some(self.work.open_link(self.at, self.slot.shard, ledger.sequence() + 1, times_ms));
         }
     }
 
     /// Closes the open link, if there is one, at the ledger's present state.
     pub(super) fn close_link(&mut self, ledger: &mut Ledger) {
-        if !self.open {
+        if self.slot.link.is_none() {
             return;
         }
-        self.open = false;
-        self.links += 1;
-        let digest = self.links.is_multiple_of(DIGEST_EVERY_LINKS).then(|| ledger.digest());
+        self.slot.links += 1;
+        let digest = self.slot.links.is_multiple_of(DIGEST_EVERY_LINKS).then(|| ledger.digest());
         let shard_time_ms = ledger.shard_time_ms();
         let link = self.link();
         link.shard_time_ms = shard_time_ms;
         link.digest = digest;
-        for reply in &self.work.batch.replies[self.earlier_replies..] {
-            self.reply_at[reply.partition as usize] = NO_REPLY;
-        }
-        self.earlier_replies = self.work.batch.replies.len();
-        self.work.shard_time_ms = shard_time_ms;
-        self.work.sequence = ledger.sequence();
+        self.slot.link = None;
+        self.slot.forget_replies();
+        let share = &mut self.work.shards[self.at];
+        share.shard_time_ms = shard_time_ms;
+        share.sequence = ledger.sequence();
     }
 
-    /// Closes the batch; `next` are the first offsets that are not decided, of `orders` and of `stock`.
-    pub(super) fn close(&mut self, ledger: &mut Ledger, life: u64, next: [i64; 2]) {
+    /// Closes the shard's part of the batch; `next` are the first offsets that are not decided, of `orders` and of
+    /// `stock`.
+    pub(super) fn close(&mut self, ledger: &mut Ledger, next: [i64; 2]) {
         self.close_link(ledger);
-        self.earlier_replies = 0;
-        self.work.life = life;
-        self.work.next = next;
+        self.work.shards[self.at].next = next;
     }
 
     pub(super) fn push(&mut self, decision: &Decision<'_>, source: &Source) {
         let link = self.link();
         let before = link.value_bytes();
         link.push(decision, source);
-        self.work.bytes += self.link().value_bytes() - before;
+        let bytes = self.link().value_bytes() - before;
+        self.add_bytes(bytes);
         self.work.decisions += 1;
-        self.work.tally.count(decision.outcome, decision.reason);
+        let share = &mut self.work.shards[self.at];
+        share.decisions += 1;
+        share.tally.count(decision.outcome, decision.reason);
         if let Some(partition) = source.reply_partition {
             self.reply(partition, decision, source);
         }
@@ -126,18 +204,26 @@ impl Outbox {
         }
     }
 
+    fn add_bytes(&mut self, bytes: usize) {
+        self.work.bytes += bytes;
+        self.work.shards[self.at].bytes += bytes;
+    }
+
     fn reply(&mut self, partition: u32, decision: &Decision<'_>, source: &Source) {
-        let Some(at) = self.reply_at.get_mut(partition as usize) else {
-            self.work.lost_replies += 1;
+        let Some(at) = self.slot.reply_at.get_mut(partition as usize) else {
+            self.work.shards[self.at].lost_replies += 1;
             return;
         };
         if *at == NO_REPLY {
-            *at = u32::try_from(self.work.open_reply(partition)).expect("a batch has fewer replies than decisions");
+            let opened = self.work.open_reply(self.slot.shard, partition);
+            *at = u32::try_from(opened).expect("a batch has fewer replies than decisions");
+            self.slot.replied.push(partition);
         }
         let value = &mut self.work.batch.replies[*at as usize].value;
         let before = value.len();
         encode::reply(value, decision, source);
-        self.work.bytes += value.len() - before;
+        let bytes = value.len() - before;
+        self.add_bytes(bytes);
     }
 
     fn push_alone(&mut self, decision: &Decision<'_>, source: &Source) {
@@ -149,7 +235,9 @@ impl Outbox {
         encode::decision(&mut records.bytes, decision, source);
         let end = |at: usize| u32::try_from(at).expect("a batch is cut long before 4 GiB");
         records.ends.push((end(key_end), end(records.bytes.len())));
-        self.work.bytes += records.bytes.len() - before;
+        records.shards.push(self.slot.shard);
+        let bytes = records.bytes.len() - before;
+        self.add_bytes(bytes);
     }
 
     /// The record was decided, or is a dead letter. `previous` is the offset of the one decided before it.
@@ -165,11 +253,12 @@ impl Outbox {
             Input::Stock => self.settings.stock_topic.as_str(),
             Input::Orders | Input::Unspecified => self.settings.orders_topic.as_str(),
         };
-        let (partition, offset, stage) = (self.shard, record.offset, poison.stage());
+        let shard = self.slot.shard;
+        let (partition, offset, stage) = (shard, record.offset, poison.stage());
         tracing::warn!(topic, partition, offset, stage, error = %poison, "a record could not be read");
         let named = [
             ("__connect.errors.topic", topic.to_owned()),
-            ("__connect.errors.partition", self.shard.to_string()),
+            ("__connect.errors.partition", shard.to_string()),
             ("__connect.errors.offset", record.offset.to_string()),
             ("__connect.errors.stage", poison.stage().to_owned()),
             ("__connect.errors.class.name", "sluice".to_owned()),
@@ -179,24 +268,21 @@ impl Outbox {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         let of_headers: usize = headers.iter().map(|(name, value)| name.len() + length(value.as_deref())).sum();
         let bytes = length(record.key) + length(record.value) + of_headers;
-        self.work.bytes += bytes;
+        self.add_bytes(bytes);
+        self.work.shards[self.at].dead_letters += 1;
         let letter = if bytes <= MAX_DEAD_LETTER_BYTES {
             let headers = headers.into_iter().chain(ours).collect();
-            DeadLetter {
-                shard: self.shard,
-                key: record.key.map(Vec::from),
-                value: record.value.map(Vec::from),
-                headers,
-            }
+            DeadLetter { shard, key: record.key.map(Vec::from), value: record.value.map(Vec::from), headers }
         } else {
             let omitted = (OMITTED_BYTES.to_owned(), Some(bytes.to_string().into_bytes()));
-            DeadLetter { shard: self.shard, key: None, value: None, headers: ours.chain([omitted]).collect() }
+            DeadLetter { shard, key: None, value: None, headers: ours.chain([omitted]).collect() }
         };
         self.work.batch.dead_letters.push(letter);
         self.link().dead_letter(input, record.offset);
     }
 
     fn link(&mut self) -> &mut LinkDraft {
-        self.work.batch.links.last_mut().expect("make_room was called before")
+        let link = self.slot.link.expect("make_room was called before");
+        &mut self.work.batch.links[link]
     }
 }

@@ -6,7 +6,7 @@ use super::settings::{BatchLimits, COMMITS_APART, QUESTIONS_APART_MS};
 /// Added to what the last answer took: what it lets through is still to be applied.
 const APPLY_MS: u64 = 1;
 
-/// What one ownership of a shard has seen of its commits and answers. Times are steady ms.
+/// What one ownership of a lane has seen of its commits and answers. Times are steady ms.
 #[derive(Debug)]
 pub(super) struct Pace {
     limits: BatchLimits,
@@ -39,14 +39,15 @@ impl Pace {
 
     /// The next batch is due as soon as there is one.
     pub(super) fn hurry(&mut self) {
-        self.handed_ms = 0;
+        (self.handed_ms, self.commit_ms) = (0, 0);
     }
 
     /// When the open batch is to be handed over, if it is not full before. `backlog`: more is there to be applied than
-    /// comes between two commits. During a commit it is guessed from the one before.
-    pub(super) fn due_ms(&self, backlog: bool) -> u64 {
-        let apart_ms = if backlog { u64::MAX } else { COMMITS_APART * self.commit_ms };
-        self.handed_ms + self.limits.min_interval_ms.max(apart_ms.min(self.limits.backlog_interval_ms))
+    /// comes between two commits. `lanes`: how many of the node commit. During a commit it is guessed from the one before.
+    pub(super) fn due_ms(&self, backlog: bool, lanes: u64) -> u64 {
+        let apart_ms = COMMITS_APART.max(lanes) * self.commit_ms;
+        let least_ms = if backlog { self.limits.backlog_interval_ms } else { self.limits.min_interval_ms };
+        self.handed_ms + apart_ms.max(least_ms)
     }
 
     /// The ends were asked for.
@@ -59,16 +60,11 @@ impl Pace {
         self.answer_ms = now_ms.saturating_sub(self.asked_ms);
     }
 
-    /// How long ago the ends were asked for.
-    pub(super) fn since_asked_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.asked_ms)
-    }
-
     /// When to ask for records that wait for an answer. What they are let through for is the next batch: `few` of them
     /// are applied in no time, so the answer has to be there just before it is due. A commit that goes on longer is not
     /// waited for: should it end sooner than thought, a batch would wait for the answer.
-    pub(super) fn ask_ms(&self, few: bool) -> u64 {
-        let before_due_ms = self.due_ms(false).saturating_sub(self.answer_ms + APPLY_MS);
+    pub(super) fn ask_ms(&self, few: bool, lanes: u64) -> u64 {
+        let before_due_ms = self.due_ms(false, lanes).saturating_sub(self.answer_ms + APPLY_MS);
         let earliest_ms = self.asked_ms + QUESTIONS_APART_MS;
         if few { earliest_ms.max(before_due_ms) } else { earliest_ms }
     }
@@ -91,26 +87,35 @@ mod tests {
     #[test]
     fn a_lane_rests_as_long_as_it_commits() {
         let mut pace = pace();
-        assert_eq!(pace.due_ms(false), 1_016);
+        assert_eq!(pace.due_ms(false, 1), 1_016);
         pace.commit_is_idle(1_012);
-        assert_eq!(pace.due_ms(false), 1_016, "it is idle, and not done again");
+        assert_eq!(pace.due_ms(false, 1), 1_016, "it is idle, and not done again");
+        assert_eq!(pace.due_ms(true, 1), 1_025, "who is behind waits for the work that is left");
         pace.handed(1_016);
-        assert_eq!(pace.due_ms(false), 1_032, "as the commit before");
+        assert_eq!(pace.due_ms(false, 1), 1_032, "as the commit before");
         pace.commit_is_idle(1_116);
-        assert_eq!(pace.due_ms(false), 1_041, "no longer than behind a backlog");
-        assert_eq!(pace.due_ms(true), 1_041);
+        assert_eq!(pace.due_ms(false, 1), 1_216, "however slow the broker is");
+        assert_eq!(pace.due_ms(true, 1), 1_216);
         pace.hurry();
-        assert!(pace.due_ms(true) < 1_000);
+        assert!(pace.due_ms(true, 1) < 1_000);
+    }
+
+    #[test]
+    fn lanes_of_a_node_commit_one_at_a_time_on_average() {
+        let pace = pace();
+        for lanes in [2, 3, 24] {
+            assert_eq!(pace.due_ms(false, lanes), 1_000 + 8 * lanes);
+        }
     }
 
     #[test]
     fn few_records_have_their_answer_just_before_the_batch_is_due_and_many_at_once() {
         let mut pace = pace();
-        assert_eq!(pace.ask_ms(false), 1_004);
-        assert_eq!(pace.ask_ms(true), 1_013);
+        assert_eq!(pace.ask_ms(false, 1), 1_004);
+        assert_eq!(pace.ask_ms(true, 1), 1_013);
         pace.asked(1_012);
-        assert_eq!(pace.ask_ms(true), 1_016, "not more often than any");
+        assert_eq!(pace.ask_ms(true, 1), 1_016, "not more often than any");
         pace.answered(1_512);
-        assert_eq!(pace.ask_ms(true), 1_016, "answers that take longer than a batch are asked for at once");
+        assert_eq!(pace.ask_ms(true, 1), 1_016, "answers that take longer than a batch are asked for at once");
     }
 }

@@ -2,8 +2,24 @@
 
 use std::collections::VecDeque;
 
-use super::settings::{MAX_PENDING_BYTES, MAX_PENDING_RECORDS, MAX_RUN_RECORDS, RUN_BYTES};
+use super::settings::{
+    FEW_BYTES, FEW_RECORDS, FULL_INPUTS, MAX_PENDING_BYTES, MAX_PENDING_RECORDS, SURE_PENDING_BYTES,
+    SURE_PENDING_RECORDS,
+};
 use crate::broker::Records;
+
+/// What inputs hold together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    records: usize,
+    bytes: usize,
+}
+
+impl Held {
+    fn reaches(self, records: usize, bytes: usize) -> bool {
+        self.records >= records || self.bytes >= bytes
+    }
+}
 
 /// Batches of records of one input.
 pub(super) struct Pending<R> {
@@ -22,9 +38,17 @@ impl<R> Default for Pending<R> {
 }
 
 impl<R: Records> Pending<R> {
-    /// No more of this input is to be polled.
-    pub(super) fn is_full(&self) -> bool {
-        self.records >= MAX_PENDING_RECORDS || self.bytes >= MAX_PENDING_BYTES
+    /// No more of this input is to be polled, while all inputs of the lane hold as much as `lane`.
+    pub(super) fn is_full(&self, lane: Held) -> bool {
+        let mine = Held { records: self.records, bytes: self.bytes };
+        mine.reaches(MAX_PENDING_RECORDS, MAX_PENDING_BYTES)
+            || (lane.reaches(FULL_INPUTS * MAX_PENDING_RECORDS, FULL_INPUTS * MAX_PENDING_BYTES)
+                && mine.reaches(SURE_PENDING_RECORDS, SURE_PENDING_BYTES))
+    }
+
+    /// What it holds, together with `others`.
+    pub(super) fn with(&self, others: Held) -> Held {
+        Held { records: others.records + self.records, bytes: others.bytes + self.bytes }
     }
 
     /// Half of that is here.
@@ -32,9 +56,9 @@ impl<R: Records> Pending<R> {
         2 * self.records >= MAX_PENDING_RECORDS || 2 * self.bytes >= MAX_PENDING_BYTES
     }
 
-    /// It takes less time to apply than a run.
-    pub(super) fn is_less_than_a_run(&self) -> bool {
-        self.records < MAX_RUN_RECORDS && self.bytes < RUN_BYTES
+    /// It takes less time to apply than a turn.
+    pub(super) fn is_little(&self) -> bool {
+        self.records < FEW_RECORDS && self.bytes < FEW_BYTES
     }
 
     pub(super) fn records(&self) -> usize {

@@ -15,9 +15,10 @@ pub const MAX_BATCH_DECISIONS: u32 = 100_000;
 /// orders would otherwise cost as much as a peak.
 pub const MIN_COMMIT_INTERVAL_MS: u64 = 2;
 
-/// A shard hands over no sooner than after so many times what its last commit took, [`BACKLOG_COMMIT_INTERVAL_MS`] at
-/// the most: it rests as long as it commits. Shards that commit one transaction after the other would take from the
-/// broker the CPU time that their commits wait for; the slower it gets, the more they leave it.
+/// A lane hands over no sooner than after so many times what its last commit took, and after as many times as the node
+/// has lanes that commit: so together they commit one transaction at a time on average, however many they are and however
+/// slow the broker is. Lanes that commit one transaction after the other would take from the broker the CPU time that
+/// their commits wait for; the slower it gets, the more they leave it.
 pub const COMMITS_APART: u64 = 2;
 
 /// Shortest time between two hand-overs of a shard that has more to apply than it got to. Whoever is behind waits in the
@@ -29,11 +30,18 @@ pub const BACKLOG_COMMIT_INTERVAL_MS: u64 = 25;
 /// take turns.
 pub const MAX_POLL_RECORDS: usize = 2_000;
 
-/// Records applied between two looks at the clock, the inputs and the commit half: about half a millisecond of work.
-pub const MAX_RUN_RECORDS: usize = 1_000;
+/// What a shard may cost in its turn, in bytes of what it writes: about half a millisecond of work, between two looks at
+/// the clock, the inputs and the commit half. What it takes beyond that is taken off its next turn.
+pub const TURN_COST_BYTES: u64 = 256 << 10;
+
+/// What a decision counts for beside its bytes: the work that is the same for a short one.
+pub const DECISION_COST_BYTES: u64 = 64;
+
+/// Records received that are less than the work of a turn.
+pub const FEW_RECORDS: usize = 1_000;
 
 /// Bytes of values of as much work in records of many orders.
-pub const RUN_BYTES: usize = 128 << 10;
+pub const FEW_BYTES: usize = 128 << 10;
 
 /// Records of one input received and not yet applied at which it is no longer polled: what a blocked merge may hold.
 pub const MAX_PENDING_RECORDS: usize = 20_000;
@@ -41,6 +49,22 @@ pub const MAX_PENDING_RECORDS: usize = 20_000;
 /// Bytes of the values of such records at which the input is no longer polled. One poll may go beyond it by what the
 /// consumer's own queue holds, which is bounded too.
 pub const MAX_PENDING_BYTES: usize = 16 << 20;
+
+/// What every input of a lane may hold of these, whatever the others do: the one that a merge waits for can always be
+/// read. Beyond that they share what four inputs may hold at the most.
+pub const SURE_PENDING_RECORDS: usize = 1_000;
+
+/// The same for the bytes.
+pub const SURE_PENDING_BYTES: usize = 256 << 10;
+
+/// Inputs of a lane whose most may be held at the same time.
+pub const FULL_INPUTS: usize = 4;
+
+/// For so long after its last hand-over a lane counts as one that commits, ms.
+pub const COMMITS_FOR_MS: u64 = 1_000;
+
+/// Pause before a shard that is parked is looked at again: what was wrong may have been put right.
+pub const PARKED_RETRY_MS: u64 = 30_000;
 
 /// Every how many links one states the ledger's digest.
 pub const DIGEST_EVERY_LINKS: u64 = 4;

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use crate::wire::proto::{Outcome, Reason};
 
-/// Where a shard is in its life.
+/// Where a shard, or its lane, is in its life.
 #[derive(Clone, Copy, Debug, Default, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -25,11 +25,13 @@ pub enum Phase {
     Stopped,
     /// Stays down until a person does something; the reason says what.
     Failed,
+    /// Does not work while its lane does, and tries again after a pause; the reason says why.
+    Parked,
 }
 
 impl Phase {
     /// Every phase, each at the place of its number.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Taking,
         Self::Recovering,
         Self::CatchingUp,
@@ -37,6 +39,7 @@ impl Phase {
         Self::BackingOff,
         Self::Stopped,
         Self::Failed,
+        Self::Parked,
     ];
 
     /// Its name, as `/state` and the metrics have it.
@@ -49,6 +52,7 @@ impl Phase {
             Self::BackingOff => "backing_off",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
+            Self::Parked => "parked",
         }
     }
 }
@@ -100,23 +104,15 @@ pub struct RecoverySnapshot {
     pub end: i64,
 }
 
-/// A copy of all figures. Counters run from the moment at which this process took the shard.
+/// A copy of all figures of a lane. Counters run from the moment at which this process took it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LaneSnapshot {
-    /// Where the shard is in its life.
+    /// Where the lane is in its life.
     pub phase: Phase,
     /// Why, if that is not the normal course.
     pub reason: Option<String>,
-    /// How often the shard has changed owner.
+    /// How often the lane has changed owner.
     pub epoch: u64,
-    /// Sequence of the last decision that is committed.
-    pub sequence: u64,
-    /// The shard's time, ms since the Unix epoch.
-    pub shard_time_ms: i64,
-    /// `orders`.
-    pub orders: InputSnapshot,
-    /// `stock`.
-    pub stock: InputSnapshot,
     /// The last recovery.
     pub recovery: RecoverySnapshot,
     /// Batches committed.
@@ -127,6 +123,36 @@ pub struct LaneSnapshot {
     pub last_links: u64,
     /// Bytes of the last batch.
     pub last_bytes: u64,
+    /// Times the log was looked at because a commit failed or looked odd.
+    pub looks: u64,
+    /// Batches whose remaining links had to be sent again.
+    pub resends: u64,
+    /// Sum of all commits' times.
+    pub commit_ms: u64,
+    /// Commits in each bucket of [`COMMIT_BUCKETS_MS`], and above the last.
+    pub commit_buckets: [u64; COMMIT_BUCKETS_MS.len() + 1],
+    /// Its shards, in order; `/state` shows them for themselves.
+    #[serde(skip)]
+    pub shards: Vec<ShardSnapshot>,
+}
+
+/// A copy of all figures of a shard. Counters run from the moment at which this process took its lane.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ShardSnapshot {
+    /// Its partition.
+    pub shard: u32,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Why, if that is not the normal course.
+    pub reason: Option<String>,
+    /// Sequence of the last decision that is committed.
+    pub sequence: u64,
+    /// The shard's time, ms since the Unix epoch.
+    pub shard_time_ms: i64,
+    /// `orders`.
+    pub orders: InputSnapshot,
+    /// `stock`.
+    pub stock: InputSnapshot,
     /// Decisions committed, by outcome and reason; those that occurred.
     #[serde(serialize_with = "by_name")]
     pub decisions: Vec<(Outcome, Reason, u64)>,
@@ -134,19 +160,11 @@ pub struct LaneSnapshot {
     pub dead_letters: u64,
     /// Replies that asked for a partition that `replies` does not have, and were not written.
     pub lost_replies: u64,
-    /// Times the log was looked at because a commit failed or looked odd.
-    pub looks: u64,
-    /// Batches whose remaining links had to be sent again.
-    pub resends: u64,
     /// Ticks published.
     pub ticks: u64,
-    /// Sum of all commits' times.
-    pub commit_ms: u64,
-    /// Commits in each bucket of [`COMMIT_BUCKETS_MS`], and above the last.
-    pub commit_buckets: [u64; COMMIT_BUCKETS_MS.len() + 1],
     /// Orders held or committed.
     pub open_orders: u64,
-    /// The rules level of its log, by now: which selling rules may be used.
+    /// The rules level, by now: which selling rules may be used.
     pub rules_level: u32,
     /// Closed identities remembered.
     pub remembered_ids: u64,
@@ -198,7 +216,7 @@ mod tests {
     #[test]
     fn decisions_are_shown_by_name() {
         let decisions = vec![(Outcome::Rejected, Reason::OutOfStock, 7), (Outcome::Reserved, Reason::Unspecified, 1)];
-        let shown = serde_json::to_value(LaneSnapshot { decisions, ..LaneSnapshot::default() }).expect("JSON");
+        let shown = serde_json::to_value(ShardSnapshot { decisions, ..ShardSnapshot::default() }).expect("JSON");
         assert_eq!(shown["decisions"][0]["reason"], "out_of_stock");
         assert_eq!(shown["decisions"][1], serde_json::json!({ "outcome": "reserved", "reason": "", "count": 1 }));
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, unbounded};
+use crossbeam::channel::{Receiver, Sender, unbounded};
 use prost::Message as _;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -14,7 +14,7 @@ use super::commit::CommitHalf;
 use super::exchange::Exchange;
 use super::settings::{BatchLimits, LaneSettings, LedgerSettings};
 use super::status::LaneStatus;
-use super::{Lane, LaneEvent, Phase, Step, clock};
+use super::{Lane, LaneEvent, LaneSite, Load, Phase, Step, clock};
 use crate::broker::memory::{Call, Cluster, MemoryBroker, Message, Partitions, Site, Topic, Trouble};
 use crate::broker::{Broker, ReadFrom, TimestampKind};
 use crate::ledger::FingerprintKey;
@@ -95,7 +95,13 @@ fn spawn(cluster: &Cluster) -> (Lane, Receiver<LaneEvent>) {
 
 fn spawn_with(cluster: &Cluster, settings: LaneSettings) -> (Lane, Receiver<LaneEvent>) {
     let (events, told) = unbounded();
-    (Lane::spawn(Arc::new(cluster.node()), 0, Arc::new(settings), events).unwrap(), told)
+    (Lane::spawn(site(cluster.node(), settings, events)).unwrap(), told)
+}
+
+/// The only lane of a node.
+fn site<B>(broker: B, settings: LaneSettings, events: Sender<LaneEvent>) -> LaneSite<B> {
+    let (broker, settings, load) = (Arc::new(broker), Arc::new(settings), Load::alone());
+    LaneSite { broker, lane: 0, layout: Layout::one_each(1), settings, load, events }
 }
 
 /// A lane without its threads, to be stepped by hand.
@@ -107,12 +113,10 @@ struct Halves<B: Broker> {
 }
 
 fn halves<B: Broker>(broker: B) -> Halves<B> {
-    let (broker, settings) = (Arc::new(broker), Arc::new(settings()));
-    let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(LaneStatus::default()));
-    let (events, _) = unbounded();
-    let apply = ApplyHalf::new(broker.clone(), 0, settings.clone(), exchange.clone(), status.clone());
-    let rng = StdRng::seed_from_u64(1);
-    let commit = CommitHalf::new(broker, 0, settings, exchange.clone(), status.clone(), events, rng);
+    let site = site(broker, settings(), unbounded().0);
+    let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(site.status()));
+    let apply = ApplyHalf::new(site.clone(), exchange.clone(), status.clone());
+    let commit = CommitHalf::new(site, exchange.clone(), status.clone(), StdRng::seed_from_u64(1));
     Halves { commit, apply, exchange, status }
 }
 
@@ -149,8 +153,8 @@ fn orders_become_decisions_and_replies_in_one_log() {
     for number in [1, 2, 3, 1] {
         cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
     }
-    until(&lane, |state| state.sequence == 5 && state.phase == Phase::Running);
-    assert_eq!(told.recv_timeout(PATIENCE), Ok(LaneEvent::Running { shard: 0, epoch: 1 }));
+    until(&lane, |state| state.shards[0].sequence == 5 && state.phase == Phase::Running);
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(LaneEvent::Running { lane: 0, epoch: 1 }));
     lane.begin_stop(PATIENCE);
     assert!(lane.join(PATIENCE));
     use Outcome::{Applied, Duplicate, Rejected, Reserved};
@@ -189,16 +193,20 @@ fn a_lane_that_is_stopped_commits_what_is_open_and_its_successor_goes_on() {
             cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
         }
         // Stopped in the midst of it, whatever it has done by then.
-        until(&lane, |state| state.sequence > u64::from(100 * round));
+        until(&lane, |state| state.shards[0].sequence > u64::from(100 * round));
         lane.begin_stop(PATIENCE);
         let status = lane.status().clone();
         assert!(lane.join(PATIENCE));
         let state = status.snapshot(0);
         assert_eq!(state.phase, Phase::Stopped);
-        assert_eq!(outcomes(&cluster).len() as u64, state.sequence, "what it says it decided stands in the log");
+        assert_eq!(
+            outcomes(&cluster).len() as u64,
+            state.shards[0].sequence,
+            "what it says it decided stands in the log"
+        );
     }
     let (lane, _told) = spawn(&cluster);
-    until(&lane, |state| state.sequence == 501);
+    until(&lane, |state| state.shards[0].sequence == 501);
     assert_eq!(outcomes(&cluster).len(), 501);
 }
 
@@ -221,7 +229,7 @@ fn a_lane_that_is_stopped_leaves_a_commit_that_fails_to_its_successor() {
     assert!(lane.join(PATIENCE));
     cluster.clear_faults();
     let (lane, _told) = spawn(&cluster);
-    until(&lane, |state| state.sequence == 1);
+    until(&lane, |state| state.shards[0].sequence == 1);
     assert_eq!(outcomes(&cluster), [Outcome::Rejected]);
 }
 
@@ -233,7 +241,7 @@ fn timestamps_that_are_not_the_brokers_take_the_shard_down_and_say_so() {
     let (lane, told) = spawn(&cluster);
     until(&lane, |state| state.phase == Phase::Failed);
     let failed = told.iter().find(|event| matches!(event, LaneEvent::Failed { .. }));
-    let Some(LaneEvent::Failed { shard: 0, reason }) = failed else { panic!("{failed:?}") };
+    let Some(LaneEvent::Failed { lane: 0, reason }) = failed else { panic!("{failed:?}") };
     assert!(reason.contains("LogAppendTime"), "{reason}");
     assert_eq!(outcomes(&cluster), []);
     lane.discard();
@@ -247,7 +255,7 @@ fn an_input_that_was_overwritten_after_it_was_decided_is_refused() {
         cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
     }
     let (lane, _told) = spawn(&cluster);
-    until(&lane, |state| state.sequence == 3);
+    until(&lane, |state| state.shards[0].sequence == 3);
     lane.begin_stop(PATIENCE);
     assert!(lane.join(PATIENCE));
     // The last order that was decided is gone, and the partition is longer than it was.
@@ -277,7 +285,7 @@ fn a_mass_expiry_is_cut_into_links_and_ends_every_hold_once() {
     cluster.advance_ms(700_000);
     cluster.publish(Topic::Stock, 0, receive(&cluster, 1)).unwrap();
     let (lane, _told) = spawn(&cluster);
-    until(&lane, |state| state.sequence == u64::from(2 * HOLDS + 2));
+    until(&lane, |state| state.shards[0].sequence == u64::from(2 * HOLDS + 2));
     lane.begin_stop(PATIENCE);
     assert!(lane.join(PATIENCE));
     let expired = outcomes(&cluster).into_iter().filter(|&outcome| outcome == Outcome::Expired).count();
@@ -295,20 +303,20 @@ fn a_full_ledger_refuses_new_orders_and_one_with_more_room_takes_them() {
         cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
     }
     let (lane, _told) = spawn_with(&cluster, small);
-    until(&lane, |state| state.sequence == 3);
+    until(&lane, |state| state.shards[0].sequence == 3);
     for number in 2..5 {
         cluster.publish(Topic::Orders, 0, place(&cluster, number)).unwrap();
     }
-    until(&lane, |state| state.sequence == 6 && state.phase == Phase::Running);
+    until(&lane, |state| state.shards[0].sequence == 6 && state.phase == Phase::Running);
     lane.begin_stop(PATIENCE);
     assert!(lane.join(PATIENCE));
     // A copy of what is known is answered, full or not.
     assert_eq!(outcomes(&cluster)[3], Outcome::Duplicate);
     assert_eq!(outcomes(&cluster)[4..], [Outcome::Busy; 2]);
     let (lane, _told) = spawn(&cluster);
-    until(&lane, |state| state.sequence == 6);
+    until(&lane, |state| state.shards[0].sequence == 6);
     cluster.publish(Topic::Orders, 0, place(&cluster, 4)).unwrap();
-    until(&lane, |state| state.sequence == 7);
+    until(&lane, |state| state.shards[0].sequence == 7);
     assert_ne!(outcomes(&cluster)[6], Outcome::Busy);
 }
 
@@ -340,7 +348,7 @@ impl Broker for Buggy {
 #[test]
 fn a_panic_ends_the_lane_and_is_told() {
     let (events, told) = unbounded();
-    let lane = Lane::spawn(Arc::new(Buggy(cluster().node())), 0, Arc::new(settings()), events).unwrap();
+    let lane = Lane::spawn(site(Buggy(cluster().node()), settings(), events)).unwrap();
     let panicked = told.iter().find(|event| matches!(event, LaneEvent::Panicked { .. }));
     let Some(LaneEvent::Panicked { reason, .. }) = panicked else { panic!("{panicked:?}") };
     assert!(reason.contains("planted"), "{reason}");

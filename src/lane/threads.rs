@@ -13,7 +13,8 @@ use rand::rngs::StdRng;
 use super::apply::ApplyHalf;
 use super::commit::CommitHalf;
 use super::exchange::{Exchange, Stop};
-use super::settings::LaneSettings;
+use super::panic::words;
+use super::site::LaneSite;
 use super::snapshot::Phase;
 use super::status::{Half, LaneStatus};
 use super::{Step, clock};
@@ -25,37 +26,45 @@ pub enum LaneEvent {
     /// It has recovered and decides.
     Running {
         /// Which.
-        shard: u32,
-        /// How often the shard has changed owner.
+        lane: u32,
+        /// How often it has changed owner.
         epoch: u64,
     },
-    /// Another owner was here: it takes the shard again after a pause.
+    /// Another owner was here: it takes the lane again after a pause.
     Lost {
         /// Which.
-        shard: u32,
+        lane: u32,
         /// In words.
         reason: String,
     },
     /// It needs a person; it looks again after [`super::settings::FAILED_RETRY_MS`].
     Failed {
         /// Which.
+        lane: u32,
+        /// In words.
+        reason: String,
+    },
+    /// One of its shards does not work, and the others do; it is tried again after
+    /// [`super::settings::PARKED_RETRY_MS`].
+    Parked {
+        /// Which shard.
         shard: u32,
         /// In words.
         reason: String,
     },
     /// A bug in the engine ended it, and this lane only; nothing it decided is in doubt, because
-    /// whoever takes the shard next begins with its log.
+    /// whoever takes the lane next begins with its log.
     Panicked {
         /// Which.
-        shard: u32,
+        lane: u32,
         /// The panic's words.
         reason: String,
     },
 }
 
-/// A shard at work, on two threads. Dropped, it is told to stop at once and nobody waits for it.
+/// A lane at work, on two threads. Dropped, it is told to stop at once and nobody waits for it.
 pub struct Lane {
-    shard: u32,
+    lane: u32,
     exchange: Arc<Exchange>,
     status: Arc<LaneStatus>,
     threads: Vec<JoinHandle<()>>,
@@ -65,7 +74,7 @@ pub struct Lane {
 
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lane").field("shard", &self.shard).field("phase", &self.status.phase()).finish_non_exhaustive()
+        f.debug_struct("Lane").field("lane", &self.lane).field("phase", &self.status.phase()).finish_non_exhaustive()
     }
 }
 
@@ -73,38 +82,32 @@ impl fmt::Debug for Lane {
 type Sleep<'a, H> = &'a mut dyn FnMut(&mut H, Duration);
 
 impl Lane {
-    /// Takes `shard` and works on it until stopped. Returns at once; fails only if the system gives no threads.
-    pub fn spawn<B: Broker>(
-        broker: Arc<B>,
-        shard: u32,
-        settings: Arc<LaneSettings>,
-        events: Sender<LaneEvent>,
-    ) -> io::Result<Lane> {
-        let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(LaneStatus::default()));
+    /// Takes the lane and works on it until stopped. Returns at once; fails only if the system gives no threads.
+    pub fn spawn<B: Broker>(site: LaneSite<B>) -> io::Result<Lane> {
+        let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(site.status()));
         let (ending, ended) = bounded::<()>(0);
-        let rng = StdRng::from_os_rng();
-        let mut apply = ApplyHalf::new(broker.clone(), shard, settings.clone(), exchange.clone(), status.clone());
-        let mut commit =
-            CommitHalf::new(broker, shard, settings, exchange.clone(), status.clone(), events.clone(), rng);
-        let guard = Guard { shard, exchange: exchange.clone(), status: status.clone(), events, _ending: ending };
+        let (lane, events, rng) = (site.lane, site.events.clone(), StdRng::from_os_rng());
+        let mut apply = ApplyHalf::new(site.clone(), exchange.clone(), status.clone());
+        let mut commit = CommitHalf::new(site, exchange.clone(), status.clone(), rng);
+        let guard = Guard { lane, exchange: exchange.clone(), status: status.clone(), events, _ending: ending };
         let apply_guard = guard.clone();
-        let apply = thread::Builder::new().name(format!("apply-{shard}")).spawn(move || {
+        let apply = thread::Builder::new().name(format!("apply-{lane}")).spawn(move || {
             apply_guard.exchange.apply_bell.answers(thread::current());
             apply_guard.run(Half::Apply, &mut apply, ApplyHalf::step, &mut ApplyHalf::wait);
         })?;
-        let commit = thread::Builder::new().name(format!("commit-{shard}")).spawn(move || {
+        let commit = thread::Builder::new().name(format!("commit-{lane}")).spawn(move || {
             guard.exchange.commit_bell.answers(thread::current());
             guard.run(Half::Commit, &mut commit, CommitHalf::step, &mut |_, most| thread::park_timeout(most));
             guard.status.end();
         });
         let commit = commit.inspect_err(|_| exchange.stop(Stop::AtOnce))?;
-        Ok(Lane { shard, exchange, status, threads: vec![apply, commit], ended })
+        Ok(Lane { lane, exchange, status, threads: vec![apply, commit], ended })
     }
 
-    /// The shard.
+    /// Its partition of `decisions`.
     #[must_use]
-    pub fn shard(&self) -> u32 {
-        self.shard
+    pub fn lane(&self) -> u32 {
+        self.lane
     }
 
     /// What it tells about itself.
@@ -120,7 +123,7 @@ impl Lane {
         self.exchange.finish(super::clock::steady_ms().saturating_add(bound_ms));
     }
 
-    /// The shard is somebody else's: asks it to end and leave everything as it is. Returns at once.
+    /// The lane is somebody else's: asks it to end and leave everything as it is. Returns at once.
     pub fn discard(&self) {
         self.exchange.stop(Stop::AtOnce);
     }
@@ -156,7 +159,7 @@ impl Drop for Lane {
 /// What each of the two threads holds while it runs.
 #[derive(Clone)]
 struct Guard {
-    shard: u32,
+    lane: u32,
     exchange: Arc<Exchange>,
     status: Arc<LaneStatus>,
     events: Sender<LaneEvent>,
@@ -186,12 +189,10 @@ impl Guard {
         let ended = catch_unwind(run);
         self.status.stepped(which, 0);
         if let Err(panic) = ended {
-            let words = panic.downcast_ref::<String>().map(String::as_str);
-            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
-            let reason = format!("a bug in the engine: {words}");
+            let reason = format!("a bug in the engine: {}", words(&*panic));
             self.status.set_phase(Phase::Failed, Some(reason.clone()));
             self.exchange.stop(Stop::AtOnce);
-            drop(self.events.try_send(LaneEvent::Panicked { shard: self.shard, reason }));
+            drop(self.events.try_send(LaneEvent::Panicked { lane: self.lane, reason }));
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Batch {
 /// Decisions for one partition of `replies`: an encoded `Replies` message.
 #[derive(Debug, Default)]
 pub struct Reply {
+    /// Whose link it tells of.
+    pub shard: u32,
     /// The partition.
     pub partition: u32,
     /// The value.
@@ -56,4 +58,72 @@ pub struct PerDecision {
     pub bytes: Vec<u8>,
     /// For each record: where its key ends (it begins where the record before ends), and where its value ends.
     pub ends: Vec<(u32, u32)>,
+    /// Whose decision each is.
+    pub shards: Vec<u32>,
+}
+
+impl PerDecision {
+    /// Empties it. Its buffers keep their capacity.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.shards.clear();
+    }
+
+    /// Takes out what is of `shard`.
+    fn discard(&mut self, shard: u32) {
+        let records = std::mem::take(self);
+        let mut begin = 0;
+        for (&(key_end, end), &of) in records.ends.iter().zip(&records.shards) {
+            if of != shard {
+                // Backwards, and added as it wraps.
+                let moved =
+                    u32::try_from(self.bytes.len()).expect("there is less of it than before").wrapping_sub(begin);
+                self.bytes.extend_from_slice(&records.bytes[begin as usize..end as usize]);
+                self.ends.push((key_end.wrapping_add(moved), end.wrapping_add(moved)));
+                self.shards.push(of);
+            }
+            begin = end;
+        }
+    }
+}
+
+impl Batch {
+    /// Takes out everything of `shard`, whose decisions are void; the links, for their buffers.
+    pub fn discard(&mut self, shard: u32) -> Vec<LinkDraft> {
+        self.replies.retain(|reply| reply.shard != shard);
+        self.dead_letters.retain(|letter| letter.shard != shard);
+        self.per_decision.discard(shard);
+        self.links.extract_if(.., |link| link.shard == shard).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_out_of_a_batch_is_all_of_one_shard_and_nothing_else() {
+        let mut batch = Batch::default();
+        for (number, shard) in [4, 9, 4, 9, 9].into_iter().enumerate() {
+            let mut link = LinkDraft::default();
+            link.begin(shard, 1 + number as u64, 0, 0);
+            batch.links.push(link);
+            batch.replies.push(Reply { shard, partition: number as u32, value: vec![number as u8] });
+            batch.dead_letters.push(DeadLetter { shard, ..DeadLetter::default() });
+            let records = &mut batch.per_decision;
+            records.bytes.extend_from_slice(format!("key{number}value{}", "x".repeat(number)).as_bytes());
+            let end = records.bytes.len() as u32;
+            records.ends.push((end - 5 - number as u32, end));
+            records.shards.push(shard);
+        }
+        assert_eq!(batch.discard(4).len(), 2);
+        assert_eq!(batch.links.iter().map(|link| link.first_sequence).collect::<Vec<_>>(), [2, 4, 5]);
+        assert_eq!(batch.replies.iter().map(|reply| reply.partition).collect::<Vec<_>>(), [1, 3, 4]);
+        assert_eq!(batch.dead_letters.len(), 3);
+        let records = &batch.per_decision;
+        assert_eq!(records.bytes, b"key1valuexkey3valuexxxkey4valuexxxx");
+        assert_eq!(records.ends, [(4, 10), (14, 22), (26, 35)]);
+        assert_eq!(records.shards, [9, 9, 9]);
+    }
 }

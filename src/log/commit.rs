@@ -85,6 +85,10 @@ impl Writing {
         }
     }
 
+    pub(super) fn last_hash(&self) -> LinkHash {
+        self.tail
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Idle)
     }

@@ -1,4 +1,4 @@
-//! One shard's side of the log protocol, whole: taking, recovering, committing, looking, losing, letting go. Pure; the
+//! One lane's side of the log protocol, whole: taking, recovering, committing, looking, losing, letting go. Pure; the
 //! [`driver`](super::driver) carries out what it asks for.
 
 use rand::rngs::StdRng;
@@ -11,17 +11,18 @@ use super::step::{Action, Event, Now, Step, Taken};
 use super::take::{Progress, Recovery};
 use super::taking::{Dead, Taking, Turn};
 use super::{refusal::Refusal, replay::Replay};
+use crate::wire::link::LinkHash;
 
 /// What an owner went through, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Calls on the broker that failed.
     pub faults: u64,
-    /// Times the shard was taken again by its owner, to look or to replace a writer.
+    /// Times the lane was taken again by its owner, to look or to replace a writer.
     pub retakes: u64,
     /// Times a batch, or part of it, was sent again.
     pub resent: u64,
-    /// Times the shard was lost to another owner.
+    /// Times the lane was lost to another owner.
     pub lost: u64,
 }
 
@@ -54,8 +55,8 @@ impl<R: Replay> Owner<R> {
         Self { taking: Taking::new(settings, rng), stage: Stage::Void, finish_by_ms: None, counts: Counts::default() }
     }
 
-    pub(super) fn shard(&self) -> u32 {
-        self.taking.settings().shard
+    pub(super) fn lane(&self) -> u32 {
+        self.taking.settings().lane
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -69,6 +70,13 @@ impl<R: Replay> Owner<R> {
         }
     }
 
+    pub(super) fn last_hash(&self) -> Option<LinkHash> {
+        match &self.stage {
+            Stage::Writing(writing) => Some(writing.last_hash()),
+            _ => None,
+        }
+    }
+
     pub(super) fn progress(&self) -> Option<Progress> {
         match &self.stage {
             Stage::Taking(recovery) => Some(recovery.progress()),
@@ -77,16 +85,19 @@ impl<R: Replay> Owner<R> {
     }
 
     pub(super) fn take(&mut self, sink: R) {
-        assert!(matches!(self.stage, Stage::Void), "the shard was to be taken while it was held");
+        assert!(matches!(self.stage, Stage::Void), "the lane was to be taken while it was held");
         self.finish_by_ms = None;
-        self.stage = Stage::Taking(Recovery::new(self.taking.settings(), sink));
+        self.stage = Stage::Taking({
+            let settings = self.taking.settings();
+            Recovery::new(settings.lane, settings.accept_loss, sink)
+        });
         self.taking.take(0);
     }
 
     pub(super) fn hand(&mut self, batch: Batch) {
         match &mut self.stage {
             Stage::Writing(writing) => writing.hand(batch),
-            _ => panic!("a batch was handed over for a shard that is not held"),
+            _ => panic!("a batch was handed over for a lane that is not held"),
         }
     }
 
@@ -140,7 +151,7 @@ impl<R: Replay> Owner<R> {
                 }
                 Outcome::Refused(fault) => {
                     self.give_up();
-                    Step::Refused(Refusal::of_fault(self.shard(), fault))
+                    Step::Refused(Refusal::of_fault(self.lane(), fault))
                 }
             },
         }
@@ -167,8 +178,8 @@ impl<R: Replay> Owner<R> {
             }
             Err(dead) => {
                 let refusal = match dead {
-                    Dead::Empty => Refusal::Empty { shard: self.shard() },
-                    Dead::Fault(fault) => Refusal::of_fault(self.shard(), fault),
+                    Dead::Empty => Refusal::Empty { lane: self.lane() },
+                    Dead::Fault(fault) => Refusal::of_fault(self.lane(), fault),
                 };
                 self.give_up();
                 Step::Refused(refusal)
@@ -209,7 +220,7 @@ mod tests {
     impl Replay for Nothing {
         fn genesis(&mut self, _genesis: &Genesis) {}
 
-        fn link(&mut self, _link: &LinkView<'_>) -> Result<u32, ReplayFault> {
+        fn link(&mut self, _at: usize, _link: &LinkView<'_>) -> Result<u32, ReplayFault> {
             Ok(0)
         }
     }
@@ -217,7 +228,7 @@ mod tests {
     const FACTS: TopicFacts = TopicFacts { partitions: [1; 3], ids: [[1; 16]; 3] };
 
     fn owner() -> Owner<Nothing> {
-        let settings = Settings { shard: 0, owner: "a".to_owned(), commit_timeout: COMMIT_TIMEOUT, accept_loss: false };
+        let settings = Settings { lane: 0, owner: "a".to_owned(), commit_timeout: COMMIT_TIMEOUT, accept_loss: false };
         let mut owner = Owner::new(settings, StdRng::seed_from_u64(1));
         owner.take(Nothing);
         owner
@@ -280,7 +291,7 @@ mod tests {
             answer_until(&mut owner, &mut now, |action| matches!(action, Action::Read));
             match owner.event(now, Event::Done) {
                 Step::Again => {}
-                Step::Refused(refusal) => return assert_eq!(refusal, Refusal::Empty { shard: 0 }),
+                Step::Refused(refusal) => return assert_eq!(refusal, Refusal::Empty { lane: 0 }),
                 step => panic!("{}", discriminant(&step)),
             }
         }

@@ -1,4 +1,4 @@
-//! Why a shard is not taken, and what to do about it.
+//! Why a lane, or a shard of it, is not taken, and what to do about it.
 
 use thiserror::Error;
 
@@ -10,46 +10,46 @@ use crate::wire::chain::ChainError;
 use crate::wire::decode::{Malformed, Within};
 use crate::wire::entry::EntryError;
 
-/// Why a shard cannot be taken until a person has done something; each text says what.
+/// Why a lane, or a shard of it, cannot be taken until a person has done something; each text says what.
 #[derive(Debug, Error, PartialEq)]
 pub enum Refusal {
     /// The log holds nothing, as far as can be seen.
     #[error(
-        "decisions-{shard}: the log is empty; `sluice topics create` writes the genesis record that it must begin with"
+        "decisions-{lane}: the log is empty; `sluice topics create` writes the genesis record that it must begin with"
     )]
     Empty {
         /// The partition.
-        shard: u32,
+        lane: u32,
     },
     /// The log no longer begins at its beginning.
     #[error(
-        "decisions-{shard}: the log begins at offset {begin} and not with its genesis: records were deleted. Restore \
+        "decisions-{lane}: the log begins at offset {begin} and not with its genesis: records were deleted. Restore \
          the partition from a copy, set the topic's retention.ms and retention.bytes to -1, and start again"
     )]
     Trimmed {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// First offset there.
         begin: i64,
     },
     /// The log got shorter while it was read.
     #[error(
-        "decisions-{shard}: the log ended at offset {end} after {read} had been read from it: acknowledged decisions \
+        "decisions-{lane}: the log ended at offset {end} after {read} had been read from it: acknowledged decisions \
          were lost, as by an unclean leader election. Bring back the replica that held them, then start again"
     )]
     Truncated {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// Next offset that had been read to.
         read: i64,
         /// Where it ends now.
         end: i64,
     },
     /// A record is not what a log may hold.
-    #[error("decisions-{shard}: the record at offset {offset} cannot be read: {source}. {writer}")]
+    #[error("decisions-{lane}: the record at offset {offset} cannot be read: {source}. {writer}")]
     Unreadable {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// Of the record.
         offset: i64,
         /// What is wrong with it.
@@ -59,21 +59,23 @@ pub enum Refusal {
     },
     /// The records do not follow from each other.
     #[error(
-        "decisions-{shard}: the record at offset {offset} does not continue the log: {source}. The log is damaged or \
+        "decisions-{lane}: the record at offset {offset} does not continue the log: {source}. The log is damaged or \
          was written past sluice: restore the partition from a copy, and let nobody else write to the topic"
     )]
     Broken {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// Of the record.
         offset: i64,
         /// What is wrong with it.
         source: ChainError,
     },
     /// The decisions do not follow from each other.
-    #[error("decisions-{shard}: the link at offset {offset} cannot be replayed: {source}. {writer}")]
+    #[error("decisions-{lane}: the link of shard {shard} at offset {offset} cannot be replayed: {source}. {writer}")]
     Replay {
         /// The partition.
+        lane: u32,
+        /// Whose link.
         shard: u32,
         /// Of the record.
         offset: i64,
@@ -84,42 +86,42 @@ pub enum Refusal {
     },
     /// The log begins with something else.
     #[error(
-        "decisions-{shard}: the log begins with a record that is no genesis: it was not made by `sluice topics \
+        "decisions-{lane}: the log begins with a record that is no genesis: it was not made by `sluice topics \
          create`. Nothing was written to it. If nothing depends on the topic, delete it and run that command; else name \
          another topic in the configuration"
     )]
     NoGenesis {
         /// The partition.
-        shard: u32,
+        lane: u32,
     },
     /// The log follows other rules.
-    #[error("decisions-{shard}: {source}: start the version of sluice that began this log, or a newer one")]
+    #[error("decisions-{lane}: {source}: start the version of sluice that began this log, or a newer one")]
     Rules {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// What is not known.
         source: ChainError,
     },
     /// The genesis is of another partition.
     #[error(
-        "decisions-{shard}: the genesis record is that of shard {found}: the partition was copied or written by hand. \
+        "decisions-{lane}: the genesis record is that of partition {found}: the partition was copied or written by hand. \
          Restore the right one"
     )]
-    Shard {
+    Partition {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// What the genesis says.
         found: u32,
     },
     /// A topic was deleted and made anew.
     #[error(
-        "decisions-{shard}: the log belongs to a {topic} topic with the id {expected}, and the one found has the id \
+        "decisions-{lane}: the log belongs to a {topic} topic with the id {expected}, and the one found has the id \
          {found}: it was deleted and created again. Name a new set of topics in the configuration and run \
          `sluice topics create`; or, if it was restored with all its records at their offsets, `sluice run --accept-loss`"
     )]
     TopicId {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// `orders`, `stock` or `decisions`.
         topic: &'static str,
         /// Of the genesis, in hex.
@@ -129,13 +131,14 @@ pub enum Refusal {
     },
     /// A topic has another number of partitions than the log was begun with.
     #[error(
-        "decisions-{shard}: the log was begun with {expected} partitions, and {topic} has {found}: pools would go to \
-         other shards than those that hold their stock. Partitions can't be taken away again: name a new set of \
-         topics with the number wanted and run `sluice topics create`"
+        "decisions-{lane}: the log was begun with {expected} partitions of {topic}, and there are {found}: pools would go \
+         to other shards than those that hold their stock, or shards to other logs than those that hold their decisions. \
+         Partitions can't be taken away again: name a new set of topics with the number wanted and run \
+         `sluice topics create`"
     )]
     Partitions {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// `orders`, `stock` or `decisions`.
         topic: &'static str,
         /// Of the genesis.
@@ -190,42 +193,42 @@ pub enum Refusal {
         asked: i64,
     },
     /// The broker refuses for good.
-    #[error("decisions-{shard}: {fault}. `sluice check` names what the engine needs of the cluster")]
+    #[error("decisions-{lane}: {fault}. `sluice check` names what the engine needs of the cluster")]
     Broker {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// In the broker's words.
         fault: Fault,
     },
 }
 
 impl Refusal {
-    /// What a record that doesn't belong where it stands means for a shard that is being taken; `writer` wrote there.
-    pub(super) fn of_record(shard: u32, error: ReadError, writer: Writer) -> Self {
+    /// What a record that doesn't belong where it stands means for a lane that is being taken; `writer` wrote there.
+    pub(super) fn of_record(lane: u32, error: ReadError, writer: Writer) -> Self {
         match error {
             // Whatever a newer version says there, it is about all of the log.
             ReadError::Unreadable {
                 offset: 0,
                 source: EntryError::Malformed(Malformed::UnknownField { within: Within::Genesis, number }),
-            } => Refusal::Rules { shard, source: ChainError::UnknownRules { what: format!("field {number}") } },
+            } => Refusal::Rules { lane, source: ChainError::UnknownRules { what: format!("field {number}") } },
             ReadError::Unreadable { offset: 0, .. } | ReadError::Broken { source: ChainError::NoGenesis, .. } => {
-                Refusal::NoGenesis { shard }
+                Refusal::NoGenesis { lane }
             }
-            ReadError::Unreadable { offset, source } => Refusal::Unreadable { shard, offset, source, writer },
+            ReadError::Unreadable { offset, source } => Refusal::Unreadable { lane, offset, source, writer },
             ReadError::Broken { source: source @ ChainError::UnknownRules { .. }, .. } => {
-                Refusal::Rules { shard, source }
+                Refusal::Rules { lane, source }
             }
-            ReadError::Broken { offset, source } => Refusal::Broken { shard, offset, source },
+            ReadError::Broken { offset, source } => Refusal::Broken { lane, offset, source },
         }
     }
 
-    /// What a fault of the log's reader, or of the broker for good, means for a shard that is being taken.
-    pub(super) fn of_fault(shard: u32, fault: Fault) -> Self {
+    /// What a fault of the log's reader, or of the broker for good, means for a lane that is being taken.
+    pub(super) fn of_fault(lane: u32, fault: Fault) -> Self {
         match fault {
-            Fault::OutOfRange { asked, begin, .. } if begin > asked => Refusal::Trimmed { shard, begin },
-            Fault::OutOfRange { asked, end, .. } => Refusal::Truncated { shard, read: asked, end },
-            Fault::Overwritten { asked, .. } => Refusal::Overwritten { shard, topic: "decisions", asked },
-            fault => Refusal::Broker { shard, fault },
+            Fault::OutOfRange { asked, begin, .. } if begin > asked => Refusal::Trimmed { lane, begin },
+            Fault::OutOfRange { asked, end, .. } => Refusal::Truncated { lane, read: asked, end },
+            Fault::Overwritten { asked, .. } => Refusal::Overwritten { shard: lane, topic: "decisions", asked },
+            fault => Refusal::Broker { lane, fault },
         }
     }
 }

@@ -7,12 +7,13 @@ use crate::wire::entry::{EntryError, LinkView};
 use crate::wire::hex::hex;
 use crate::wire::proto::Genesis;
 
-/// Is brought, link by link, to the state in which the log left the shard.
+/// Is brought, link by link, to the state in which the log left its shards.
 pub trait Replay {
     /// The log begins. Called once, before any link, after the genesis was checked.
     fn genesis(&mut self, genesis: &Genesis);
-    /// The next link; its place in the chain was checked. Returns the number of decisions.
-    fn link(&mut self, link: &LinkView<'_>) -> Result<u32, ReplayFault>;
+    /// The next link of the lane's shard `at`, in the order of [`Layout::shards_of`](crate::wire::Layout::shards_of); its
+    /// place in the chain was checked. Returns the number of decisions. After an error the shard gets no more.
+    fn link(&mut self, at: usize, link: &LinkView<'_>) -> Result<u32, ReplayFault>;
 }
 
 /// Why a link cannot be replayed.
@@ -24,6 +25,9 @@ pub enum ReplayFault {
     /// A decision does not follow.
     #[error(transparent)]
     Ledger(#[from] ReplayError),
+    /// The engine's own fault.
+    #[error("a bug in the engine: {0}")]
+    Bug(String),
     /// The link states a digest that the ledger does not have.
     #[error("the link states the digest {stated} after sequence {sequence}, the ledger has {found}")]
     Digest {

@@ -44,11 +44,11 @@ pub const CALM_MS: u64 = 30_000;
 /// fatal that a fresh producer cures.
 pub const FATAL_MOST: u32 = 3;
 
-/// Who takes which shard, and how.
+/// Who takes which lane, and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The partition.
-    pub shard: u32,
+    /// The partition of `decisions`.
+    pub lane: u32,
     /// Host, process id and client id, for people; stands in every fence.
     pub owner: String,
     /// How long a commit may take. Must be below librdkafka's `socket.timeout.ms`, so that a commit given up here is not
@@ -57,6 +57,6 @@ pub struct Settings {
     /// `--accept-loss`, the operator's explicit way on; off by default. It permits two things: topics whose ids are not
     /// those of the genesis (restored, or deleted and made anew; their offsets are then taken for those of the old
     /// ones), and an input trimmed past what was decided ([`super::refusal::resume_after_loss`]). A log that is damaged,
-    /// trimmed, of another shard or partition count is refused all the same: what came next would be a guess.
+    /// trimmed, of another lane or partition count is refused all the same: what came next would be a guess.
     pub accept_loss: bool,
 }

@@ -157,9 +157,11 @@ async fn live() -> &'static str {
 }
 
 async fn ready(State(sources): State<Sources>) -> Response {
-    let reasons = sources.state.state().unready();
+    let state = sources.state.state();
+    let reasons = state.unready();
     if reasons.is_empty() {
-        return "ready\n".into_response();
+        let lines: Vec<String> = std::iter::once("ready".to_owned()).chain(state.parked()).collect();
+        return (lines.join("\n") + "\n").into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response()
 }
@@ -172,9 +174,9 @@ async fn state_page(State(sources): State<Sources>) -> Response {
 mod tests {
     use std::net::TcpStream;
 
-    use super::super::state::{NodeState, ShardState, tests::Fixed};
+    use super::super::state::{LaneState, NodeState, ShardState, tests::Fixed};
     use super::*;
-    use crate::lane::{LaneSnapshot, Phase};
+    use crate::lane::{LaneSnapshot, Phase, ShardSnapshot};
 
     /// Serves `state`, asks for `path` and gives status and body.
     fn get(state: NodeState, path: &str) -> (u16, String) {
@@ -197,27 +199,35 @@ mod tests {
         (status, body)
     }
 
-    fn node(shards: Vec<ShardState>) -> NodeState {
-        NodeState { assigned: true, shards, ..NodeState::default() }
-    }
-
-    fn shard(shard: u32, phase: Phase) -> ShardState {
-        ShardState { shard, lane: LaneSnapshot { phase, ..LaneSnapshot::default() }, ..ShardState::default() }
+    /// A node with a lane for each of these shards.
+    fn node(shards: Vec<(u32, Phase)>) -> NodeState {
+        let lane = |&(lane, phase): &(u32, Phase)| {
+            let shards = vec![ShardSnapshot { shard: lane, phase, ..ShardSnapshot::default() }];
+            LaneState { lane, figures: LaneSnapshot { phase, shards, ..LaneSnapshot::default() }, held_ms: 0 }
+        };
+        let lanes: Vec<_> = shards.iter().map(lane).collect();
+        NodeState { assigned: true, shards: ShardState::of(&lanes), lanes, ..NodeState::default() }
     }
 
     #[test]
-    fn ready_is_503_and_says_which_shard_is_not_until_all_have_caught_up() {
-        let running = shard(0, Phase::Running);
-        let recovering = shard(4, Phase::Recovering);
-        let (status, body) = get(node(vec![running.clone(), recovering]), "/ready");
+    fn ready_is_503_and_says_which_lane_is_not_until_all_have_caught_up() {
+        let (status, body) = get(node(vec![(0, Phase::Running), (4, Phase::Recovering)]), "/ready");
         assert_eq!(status, 503);
-        assert!(body.starts_with("shard 4 is recovering"), "{body}");
-        assert_eq!(get(node(vec![running]), "/ready").0, 200);
+        assert!(body.starts_with("lane 4 is recovering"), "{body}");
+        assert_eq!(get(node(vec![(0, Phase::Running)]), "/ready"), (200, "ready\n".to_owned()));
+    }
+
+    #[test]
+    fn ready_names_the_shards_that_are_parked_and_does_not_wait_for_them() {
+        let mut state = node(vec![(0, Phase::Running), (4, Phase::Running)]);
+        state.shards[1].figures.phase = Phase::Parked;
+        state.shards[1].figures.reason = Some("the record is gone".to_owned());
+        assert_eq!(get(state, "/ready"), (200, "ready\nshard 4 is parked: the record is gone\n".to_owned()));
     }
 
     #[test]
     fn live_answers_whatever_the_shards_do() {
-        assert_eq!(get(node(vec![shard(0, Phase::Failed)]), "/live"), (200, "live\n".to_owned()));
+        assert_eq!(get(node(vec![(0, Phase::Failed)]), "/live"), (200, "live\n".to_owned()));
     }
 
     #[test]
@@ -230,7 +240,7 @@ mod tests {
 
     #[test]
     fn state_is_json_with_every_shard() {
-        let (status, body) = get(node(vec![shard(7, Phase::Failed)]), "/state");
+        let (status, body) = get(node(vec![(7, Phase::Failed)]), "/state");
         let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(
             (status, &json["shards"][0]["shard"], &json["shards"][0]["phase"]),

@@ -1,7 +1,7 @@
 //! `/metrics`: the state of the node in the text format of OpenMetrics, which Prometheus reads.
 //!
-//! Everything is made from one copy of the state when it is asked for: nothing is registered, so a shard that has gone
-//! to another node leaves no figures behind. Labels are shard, input, phase, outcome and reason; never a SKU, pool or
+//! Everything is made from one copy of the state when it is asked for: nothing is registered, so a lane that has gone
+//! to another node leaves no figures behind. Labels are lane, shard, input, phase, outcome and reason; never a SKU, pool or
 //! order id, of which there is no end.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::state::{NodeState, ShardState, StateSource};
+use super::state::{LaneState, NodeState, ShardState, StateSource};
 use crate::lane::snapshot::{COMMIT_BUCKETS_MS, InputSnapshot, Phase, outcome_name, reason_name};
 
 /// What the endpoint says it serves.
@@ -104,11 +104,24 @@ impl Families<'_> {
 }
 
 fn of_shard(shard: &ShardState) -> Labels {
-    vec![("shard", shard.shard.to_string())]
+    vec![("shard", shard.figures.shard.to_string())]
+}
+
+fn of_lane(lane: &LaneState) -> Labels {
+    vec![("lane", lane.lane.to_string())]
+}
+
+/// A row for each phase, 1 for the one that it is in.
+fn phases(labels: Labels, at: Phase) -> impl Iterator<Item = (Labels, f64)> {
+    Phase::ALL.into_iter().map(move |phase| {
+        let mut labels = labels.clone();
+        labels.push(("phase", phase.name().to_owned()));
+        (labels, if at == phase { 1.0 } else { 0.0 })
+    })
 }
 
 fn inputs(shard: &ShardState) -> [(Labels, InputSnapshot); 2] {
-    [("orders", shard.lane.orders), ("stock", shard.lane.stock)].map(|(name, input)| {
+    [("orders", shard.figures.orders), ("stock", shard.figures.stock)].map(|(name, input)| {
         let mut labels = of_shard(shard);
         labels.push(("input", name.to_owned()));
         (labels, input)
@@ -120,8 +133,9 @@ impl Collector for Page {
         let node = self.0.state();
         let mut families = Families { encoder };
         of_node(&node, &mut families)?;
-        of_life(&node.shards, &mut families)?;
-        of_work(&node.shards, &mut families)?;
+        of_life(&node, &mut families)?;
+        of_lanes(&node.lanes, &mut families)?;
+        of_shards(&node.shards, &mut families)?;
         of_ledgers(&node.shards, &mut families)
     }
 }
@@ -143,41 +157,70 @@ fn of_node(node: &NodeState, families: &mut Families<'_>) -> fmt::Result {
     )
 }
 
-fn of_life(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
+fn of_life(node: &NodeState, families: &mut Families<'_>) -> fmt::Result {
     families.gauges(
-        Family("shard_phase", "1 for the phase that the shard is in, 0 for the others", None),
-        shards.iter().flat_map(|shard| {
-            Phase::ALL.map(|phase| {
-                let mut labels = of_shard(shard);
-                labels.push(("phase", phase.name().to_owned()));
-                (labels, if shard.lane.phase == phase { 1.0 } else { 0.0 })
-            })
-        }),
+        Family("lane_phase", "1 for the phase that the lane is in, 0 for the others", None),
+        node.lanes.iter().flat_map(|lane| phases(of_lane(lane), lane.figures.phase)),
     )?;
     families.gauges(
-        Family("shard_epoch", "How often the shard has changed owner", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.epoch as f64)),
+        Family("shard_phase", "1 for the phase that the shard is in, 0 for the others", None),
+        node.shards.iter().flat_map(|shard| phases(of_shard(shard), shard.figures.phase)),
+    )?;
+    families.gauges(
+        Family("lane_epoch", "How often the lane has changed owner", None),
+        node.lanes.iter().map(|lane| (of_lane(lane), lane.figures.epoch as f64)),
     )?;
     families.gauges(
         Family("shard_time", "The shard's time, since the Unix epoch", Some(Unit::Seconds)),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.shard_time_ms as f64 / MS_PER_SECOND)),
+        node.shards.iter().map(|shard| (of_shard(shard), shard.figures.shard_time_ms as f64 / MS_PER_SECOND)),
     )?;
     families.gauges(
         Family("recovery_remaining_offsets", "Offsets of the log that a recovery has still to read", None),
-        shards.iter().map(|shard| {
-            let recovery = shard.lane.recovery;
-            let is_under_way = shard.lane.phase == Phase::Recovering;
+        node.lanes.iter().map(|lane| {
+            let recovery = lane.figures.recovery;
+            let is_under_way = lane.figures.phase == Phase::Recovering;
             let left = if is_under_way { (recovery.end - recovery.offset).max(0) } else { 0 };
-            (of_shard(shard), left as f64)
+            (of_lane(lane), left as f64)
         }),
     )
 }
 
-fn of_work(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
+fn of_lanes(lanes: &[LaneState], families: &mut Families<'_>) -> fmt::Result {
+    families.histograms(
+        Family("commit_duration", "From the hand-over of a batch to the end of its commit", Some(Unit::Seconds)),
+        lanes.iter().map(|lane| {
+            let bounds = COMMIT_BUCKETS_MS.iter().map(|&ms| ms as f64 / MS_PER_SECOND).chain([f64::MAX]);
+            let buckets = bounds.zip(lane.figures.commit_buckets).collect();
+            (of_lane(lane), lane.figures.commit_ms as f64 / MS_PER_SECOND, buckets)
+        }),
+    )?;
+    families.counters(
+        Family("log_looks", "Commits that were looked up in the log because they failed or looked odd", None),
+        lanes.iter().map(|lane| (of_lane(lane), lane.figures.looks)),
+    )?;
+    families.counters(
+        Family("batch_resends", "Batches of which links had to be sent again", None),
+        lanes.iter().map(|lane| (of_lane(lane), lane.figures.resends)),
+    )?;
+    families.gauges(
+        Family("last_batch_decisions", "Decisions of the last batch", None),
+        lanes.iter().map(|lane| (of_lane(lane), lane.figures.last_decisions as f64)),
+    )?;
+    families.gauges(
+        Family("last_batch_links", "Links of the last batch", None),
+        lanes.iter().map(|lane| (of_lane(lane), lane.figures.last_links as f64)),
+    )?;
+    families.gauges(
+        Family("last_batch", "Size of the last batch", Some(Unit::Bytes)),
+        lanes.iter().map(|lane| (of_lane(lane), lane.figures.last_bytes as f64)),
+    )
+}
+
+fn of_shards(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
     families.counters(
         Family("decisions", "Decisions committed, by outcome and reason", None),
         shards.iter().flat_map(|shard| {
-            shard.lane.decisions.iter().map(|&(outcome, reason, count)| {
+            shard.figures.decisions.iter().map(|&(outcome, reason, count)| {
                 let mut labels = of_shard(shard);
                 labels.push(("outcome", outcome_name(outcome)));
                 labels.push(("reason", reason_name(reason)));
@@ -187,39 +230,15 @@ fn of_work(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
     )?;
     families.gauges(
         Family("last_sequence", "Sequence of the last decision that is committed", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.sequence as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.figures.sequence as f64)),
     )?;
     families.counters(
         Family("dead_letters", "Records that could not be read", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.dead_letters)),
+        shards.iter().map(|shard| (of_shard(shard), shard.figures.dead_letters)),
     )?;
     families.counters(
         Family("lost_replies", "Replies asked for in a partition that the topic does not have", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.lost_replies)),
-    )?;
-    families.histograms(
-        Family("commit_duration", "From the hand-over of a batch to the end of its commit", Some(Unit::Seconds)),
-        shards.iter().map(|shard| {
-            let bounds = COMMIT_BUCKETS_MS.iter().map(|&ms| ms as f64 / MS_PER_SECOND).chain([f64::MAX]);
-            let buckets = bounds.zip(shard.lane.commit_buckets).collect();
-            (of_shard(shard), shard.lane.commit_ms as f64 / MS_PER_SECOND, buckets)
-        }),
-    )?;
-    families.counters(
-        Family("log_looks", "Commits that were looked up in the log because they failed or looked odd", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.looks)),
-    )?;
-    families.counters(
-        Family("batch_resends", "Batches of which links had to be sent again", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.resends)),
-    )?;
-    families.gauges(
-        Family("last_batch_decisions", "Decisions of the last batch", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.last_decisions as f64)),
-    )?;
-    families.gauges(
-        Family("last_batch", "Size of the last batch", Some(Unit::Bytes)),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.last_bytes as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.figures.lost_replies)),
     )?;
     families.gauges(
         Family("input_position_offset", "Every record below it is decided and committed", None),
@@ -238,23 +257,23 @@ fn of_work(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
 fn of_ledgers(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result {
     families.gauges(
         Family("rules_level", "The rules level of the shard's log", None),
-        shards.iter().map(|shard| (of_shard(shard), f64::from(shard.lane.rules_level))),
+        shards.iter().map(|shard| (of_shard(shard), f64::from(shard.figures.rules_level))),
     )?;
     families.gauges(
         Family("open_orders", "Orders held or committed", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.open_orders as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.figures.open_orders as f64)),
     )?;
     families.gauges(
         Family("remembered_ids", "Identities remembered", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.remembered_ids as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.figures.remembered_ids as f64)),
     )?;
     families.gauges(
         Family("ledger", "What a ledger takes", Some(Unit::Bytes)),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.ledger_bytes as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.figures.ledger_bytes as f64)),
     )?;
     families.gauges(
         Family("stock_rows", "Stock rows (pool and SKU)", None),
-        shards.iter().map(|shard| (of_shard(shard), shard.lane.stock_rows as f64)),
+        shards.iter().map(|shard| (of_shard(shard), shard.figures.stock_rows as f64)),
     )
 }
 
@@ -262,15 +281,16 @@ fn of_ledgers(shards: &[ShardState], families: &mut Families<'_>) -> fmt::Result
 mod tests {
     use super::super::state::tests::Fixed;
     use super::*;
-    use crate::lane::LaneSnapshot;
+    use crate::lane::{LaneSnapshot, ShardSnapshot};
     use crate::wire::proto::{Outcome, Reason};
 
-    fn page(lane: LaneSnapshot) -> String {
-        page_of(vec![ShardState { shard: 3, lane, ..ShardState::default() }])
+    fn page(shard: ShardSnapshot) -> String {
+        let figures = ShardSnapshot { shard: 3, ..shard };
+        page_of(NodeState { shards: vec![ShardState { lane: 1, figures }], ..NodeState::default() })
     }
 
-    fn page_of(shards: Vec<ShardState>) -> String {
-        Metrics::new(Arc::new(Fixed(NodeState { shards, ..NodeState::default() }))).page()
+    fn page_of(node: NodeState) -> String {
+        Metrics::new(Arc::new(Fixed(node))).page()
     }
 
     #[track_caller]
@@ -280,11 +300,11 @@ mod tests {
 
     #[test]
     fn figures_carry_base_units_and_counters_end_in_total() {
-        let page = page(LaneSnapshot {
+        let page = page(ShardSnapshot {
             orders: InputSnapshot { position: 10, stable: 40, high: 50, stable_age_ms: 1_500 },
             decisions: vec![(Outcome::Rejected, Reason::OutOfStock, 7)],
             ledger_bytes: 1_024,
-            ..LaneSnapshot::default()
+            ..ShardSnapshot::default()
         });
         check(&page, r#"sluice_decisions_total{shard="3",outcome="rejected",reason="out_of_stock"} 7"#);
         check(&page, r#"sluice_input_lag_offsets{shard="3",input="orders"} 40.0"#);
@@ -298,22 +318,24 @@ mod tests {
         let mut lane = LaneSnapshot { commit_ms: 500, ..LaneSnapshot::default() };
         (lane.commit_buckets[0], lane.commit_buckets[4]) = (2, 3);
         *lane.commit_buckets.last_mut().expect("there are some") = 1;
-        let page = page(lane);
-        check(&page, r#"sluice_commit_duration_seconds_bucket{le="0.001",shard="3"} 2"#);
-        check(&page, r#"sluice_commit_duration_seconds_bucket{le="0.008",shard="3"} 5"#);
-        check(&page, r#"sluice_commit_duration_seconds_bucket{le="+Inf",shard="3"} 6"#);
-        check(&page, r#"sluice_commit_duration_seconds_count{shard="3"} 6"#);
-        check(&page, r#"sluice_commit_duration_seconds_sum{shard="3"} 0.5"#);
+        let lanes = vec![LaneState { lane: 3, figures: lane, ..LaneState::default() }];
+        let page = page_of(NodeState { lanes, ..NodeState::default() });
+        check(&page, r#"sluice_commit_duration_seconds_bucket{le="0.001",lane="3"} 2"#);
+        check(&page, r#"sluice_commit_duration_seconds_bucket{le="0.008",lane="3"} 5"#);
+        check(&page, r#"sluice_commit_duration_seconds_bucket{le="+Inf",lane="3"} 6"#);
+        check(&page, r#"sluice_commit_duration_seconds_count{lane="3"} 6"#);
+        check(&page, r#"sluice_commit_duration_seconds_sum{lane="3"} 0.5"#);
     }
 
     #[test]
     fn a_shard_that_left_leaves_no_figures() {
-        assert!(!page_of(vec![]).contains("shard="));
+        let page = page_of(NodeState::default());
+        assert!(!page.contains("shard=") && !page.contains("lane="));
     }
 
     #[test]
     fn a_shard_is_in_one_phase() {
-        let page = page(LaneSnapshot { phase: Phase::Failed, ..LaneSnapshot::default() });
+        let page = page(ShardSnapshot { phase: Phase::Failed, ..ShardSnapshot::default() });
         check(&page, r#"sluice_shard_phase{shard="3",phase="failed"} 1.0"#);
         check(&page, r#"sluice_shard_phase{shard="3",phase="running"} 0.0"#);
     }

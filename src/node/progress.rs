@@ -1,4 +1,4 @@
-//! What a node is waiting for between joining its group and deciding, in a line now and then: how far its shards are, at
+//! What a node is waiting for between joining its group and deciding, in a line now and then: how far its lanes are, at
 //! which rate they recover, and how long that will take. Told by figures and the time; owns no clock.
 
 use std::collections::BTreeMap;
@@ -10,18 +10,18 @@ use crate::lane::{LaneSnapshot, Phase};
 /// Between two lines of progress: often enough to see that it moves, seldom enough for a recovery that takes an hour.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// Between two lines while the group has given this node no shard.
+/// Between two lines while the group has given this node no lane.
 const TELL_WAITING_EVERY: Duration = Duration::from_secs(10);
 
 /// How far a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Report {
-    /// The group has given this node no shard yet.
+    /// The group has given this node no lane yet.
     Unassigned {
-        /// Since it joined, or lost its shards.
+        /// Since it joined, or lost its lanes.
         waited: Duration,
     },
-    /// Some shards do not decide yet.
+    /// Some lanes do not decide yet.
     Starting {
         /// Those that fence their predecessor and find the end of their log.
         taking: String,
@@ -29,7 +29,7 @@ pub(super) enum Report {
         recovering: String,
         /// Those that decide and have yet to reach the end that their inputs had.
         catching_up: String,
-        /// Decisions replayed a second, of all shards together, since the line before.
+        /// Decisions replayed a second, of all lanes together, since the line before.
         per_second: u64,
         /// Of the logs that are being replayed.
         percent: u64,
@@ -45,7 +45,7 @@ pub(super) enum Report {
 pub(super) struct Progress {
     unassigned_since: Option<Instant>,
     told: Instant,
-    /// Decisions and offset of each shard that recovers, when it was told.
+    /// Decisions and offset of each lane that recovers, when it was told.
     before: BTreeMap<u32, (u64, i64)>,
 }
 
@@ -55,8 +55,8 @@ impl Progress {
         Self { unassigned_since: Some(now), told: now, before: BTreeMap::new() }
     }
 
-    /// What is to be told now, if anything. `assigned`: the group has given it shards, or it is a spare.
-    pub(super) fn step(&mut self, now: Instant, assigned: bool, shards: &[(u32, LaneSnapshot)]) -> Option<Report> {
+    /// What is to be told now, if anything. `assigned`: the group has given it lanes, or it is a spare.
+    pub(super) fn step(&mut self, now: Instant, assigned: bool, lanes: &[(u32, LaneSnapshot)]) -> Option<Report> {
         self.unassigned_since = if assigned { None } else { self.unassigned_since.or(Some(now)) };
         let since = now.duration_since(self.told);
         if let Some(began) = self.unassigned_since {
@@ -70,16 +70,16 @@ impl Progress {
             return None;
         }
         self.told = now;
-        let of = |phase| shards.iter().filter(move |(_, lane)| lane.phase == phase);
-        let names = |phase| list(&of(phase).map(|(shard, _)| u64::from(*shard)).collect::<Vec<_>>());
+        let of = |phase| lanes.iter().filter(move |(_, lane)| lane.phase == phase);
+        let names = |phase| list(&of(phase).map(|(number, _)| u64::from(*number)).collect::<Vec<_>>());
         let seconds = since.as_secs_f64();
         let (mut decisions, mut read, mut all, mut left_s) = (0, 0, 0, Some(0));
         let mut now_at = BTreeMap::new();
-        for (shard, lane) in of(Phase::Recovering) {
+        for (number, lane) in of(Phase::Recovering) {
             let recovery = lane.recovery;
-            now_at.insert(*shard, (recovery.decisions, recovery.offset));
+            now_at.insert(*number, (recovery.decisions, recovery.offset));
             // One that begins anew counts from its beginning.
-            let before = self.before.get(shard).filter(|(_, offset)| *offset <= recovery.offset);
+            let before = self.before.get(number).filter(|(_, offset)| *offset <= recovery.offset);
             let (decisions_before, offset_before) = before.copied().unwrap_or_default();
             decisions += recovery.decisions.saturating_sub(decisions_before);
             read += recovery.offset.max(0);
@@ -90,7 +90,8 @@ impl Progress {
             left_s = left_s.zip(left).map(|(longest, left)| longest.max(left));
         }
         self.before = now_at;
-        let behind = of(Phase::CatchingUp).flat_map(|(_, lane)| [lane.orders, lane.stock]);
+        let behind =
+            of(Phase::CatchingUp).flat_map(|(_, lane)| &lane.shards).flat_map(|shard| [shard.orders, shard.stock]);
         let behind = behind.map(|input| u64::try_from(input.high - input.position).unwrap_or(0)).sum();
         let (taking, recovering) = (names(Phase::Taking), names(Phase::Recovering));
         let catching_up = names(Phase::CatchingUp);
@@ -106,6 +107,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lane::ShardSnapshot;
 
     fn recovering(decisions: u64, offset: i64, end: i64) -> LaneSnapshot {
         let mut lane = LaneSnapshot { phase: Phase::Recovering, ..LaneSnapshot::default() };
@@ -144,14 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn a_node_whose_shards_all_decide_says_nothing() {
+    fn a_node_whose_lanes_all_decide_says_nothing() {
         let start = Instant::now();
         let mut progress = Progress::new(start);
         let lane = |phase| LaneSnapshot { phase, ..LaneSnapshot::default() };
         let running = [(0, lane(Phase::Running)), (1, lane(Phase::BackingOff))];
         assert_eq!(progress.step(start + Duration::from_secs(60), true, &running), None);
         let mut behind = lane(Phase::CatchingUp);
-        (behind.orders.position, behind.orders.high) = (10, 50);
+        let mut shard = ShardSnapshot::default();
+        (shard.orders.position, shard.orders.high) = (10, 50);
+        behind.shards = vec![shard];
         let report = progress.step(start + Duration::from_secs(90), true, &[(0, behind)]);
         assert!(matches!(report, Some(Report::Starting { behind: 40, .. })), "{report:?}");
     }

@@ -1,4 +1,4 @@
-//! A node at work: joins the group, runs a lane for each shard that it is given, and stops in order.
+//! A node at work: joins the group, runs the lanes that it is given, and stops in order.
 //!
 //! Nothing is decided here: [`Assignment`] says what to start and stop, and the lanes do the rest.
 
@@ -17,7 +17,8 @@ use super::progress::{Progress, Report};
 use super::spare::Spare;
 use crate::broker::{Broker, Fault};
 use crate::kafka::membership::{self, Ack, Membership};
-use crate::lane::{self, Lane, LaneEvent, LaneSettings};
+use crate::lane::{self, Lane, LaneEvent, LaneSettings, LaneSite, Load};
+use crate::wire::Layout;
 
 /// How often lanes that are to end are looked at: what a rebalance waits for.
 const ROUND: Duration = Duration::from_millis(20);
@@ -35,29 +36,29 @@ pub enum NodeError {
     /// The group cannot be joined, and will not be without a person.
     #[error("the consumer group cannot be joined: {0}")]
     Membership(#[source] Fault),
-    /// A lane ended by a bug; the group gives its shard to another node.
+    /// A lane ended by a bug; the group gives it to another node.
     #[error(
-        "shard {shard} ended by a fault of the engine itself: {reason}. Its last words are in the log; please report them"
+        "lane {lane} ended by a fault of the engine itself: {reason}. Its last words are in the log; please report them"
     )]
     Bug {
-        /// Which shard.
-        shard: u32,
+        /// Which.
+        lane: u32,
         /// The panic's words.
         reason: String,
     },
     /// A lane's thread made no step for longer than `node.stall_timeout_ms`.
-    #[error("shard {shard} made no step for {} s: left the group, so that another node takes it", stalled.as_secs())]
+    #[error("lane {lane} made no step for {} s: left the group, so that another node takes it", stalled.as_secs())]
     Stalled {
-        /// Which shard.
-        shard: u32,
+        /// Which.
+        lane: u32,
         /// For how long.
         stalled: Duration,
     },
     /// No thread could be started.
-    #[error("no thread for shard {shard}: {source}. Raise the limit on processes (ulimit -u)")]
+    #[error("no thread for lane {lane}: {source}. Raise the limit on processes (ulimit -u)")]
     Thread {
-        /// Which shard.
-        shard: u32,
+        /// Which.
+        lane: u32,
         /// The system's words.
         source: std::io::Error,
     },
@@ -66,11 +67,13 @@ pub enum NodeError {
 /// What a node is made of.
 #[derive(Debug)]
 pub struct Plan<B> {
-    /// Opens what the shards need.
+    /// Opens what the lanes need.
     pub broker: Arc<B>,
+    /// How many shards and lanes there are.
+    pub layout: Layout,
     /// What each lane is told.
     pub lane: Arc<LaneSettings>,
-    /// How long a shard may take to commit what is open when it is given up.
+    /// How long a lane may take to commit what is open when it is given up.
     pub shutdown_timeout: Duration,
     /// How long a member may take to hear of what changed in the group.
     pub heartbeat: Duration,
@@ -90,8 +93,10 @@ pub fn run<B: Broker>(
 ) -> Result<(), NodeError> {
     let (lane_events, from_lanes) = unbounded();
     let spare = Spare::new(plan.heartbeat, plan.shutdown_timeout);
+    let loads = Load::of_node(plan.layout.lanes);
     let mut service = Service {
         plan,
+        loads,
         lanes,
         lane_events,
         assignment: Assignment::new(),
@@ -135,13 +140,15 @@ pub fn run<B: Broker>(
     membership.report_positions(&lanes.positions());
     let plan = service.plan;
     if !membership.leave(plan.shutdown_timeout) {
-        warn!("the group did not confirm that this node left; it gives the shards away when the session times out");
+        warn!("the group did not confirm that this node left; it gives the lanes away when the session times out");
     }
     service.failure.map_or(Ok(()), Err)
 }
 
 struct Service<'a, B> {
     plan: Plan<B>,
+    /// Of every lane that there is.
+    loads: Vec<Load>,
     lanes: &'a Lanes,
     lane_events: Sender<LaneEvent>,
     assignment: Assignment,
@@ -164,36 +171,36 @@ struct Running {
     deadline: Option<(Instant, bool)>,
 }
 
-/// Shards as the log names them.
-fn names(shards: &[u32]) -> String {
-    let mut shards: Vec<_> = shards.iter().map(|shard| u64::from(*shard)).collect();
-    shards.sort_unstable();
-    list(&shards)
+/// Lanes as the log names them.
+fn names(lanes: &[u32]) -> String {
+    let mut lanes: Vec<_> = lanes.iter().map(|lane| u64::from(*lane)).collect();
+    lanes.sort_unstable();
+    list(&lanes)
 }
 
 impl<B: Broker> Service<'_, B> {
     fn member(&mut self, event: membership::Event) {
         match event {
-            membership::Event::Assigned(shards) => {
-                match shards.len() {
+            membership::Event::Assigned(lanes) => {
+                match lanes.len() {
                     0 => info!("nothing more is assigned to this node for now"),
-                    count => info!(shards = names(&shards), count, "assigned"),
+                    count => info!(lanes = names(&lanes), count, "assigned"),
                 }
-                self.given(&shards);
-                self.on(Event::Assigned(shards));
+                self.given(&lanes);
+                self.on(Event::Assigned(lanes));
             }
-            membership::Event::Revoked(shards, ack) => {
-                info!(shards = names(&shards), count = shards.len(), "revoked: committing what is open");
-                self.lanes.take_back(&shards);
+            membership::Event::Revoked(lanes, ack) => {
+                info!(lanes = names(&lanes), count = lanes.len(), "revoked: committing what is open");
+                self.lanes.take_back(&lanes);
                 self.next_ack += 1;
                 self.acks.insert(self.next_ack, ack);
-                self.on(Event::Revoked { shards, ack: self.next_ack });
+                self.on(Event::Revoked { lanes, ack: self.next_ack });
             }
-            membership::Event::Lost(shards) => {
-                warn!(shards = names(&shards), count = shards.len(), "lost: other nodes may have them already");
+            membership::Event::Lost(lanes) => {
+                warn!(lanes = names(&lanes), count = lanes.len(), "lost: other nodes may have them already");
                 self.lanes.forget_given();
                 self.spare.forget();
-                self.on(Event::Lost(shards));
+                self.on(Event::Lost(lanes));
             }
             membership::Event::Trouble(fault @ Fault::Fatal(_)) => self.refused(fault),
             membership::Event::Trouble(fault) => {
@@ -202,13 +209,13 @@ impl<B: Broker> Service<'_, B> {
         }
     }
 
-    /// A node that joins is given nothing at first: others hold its shards, and have to commit what is open in them.
-    fn given(&mut self, shards: &[u32]) {
-        if shards.is_empty() && !self.lanes.is_assigned() {
+    /// A node that joins is given nothing at first: others hold its lanes, and have to commit what is open in them.
+    fn given(&mut self, lanes: &[u32]) {
+        if lanes.is_empty() && !self.lanes.is_assigned() {
             self.spare.left_without(Instant::now());
         } else {
             self.spare.forget();
-            self.lanes.give(shards);
+            self.lanes.give(lanes);
         }
     }
 
@@ -233,16 +240,17 @@ impl<B: Broker> Service<'_, B> {
 
     fn lane(&mut self, event: LaneEvent) {
         match event {
-            LaneEvent::Running { shard, epoch } => info!(shard, epoch, "recovered, deciding"),
-            LaneEvent::Lost { shard, reason } => warn!(shard, reason, "lost the shard's log, taking it again"),
-            LaneEvent::Failed { shard, reason } => error!(shard, reason, "needs a person"),
-            LaneEvent::Panicked { shard, reason } => self.fail(NodeError::Bug { shard, reason }),
+            LaneEvent::Running { lane, epoch } => info!(lane, epoch, "recovered, deciding"),
+            LaneEvent::Lost { lane, reason } => warn!(lane, reason, "lost the lane's log, taking it again"),
+            LaneEvent::Failed { lane, reason } => error!(lane, reason, "needs a person"),
+            LaneEvent::Parked { shard, reason } => error!(shard, reason, "parked: the other shards of its lane go on"),
+            LaneEvent::Panicked { lane, reason } => self.fail(NodeError::Bug { lane, reason }),
         }
     }
 
-    fn ended(&mut self, shard: u32) {
-        self.lanes.remove(shard);
-        self.on(Event::Ended(shard));
+    fn ended(&mut self, lane: u32) {
+        self.lanes.remove(lane);
+        self.on(Event::Ended(lane));
     }
 
     fn on(&mut self, event: Event) {
@@ -255,34 +263,41 @@ impl<B: Broker> Service<'_, B> {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Start(shard) => {
-                let (broker, settings) = (self.plan.broker.clone(), self.plan.lane.clone());
-                match Lane::spawn(broker, shard, settings, self.lane_events.clone()) {
+            Action::Start(number) => {
+                let site = LaneSite {
+                    broker: self.plan.broker.clone(),
+                    lane: number,
+                    layout: self.plan.layout,
+                    settings: self.plan.lane.clone(),
+                    load: self.loads[number as usize].clone(),
+                    events: self.lane_events.clone(),
+                };
+                match Lane::spawn(site) {
                     Ok(lane) => {
-                        self.lanes.enter(shard, lane.status().clone());
-                        self.running.insert(shard, Running { lane, deadline: None });
+                        self.lanes.enter(number, lane.status().clone());
+                        self.running.insert(number, Running { lane, deadline: None });
                     }
                     Err(source) => {
-                        self.ended(shard);
-                        self.fail(NodeError::Thread { shard, source });
+                        self.ended(number);
+                        self.fail(NodeError::Thread { lane: number, source });
                     }
                 }
             }
-            Action::Finish(shard) => {
-                if let Some(running) = self.running.get_mut(&shard) {
+            Action::Finish(lane) => {
+                if let Some(running) = self.running.get_mut(&lane) {
                     running.lane.begin_stop(self.plan.shutdown_timeout);
                     running.deadline = Some((Instant::now() + self.plan.shutdown_timeout, false));
                 }
             }
-            Action::Abandon(shard) => self.abandon(shard),
+            Action::Abandon(lane) => self.abandon(lane),
             Action::Acknowledge(ack) => drop(self.acks.remove(&ack)),
             Action::Leave => self.leave = true,
         }
     }
 
-    fn abandon(&mut self, shard: u32) {
-        if let Some(running) = self.running.get_mut(&shard) {
-            self.lanes.remove(shard);
+    fn abandon(&mut self, lane: u32) {
+        if let Some(running) = self.running.get_mut(&lane) {
+            self.lanes.remove(lane);
             running.lane.discard();
             running.deadline = Some((Instant::now() + ABANDON_TIMEOUT, true));
         }
@@ -291,32 +306,32 @@ impl<B: Broker> Service<'_, B> {
     /// Takes leave of the lanes that have ended, and of patience with those that should have.
     fn collect(&mut self) {
         let ended: Vec<u32> =
-            self.running.iter().filter(|(_, running)| running.lane.has_ended()).map(|(&shard, _)| shard).collect();
-        for shard in ended {
-            self.running.remove(&shard);
-            self.ended(shard);
+            self.running.iter().filter(|(_, running)| running.lane.has_ended()).map(|(&lane, _)| lane).collect();
+        for lane in ended {
+            self.running.remove(&lane);
+            self.ended(lane);
         }
         let now = Instant::now();
         let late: Vec<(u32, bool)> = self
             .running
             .iter()
-            .filter_map(|(&shard, running)| running.deadline.map(|deadline| (shard, deadline)))
+            .filter_map(|(&lane, running)| running.deadline.map(|deadline| (lane, deadline)))
             .filter(|&(_, (deadline, _))| deadline <= now)
-            .map(|(shard, (_, abandoned))| (shard, abandoned))
+            .map(|(lane, (_, abandoned))| (lane, abandoned))
             .collect();
-        for (shard, abandoned) in late {
+        for (lane, abandoned) in late {
             if abandoned {
                 warn!(
-                    shard,
+                    lane,
                     "given up while a call into the Kafka client had not returned: nothing is lost or decided twice, the \
                      next owner fences what is open. Nothing to do while brokers are away; if they are well and this \
                      comes again, restart the node and report it"
                 );
-                self.running.remove(&shard);
-                self.ended(shard);
+                self.running.remove(&lane);
+                self.ended(lane);
             } else {
-                warn!(shard, "did not finish in time; what is open is left to the next owner");
-                self.abandon(shard);
+                warn!(lane, "did not finish in time; what is open is left to the next owner");
+                self.abandon(lane);
             }
         }
     }
@@ -329,18 +344,19 @@ impl<B: Broker> Service<'_, B> {
         let stalled = self
             .running
             .iter()
-            .map(|(&shard, running)| (shard, running.lane.status().since_step(lane::clock::steady_ms())))
+            .map(|(&lane, running)| (lane, running.lane.status().since_step(lane::clock::steady_ms())))
             .find(|&(_, since)| since > self.plan.stall_timeout);
-        if let Some((shard, stalled)) = stalled {
-            self.fail(NodeError::Stalled { shard, stalled });
+        if let Some((lane, stalled)) = stalled {
+            self.fail(NodeError::Stalled { lane, stalled });
         }
-        for (shard, lane, _) in self.lanes.snapshots() {
-            let before = self.lost_replies.insert(shard, lane.lost_replies).unwrap_or(0);
-            if lane.lost_replies > before {
+        for shard in self.lanes.snapshots().into_iter().flat_map(|(_, lane, _)| lane.shards) {
+            let (shard, lost) = (shard.shard, shard.lost_replies);
+            let before = self.lost_replies.insert(shard, lost).unwrap_or(0);
+            if lost > before {
                 warn!(
                     shard,
                     kind = "lost_replies",
-                    lost = lane.lost_replies,
+                    lost,
                     "answers are asked for in partitions that `replies` did not have when this node started. If they \
                      were added since, restart the nodes one by one; else a client asks for a wrong reply_partition. \
                      The decisions stand in the log"
@@ -353,15 +369,15 @@ impl<B: Broker> Service<'_, B> {
         if self.assignment.is_stopping() {
             return;
         }
-        let shards: Vec<_> = self.lanes.snapshots().into_iter().map(|(shard, lane, _)| (shard, lane)).collect();
-        match self.progress.step(Instant::now(), self.lanes.is_assigned(), &shards) {
+        let lanes: Vec<_> = self.lanes.snapshots().into_iter().map(|(number, lane, _)| (number, lane)).collect();
+        match self.progress.step(Instant::now(), self.lanes.is_assigned(), &lanes) {
             Some(Report::Unassigned { waited }) => info!(
                 waited_s = waited.as_secs(),
-                "waiting for the group to assign shards: it first hears of every other member, and of one that died when \
+                "waiting for the group to assign lanes: it first hears of every other member, and of one that died when \
                  its session times out"
             ),
             Some(Report::Starting { taking, recovering, catching_up, per_second, percent, left_s, behind }) => {
-                info!(taking, recovering, catching_up, per_second, percent, left_s, behind, "shards on their way");
+                info!(taking, recovering, catching_up, per_second, percent, left_s, behind, "lanes on their way");
             }
             None => {}
         }

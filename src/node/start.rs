@@ -13,10 +13,12 @@ use super::lanes::Lanes;
 use super::plan::lane_settings;
 use super::service::{self, NodeError, Plan};
 use super::signals;
-use crate::broker::Fault;
+use crate::broker::{Broker, Fault};
 use crate::config::Config;
 use crate::kafka::KafkaBroker;
 use crate::kafka::membership::Membership;
+use crate::log::settings::TOPICS_TIMEOUT;
+use crate::wire::Layout;
 
 /// How long requests under way may take when the node ends.
 const HTTP_END: Duration = Duration::from_secs(1);
@@ -30,6 +32,9 @@ pub enum StartError {
     /// The endpoint.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// How many shards and lanes there are cannot be told.
+    #[error("cannot ask for the topics: {0}")]
+    Topics(#[source] Fault),
     /// The group's client could not be made.
     #[error("cannot join the consumer group: {0}")]
     Join(#[source] Fault),
@@ -38,7 +43,7 @@ pub enum StartError {
     Node(#[from] NodeError),
 }
 
-/// Works on whatever shards the group gives to this node, until SIGTERM or SIGINT. `reply_partitions`: how many
+/// Works on whatever lanes the group gives to this node, until SIGTERM or SIGINT. `reply_partitions`: how many
 /// `replies` has now; `accept_loss`: the operator's way on after input was lost.
 ///
 /// # Errors
@@ -52,12 +57,15 @@ pub fn serve(config: &Config, broker: KafkaBroker, reply_partitions: u32, accept
         .map_err(StartError::Runtime)?;
     let stop = signals::listen(&runtime).map_err(StartError::Runtime)?;
     let settings = config.kafka_settings();
-    let lanes = Arc::new(Lanes::new(&settings.group_id, &settings.client_id));
+    let [shards, _, lanes] = broker.topics(TOPICS_TIMEOUT).map_err(StartError::Topics)?.partitions;
+    let layout = Layout { shards, lanes };
+    let lanes = Arc::new(Lanes::new(&settings.group_id, &settings.client_id, layout));
     let endpoint = Endpoint::open(&runtime, config, &lanes)?;
     let shutdown_timeout = Duration::from_millis(config.node.shutdown_timeout_ms);
-    let membership = Membership::join(&settings, shutdown_timeout).map_err(StartError::Join)?;
+    let membership = Membership::join(&settings, layout, shutdown_timeout).map_err(StartError::Join)?;
     let plan = Plan {
         broker: Arc::new(broker),
+        layout,
         lane: Arc::new(lane_settings(config, reply_partitions, accept_loss)),
         shutdown_timeout,
         heartbeat: settings.heartbeat(),

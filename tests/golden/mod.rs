@@ -60,13 +60,14 @@ fn recover(values: &[&[u8]]) -> (Ledger, BTreeSet<(Asked, Outcome, Reason)>) {
             LogEntry::Genesis(genesis) => replay.genesis(&genesis),
             LogEntry::Fence(_) => {}
             LogEntry::Link(link) => {
-                replay.link(&link).expect("a link that follows, with the digest that it states");
+                replay.link(0, &link).expect("a link that follows, with the digest that it states");
                 let decisions = link.decisions().map(|entry| entry.expect("it was replayed").0);
                 met.extend(decisions.map(|decision| (decision.asked, decision.outcome, decision.reason)));
             }
         }
     }
-    (replay.into_ledger().expect("a log begins with its genesis"), met)
+    let ledger = replay.into_ledgers().into_iter().next().flatten();
+    (*ledger.expect("a log begins with its genesis"), met)
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn evidence(seed: u64, bug: Bug) -> Result<Evidence> {
 fn evidence_of(mut world: World) -> Result<Evidence> {
     world.rough();
     world.settle()?;
-    Ok(Evidence::gather(&world.cluster, world.shards()))
+    Ok(Evidence::gather(&world.cluster, world.layout()))
 }
 
 /// A run and its proof; a panic of the engine is a failure like any other.

@@ -10,6 +10,7 @@ use sluice::lane::LedgerSettings;
 use sluice::lane::recover::Recovering;
 use sluice::ledger::{FingerprintKey, Ledger};
 use sluice::log::replay::Replay;
+use sluice::wire::Layout;
 use sluice::wire::entry::LogEntry;
 use sluice::wire::proto::{Asked, Decision, Input, Link, LogRecord, Outcome, Replies, log_record};
 
@@ -29,8 +30,11 @@ pub struct Evidence {
 }
 
 /// What belongs to one shard.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Shard {
+    pub number: u32,
+    pub layout: Layout,
+    /// The log of its lane, with the links of the other shards.
     pub log: Vec<Stored>,
     pub orders: Vec<Stored>,
     pub stock: Vec<Stored>,
@@ -38,10 +42,13 @@ pub struct Shard {
 }
 
 impl Evidence {
-    pub fn gather(cluster: &Cluster, shards: u32) -> Evidence {
+    pub fn gather(cluster: &Cluster, layout: Layout) -> Evidence {
+        let shards = layout.shards;
         let read = |topic, partition| cluster.read(topic, partition, 0).expect("nothing was trimmed");
         let shard = |shard| Shard {
-            log: read(Topic::Decisions, shard),
+            number: shard,
+            layout,
+            log: read(Topic::Decisions, layout.lane(shard)),
             orders: read(Topic::Orders, shard),
             stock: read(Topic::Stock, shard),
             dead_letters: read(Topic::DeadLetters, shard),
@@ -78,12 +85,12 @@ impl Summary {
 pub fn verify(evidence: &Evidence) -> Result<Summary> {
     let mut summary = Summary::default();
     let mut decisions = Vec::new();
-    let shards = evidence.shards.len() as u32;
-    for (number, shard) in (0..).zip(&evidence.shards) {
+    for shard in &evidence.shards {
+        let number = shard.number;
         let about = || format!("shard {number}");
-        let links = chain(&shard.log, &mut summary).with_context(about)?;
+        let links = chain(shard, &mut summary).with_context(about)?;
         covered(shard, &links).with_context(about)?;
-        let decided = decided(number, shards, shard, &links).with_context(about)?;
+        let decided = decided(shard, &links).with_context(about)?;
         buried(shard, &links).with_context(about)?;
         never_oversold(&decided).with_context(about)?;
         sold_by_the_rules(&decided).with_context(about)?;
@@ -99,29 +106,39 @@ fn header(link: &Link) -> &sluice::wire::proto::LinkHeader {
     link.header.as_ref().expect("chain saw to it")
 }
 
-/// Genesis first; every link carries the hash of the one before; sequences and epochs have neither gap nor step back.
-fn chain(log: &[Stored], summary: &mut Summary) -> Result<Vec<Link>> {
+/// Genesis first, of the right lane; every link is of one of its shards and carries the hash of the one before; epochs
+/// have no step back. Returns the links of the shard, whose sequences have no gap.
+fn chain(shard: &Shard, summary: &mut Summary) -> Result<Vec<Link>> {
+    let Shard { number, layout, log, .. } = shard;
     let (mut links, mut previous, mut sequence, mut fences, mut epoch) = (Vec::new(), None, 1, 0, 0);
     for stored in log {
         let value = stored.message.value.as_deref().context("a log record without a value")?;
         let hash = xxhash_rust::xxh3::xxh3_128(value).to_be_bytes();
         match LogRecord::decode(value)?.kind.context("a log record without a kind")? {
-            log_record::Kind::Genesis(_) => {
+            log_record::Kind::Genesis(genesis) => {
                 ensure!(previous.replace(hash).is_none(), "a genesis at offset {}", stored.offset);
+                let lanes = if layout.lanes == layout.shards { 0 } else { layout.lanes };
+                let stated = (genesis.shard, genesis.partitions, genesis.lanes);
+                ensure!(stated == (number % layout.lanes, layout.shards, lanes), "a genesis of {stated:?}");
             }
             log_record::Kind::Fence(_) => fences += 1,
             log_record::Kind::Link(link) => {
                 let header = link.header.as_ref().context("a link without header")?;
-                ensure!(previous.is_some_and(|hash| hash == *header.previous_hash), "the chain breaks at {}", sequence);
+                let at = stored.offset;
+                ensure!(previous.is_some_and(|hash| hash == *header.previous_hash), "the chain breaks at offset {at}");
+                ensure!(header.shard % layout.lanes == number % layout.lanes, "a link of shard {}", header.shard);
+                ensure!((epoch..=fences).contains(&header.epoch), "epoch {} after {epoch}", header.epoch);
+                (previous, epoch) = (Some(hash), header.epoch);
+                if header.shard != *number {
+                    continue;
+                }
                 ensure!(header.first_sequence == sequence, "{} follows {}", header.first_sequence, sequence - 1);
                 ensure!(link.decisions.len() == header.count as usize, "a wrong count at {sequence}");
-                ensure!((epoch..=fences).contains(&header.epoch), "epoch {} after {epoch}", header.epoch);
                 for decision in &link.decisions {
                     ensure!(decision.sequence == sequence, "sequence {} for {sequence}", decision.sequence);
                     sequence += 1;
                 }
                 summary.digests += usize::from(!header.digest.is_empty());
-                (previous, epoch) = (Some(hash), header.epoch);
                 links.push(link);
             }
         }
@@ -158,11 +175,15 @@ fn covered(shard: &Shard, links: &[Link]) -> Result<()> {
 /// I1, I2, I3: fed the input in the order that the links state, the model decides the same, to the last field, and knows
 /// the same at the end of each link that states a digest. I5: so does a ledger that replays the log. Returns the
 /// decisions.
-fn decided(number: u32, shards: u32, shard: &Shard, links: &[Link]) -> Result<Vec<Decision>> {
-    let mut model = Model::new(rules::model(number, shards, level_at_first(&shard.log)?));
-    let mut shard_time_ms = 0;
-    // When the next record must be of, if holds that it ends stand in a link before its own.
-    let mut promised_ms = None;
+fn decided(shard: &Shard, links: &[Link]) -> Result<Vec<Decision>> {
+    let level = level_at_first(&shard.log)?;
+    let mut model = Model::new(rules::model(shard.number, shard.layout.shards, level));
+    // The latest time of a record so far, and the shard's.
+    let (mut stamped_ms, mut shard_time_ms) = (0, 0);
+    // When a record to come must be of, if holds that it ends stand in a link before its own. It need not be the next: a
+    // stock transaction that was open when the record was let through may have ended since, and goes first if the inputs
+    // were opened anew in between.
+    let mut promised_ms: Option<i64> = None;
     for (i, link) in links.iter().enumerate() {
         let header = header(link);
         let mut log = link.decisions.iter();
@@ -174,12 +195,18 @@ fn decided(number: u32, shards: u32, shard: &Shard, links: &[Link]) -> Result<Ve
         for segment in &header.segments {
             let records = if segment.input() == Input::Stock { &shard.stock } else { &shard.orders };
             for record in records.iter().filter(|r| r.offset > segment.from_offset && r.offset <= segment.to_offset) {
-                shard_time_ms = shard_time_ms.max(record.timestamp_ms);
-                let promised_ms = promised_ms.take().unwrap_or(shard_time_ms);
+                stamped_ms = stamped_ms.max(record.timestamp_ms);
+                if let Some(promised_ms) = promised_ms.take_if(|promised_ms| stamped_ms >= *promised_ms) {
+                    ensure!(
+                        promised_ms == stamped_ms,
+                        "holds ended at {promised_ms}, before a record at {stamped_ms}"
+                    );
+                }
                 ensure!(
-                    promised_ms == shard_time_ms,
-                    "holds ended at {promised_ms}, before a record at {shard_time_ms}"
+                    promised_ms.is_none() || segment.input() == Input::Stock,
+                    "an order at {stamped_ms} after holds ended at {promised_ms:?}"
                 );
+                shard_time_ms = stamped_ms.max(promised_ms.unwrap_or(0));
                 model.advance(shard_time_ms).into_iter().try_for_each(&mut next)?;
                 asked(&mut model, segment.input(), record, header.engine_time_ms)
                     .into_iter()
@@ -222,13 +249,13 @@ fn asked(model: &mut Model, input: Input, record: &Stored, engine_time_ms: i64) 
 }
 
 /// What of a shard's log alone proves: by the model, by selling rules that the decisions state, and by its replay.
-pub fn judge(number: u32, shards: u32, shard: &Shard) -> Judgement {
-    let chained = chain(&shard.log, &mut Summary::default());
+pub fn judge(shard: &Shard) -> Judgement {
+    let chained = chain(shard, &mut Summary::default());
     let of_rules = chained.as_ref().map_err(|error| anyhow::anyhow!("{error:#}")).and_then(|links| {
         let decisions: Vec<_> = links.iter().flat_map(|link| link.decisions.clone()).collect();
         sold_by_the_rules(&decisions)
     });
-    let of_model = chained.and_then(|links| decided(number, shards, shard, &links)).map(drop);
+    let of_model = chained.and_then(|links| decided(shard, &links)).map(drop);
     let of_replay = replayed(shard).map(|mut ledger| ledger.digest());
     Judgement { of_model, of_rules, of_replay }
 }
@@ -245,15 +272,17 @@ pub struct Judgement {
 fn replayed(shard: &Shard) -> Result<Ledger> {
     // Another key than the engine's: what a ledger knows must not depend on it.
     let key = FingerprintKey([9; 16]);
-    let mut replay = Recovering::new(LedgerSettings { key, ..rules::settings("auditor").ledger });
+    let at = (shard.number / shard.layout.lanes) as usize;
+    let mut replay = Recovering::one(LedgerSettings { key, ..rules::settings("auditor").ledger }, at);
     for stored in &shard.log {
         match LogEntry::parse(stored.message.value.as_deref().unwrap_or_default())? {
             LogEntry::Genesis(genesis) => replay.genesis(&genesis),
-            LogEntry::Fence(_) => {}
-            LogEntry::Link(link) => drop(replay.link(&link)?),
+            LogEntry::Link(link) if link.header.shard == shard.number => drop(replay.link(at, &link)?),
+            LogEntry::Fence(_) | LogEntry::Link(_) => {}
         }
     }
-    replay.into_ledger().context("a log without genesis")
+    let ledger = replay.into_ledgers().into_iter().nth(at).flatten();
+    Ok(*ledger.context("a log without genesis")?)
 }
 
 /// I1 for poison: each unreadable record is named by one link, and stands whole in `dead-letters`.

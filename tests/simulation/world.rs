@@ -1,4 +1,4 @@
-//! Nodes, their clocks and their shards, and one seeded scheduler that decides who does what next and what goes wrong.
+//! Nodes, their clocks and their lanes, and one seeded scheduler that decides who does what next and what goes wrong.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use sluice::broker::memory::{Cluster, FaultPlan, Message, Partitions, Rates, Top
 use sluice::lane::apply::ApplyHalf;
 use sluice::lane::commit::CommitHalf;
 use sluice::lane::exchange::{Exchange, Stop};
-use sluice::lane::{LaneSettings, LaneStatus, Phase, Step};
+use sluice::lane::{LaneSettings, LaneSite, LaneStatus, Load, Phase, Step};
 use sluice::log::step::Now;
 use sluice::wire::Layout;
 use sluice::wire::link::{RULES_LEVEL, genesis, genesis_value};
@@ -42,9 +42,9 @@ pub struct World {
     pub cluster: Cluster,
     rng: StdRng,
     bug: Bug,
-    shards: u32,
+    layout: Layout,
     nodes: Vec<Node>,
-    /// By shard: the node to which it is assigned.
+    /// By lane: the node to which it is assigned.
     owners: Vec<usize>,
     traffic: Traffic,
     steady_ms: u64,
@@ -55,6 +55,7 @@ pub struct World {
 struct Node {
     broker: Arc<Planted>,
     settings: Arc<LaneSettings>,
+    loads: Vec<Load>,
     /// By how much its wall clock is off.
     skew_ms: i64,
     frozen: bool,
@@ -97,13 +98,13 @@ impl<H> Half<H> {
 }
 
 impl SimLane {
-    fn new(node: &Node, shard: u32, seed: u64) -> Self {
-        let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(LaneStatus::default()));
-        let (broker, settings) = (node.broker.clone(), node.settings.clone());
-        let apply = ApplyHalf::new(broker.clone(), shard, settings.clone(), exchange.clone(), status.clone());
+    fn new(node: &Node, lane: u32, layout: Layout, seed: u64) -> Self {
         let (events, _) = crossbeam::channel::unbounded();
-        let rng = StdRng::seed_from_u64(seed);
-        let commit = CommitHalf::new(broker, shard, settings, exchange.clone(), status.clone(), events, rng);
+        let (broker, settings, load) = (node.broker.clone(), node.settings.clone(), node.loads[lane as usize].clone());
+        let site = LaneSite { broker, lane, layout, settings, load, events };
+        let (exchange, status) = (Arc::new(Exchange::default()), Arc::new(site.status()));
+        let apply = ApplyHalf::new(site.clone(), exchange.clone(), status.clone());
+        let commit = CommitHalf::new(site, exchange.clone(), status.clone(), StdRng::seed_from_u64(seed));
         SimLane { exchange, status, apply: Half::new(apply), commit: Half::new(commit) }
     }
 
@@ -129,42 +130,40 @@ impl World {
     fn with(seed: u64, bug: Bug, commit_ms: std::ops::Range<u64>) -> World {
         let mut rng = StdRng::seed_from_u64(seed);
         let commit_ms = rng.random_range(commit_ms);
-        let shards = rng.random_range(1..4);
-        let layout = Partitions { replies: rules::REPLY_PARTITIONS, ..Partitions::new(shards) };
+        let shards = rng.random_range(1..5);
+        // Half of them as the first logs were.
+        let lanes = if rng.random() { shards } else { rng.random_range(1..=shards) };
+        let layout = Layout { shards, lanes };
+        let partitions = Partitions { lanes, replies: rules::REPLY_PARTITIONS, ..Partitions::new(shards) };
         // Some run into the next day.
-        let cluster = Cluster::new(layout, if seed.is_multiple_of(3) { LATE_START_MS } else { START_MS });
+        let cluster = Cluster::new(partitions, if seed.is_multiple_of(3) { LATE_START_MS } else { START_MS });
         let ids = cluster.node().topics(Duration::ZERO).expect("the topics were just made").ids;
         // Logs of older days, which a command raises, and logs of today.
         let rules_level = seed as u32 % (RULES_LEVEL + 1);
-        for shard in 0..shards {
-            let genesis = genesis(
-                shard,
-                Layout::one_each(shards),
-                ids,
-                rules::WINDOW_MS as u64,
-                rules::SKEW_MS as u64,
-                rules_level,
-            );
+        for lane in 0..lanes {
+            let (window_ms, skew_ms) = (rules::WINDOW_MS as u64, rules::SKEW_MS as u64);
+            let genesis = genesis(lane, layout, ids, window_ms, skew_ms, rules_level);
             let message = Message::value(genesis_value(genesis));
-            cluster.publish(Topic::Decisions, shard, message).expect("nothing is in its way");
+            cluster.publish(Topic::Decisions, lane, message).expect("nothing is in its way");
         }
         let nodes = (0..rng.random_range(1..4usize)).map(|i| Node {
             broker: Arc::new(Planted { inner: cluster.node(), bug, commits: Arc::default() }),
             settings: Arc::new(rules::settings(&format!("node-{i}"))),
+            loads: Load::of_node(lanes),
             skew_ms: rng.random_range(-400..400),
             frozen: false,
             lanes: BTreeMap::new(),
         });
         let nodes: Vec<_> = nodes.collect();
-        let owners = (0..shards as usize).map(|shard| shard % nodes.len()).collect();
+        let owners = (0..lanes as usize).map(|lane| lane % nodes.len()).collect();
         let traffic = Traffic::new(&cluster, shards);
-        let mut world = World { cluster, rng, bug, shards, nodes, owners, traffic, steady_ms: 1_000, commit_ms };
-        (0..shards).for_each(|shard| world.start(shard));
+        let mut world = World { cluster, rng, bug, layout, nodes, owners, traffic, steady_ms: 1_000, commit_ms };
+        (0..lanes).for_each(|lane| world.start(lane));
         world
     }
 
-    pub fn shards(&self) -> u32 {
-        self.shards
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Lets everything happen that may happen.
@@ -202,11 +201,11 @@ impl World {
         bail!("the world does not come to rest:{}", self.describe())
     }
 
-    fn start(&mut self, shard: u32) {
+    fn start(&mut self, number: u32) {
         let seed = self.rng.random();
-        let node = &mut self.nodes[self.owners[shard as usize]];
-        let lane = SimLane::new(node, shard, seed);
-        node.lanes.insert(shard, lane);
+        let node = &mut self.nodes[self.owners[number as usize]];
+        let lane = SimLane::new(node, number, self.layout, seed);
+        node.lanes.insert(number, lane);
     }
 
     fn now(&self, node: usize) -> Now {
@@ -261,32 +260,33 @@ impl World {
     }
 
     fn trouble(&mut self) {
-        let shard = self.rng.random_range(0..self.shards);
+        let shard = self.rng.random_range(0..self.layout.shards);
+        let lane = self.rng.random_range(0..self.layout.lanes);
         let node = self.rng.random_range(0..self.nodes.len());
         let topic = Topic::ALL[self.rng.random_range(0..Topic::ALL.len())];
         match self.rng.random_range(0..18) {
             // Killed and started again: nothing is left of what its lanes held.
             0 => {
-                let shards: Vec<u32> = std::mem::take(&mut self.nodes[node].lanes).into_keys().collect();
+                let lanes: Vec<u32> = std::mem::take(&mut self.nodes[node].lanes).into_keys().collect();
                 self.nodes[node].frozen = false;
-                for shard in shards {
-                    if self.owners[shard as usize] == node {
-                        self.start(shard);
+                for lane in lanes {
+                    if self.owners[lane as usize] == node {
+                        self.start(lane);
                     }
                 }
             }
             1 | 2 => self.nodes[node].frozen ^= true,
             // Given to another node; the old one may hear of it later.
             3 => {
-                let old = std::mem::replace(&mut self.owners[shard as usize], node);
+                let old = std::mem::replace(&mut self.owners[lane as usize], node);
                 if self.rng.random() {
-                    self.nodes[old].lanes.remove(&shard);
+                    self.nodes[old].lanes.remove(&lane);
                 }
-                self.start(shard);
+                self.start(lane);
             }
             4 | 5 => self.drop_strays(),
             6 => {
-                if let Some(lane) = self.nodes[node].lanes.get(&shard) {
+                if let Some(lane) = self.nodes[node].lanes.get(&lane) {
                     lane.exchange.finish(self.steady_ms + self.rng.random_range(0..2_000));
                 }
             }
@@ -296,15 +296,15 @@ impl World {
                 self.nodes[node].broker.inner.set_cut_off(is_cut_off);
             }
             9 => self.cluster.complete(),
-            10 => self.cluster.time_out(shard),
+            10 => self.cluster.time_out(lane),
             11 | 12 => self.cluster.elect(topic, self.partition(topic, shard)).expect("the partition is there"),
             13 | 14 => {
                 let is_there = self.rng.random_bool(0.7);
                 let partition = self.partition(topic, shard);
                 self.cluster.set_leader(topic, partition, is_there).expect("the partition is there");
             }
-            // After a week of silence the coordinator knows the shard's producer no more.
-            15 => self.cluster.forget(shard),
+            // After a week of silence the coordinator knows the lane's producer no more.
+            15 => self.cluster.forget(lane),
             16 => {
                 let is_full = self.rng.random_bool(0.4);
                 self.cluster.set_disk_full(topic, is_full).expect("the topic is there");
@@ -313,23 +313,27 @@ impl World {
         }
     }
 
-    /// A partition that the topic has: the shard's own, if it has one for each.
+    /// A partition that the topic has: the shard's own, or its lane's.
     fn partition(&self, topic: Topic, shard: u32) -> u32 {
-        if topic == Topic::Replies { shard % rules::REPLY_PARTITIONS } else { shard }
+        match topic {
+            Topic::Replies => shard % rules::REPLY_PARTITIONS,
+            Topic::Decisions => self.layout.lane(shard),
+            _ => shard,
+        }
     }
 
-    /// Nodes hear that shards are no longer theirs.
+    /// Nodes hear that lanes are no longer theirs.
     fn drop_strays(&mut self) {
         for (i, node) in self.nodes.iter_mut().enumerate() {
-            node.lanes.retain(|&shard, _| self.owners[shard as usize] == i);
+            node.lanes.retain(|&lane, _| self.owners[lane as usize] == i);
         }
     }
 
     fn restart_ended(&mut self) {
-        for shard in 0..self.shards {
-            let lanes = &self.nodes[self.owners[shard as usize]].lanes;
-            if lanes.get(&shard).is_none_or(|lane| lane.apply.ended && lane.commit.ended) {
-                self.start(shard);
+        for number in 0..self.layout.lanes {
+            let lanes = &self.nodes[self.owners[number as usize]].lanes;
+            if lanes.get(&number).is_none_or(|lane| lane.apply.ended && lane.commit.ended) {
+                self.start(number);
             }
         }
     }
@@ -337,7 +341,7 @@ impl World {
     fn heal(&mut self) {
         self.cluster.clear_faults();
         for topic in Topic::ALL {
-            for shard in 0..self.shards {
+            for shard in 0..self.layout.shards {
                 let partition = self.partition(topic, shard);
                 self.cluster.set_leader(topic, partition, true).expect("the partition is there");
             }
@@ -350,19 +354,20 @@ impl World {
         self.cluster.complete();
         self.traffic.finish();
         self.drop_strays();
-        for shard in 0..self.shards {
-            let lane = self.nodes[self.owners[shard as usize]].lanes.get(&shard);
+        for number in 0..self.layout.lanes {
+            let lane = self.nodes[self.owners[number as usize]].lanes.get(&number);
             if lane.is_none_or(|lane| lane.exchange.stopping() != Stop::No) {
-                self.start(shard);
+                self.start(number);
             }
         }
     }
 
     /// Everything readable is decided and committed.
     fn is_settled(&self) -> bool {
-        self.nodes.iter().flat_map(|node| &node.lanes).all(|(&shard, lane)| {
-            let state = lane.status.snapshot(self.steady_ms);
-            let rest = |topic, position| self.cluster.read(topic, shard, position).is_ok_and(|rest| rest.is_empty());
+        let lanes = self.nodes.iter().flat_map(|node| node.lanes.values());
+        lanes.flat_map(|lane| lane.status.snapshot(self.steady_ms).shards).all(|state| {
+            let rest =
+                |topic, position| self.cluster.read(topic, state.shard, position).is_ok_and(|rest| rest.is_empty());
             state.phase == Phase::Running
                 && rest(Topic::Orders, state.orders.position)
                 && rest(Topic::Stock, state.stock.position)
@@ -372,10 +377,11 @@ impl World {
     fn describe(&self) -> String {
         let mut text = format!(" bug {:?}", self.bug);
         for (i, node) in self.nodes.iter().enumerate() {
-            for (shard, lane) in &node.lanes {
+            for (number, lane) in &node.lanes {
                 let state = lane.status.snapshot(self.steady_ms);
-                let ends = [Topic::Orders, Topic::Stock].map(|topic| self.cluster.end(topic, *shard));
-                write!(text, "\nnode {i}, shard {shard}: {state:?}, ends {ends:?}").expect("a String has room");
+                let ends = |topic| state.shards.iter().map(move |shard| self.cluster.end(topic, shard.shard));
+                let ends: Vec<_> = ends(Topic::Orders).chain(ends(Topic::Stock)).collect();
+                write!(text, "\nnode {i}, lane {number}: {state:?}, ends {ends:?}").expect("a String has room");
             }
         }
         text

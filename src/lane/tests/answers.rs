@@ -113,7 +113,7 @@ fn a_lane_that_is_behind_stands_still_for_one_answer_and_not_for_each() {
     let Halves { mut commit, mut apply, status, .. } = halves(Slow::new(cluster.node(), STEPS_TO_ANSWER));
     let mut now = Now { steady_ms: 1_000, unix_ms: cluster.now_ms() };
     let mut stood_still = 0;
-    while status.snapshot(now.steady_ms).sequence < u64::from(ORDERS) {
+    while status.snapshot(now.steady_ms).shards[0].sequence < u64::from(ORDERS) {
         now.steady_ms += 1;
         assert!(now.steady_ms < 1_000_000, "the lane got no further than {:?}", status.snapshot(now.steady_ms));
         commit.step(now);
@@ -194,7 +194,7 @@ fn a_trickle_of_orders_costs_a_question_a_batch_and_each_order_the_next_batch() 
     lane.until_running(&cluster, COMMIT_MS);
     let asked_before = lane.questions.load(Relaxed);
     let (mut published, mut longest_ms) = (0, 0);
-    let mut decided = (lane.snapshot().sequence, lane.now.steady_ms);
+    let mut decided = (lane.snapshot().shards[0].sequence, lane.now.steady_ms);
     while decided.0 < u64::from(ORDERS) {
         assert!(lane.now.steady_ms < 100_000, "the lane got no further than {:?}", lane.snapshot());
         if published < ORDERS {
@@ -202,7 +202,7 @@ fn a_trickle_of_orders_costs_a_question_a_batch_and_each_order_the_next_batch() 
             published += 1;
         }
         lane.tick(&cluster, COMMIT_MS, true);
-        let sequence = lane.snapshot().sequence;
+        let sequence = lane.snapshot().shards[0].sequence;
         if sequence > decided.0 {
             longest_ms = longest_ms.max(lane.now.steady_ms - decided.1);
             decided = (sequence, lane.now.steady_ms);

@@ -38,7 +38,7 @@ fn with_genesis(change: impl FnOnce(&mut Genesis)) -> Cluster {
 
 #[test]
 fn an_empty_log_gets_no_fence() {
-    assert_eq!(refused(&bare_cluster(), "sluice topics create"), Refusal::Empty { shard: SHARD });
+    assert_eq!(refused(&bare_cluster(), "sluice topics create"), Refusal::Empty { lane: SHARD });
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_log_that_begins_otherwise_is_refused() {
     for value in [b"?".to_vec(), fence_value([1; 16], "somebody", 0)] {
         let cluster = bare_cluster();
         write(&cluster, value);
-        assert_eq!(refused(&cluster, "no genesis"), Refusal::NoGenesis { shard: SHARD });
+        assert_eq!(refused(&cluster, "no genesis"), Refusal::NoGenesis { lane: SHARD });
     }
 }
 
@@ -75,7 +75,7 @@ fn a_log_with_other_rules_is_refused() {
 #[test]
 fn the_log_of_another_shard_is_refused() {
     let cluster = with_genesis(|genesis| (genesis.shard, genesis.partitions) = (1, 2));
-    assert_eq!(refused(&cluster, "shard 1"), Refusal::Shard { shard: SHARD, found: 1 });
+    assert_eq!(refused(&cluster, "partition 1"), Refusal::Partition { lane: SHARD, found: 1 });
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn the_log_of_topics_made_anew_is_refused_unless_the_loss_is_accepted() {
 #[test]
 fn a_changed_partition_count_is_refused_even_if_loss_is_accepted() {
     let cluster = with_genesis(|genesis| genesis.partitions = 2);
-    let expected = Refusal::Partitions { shard: SHARD, topic: "orders", expected: 2, found: 1 };
-    assert_eq!(refused(&cluster, "has 1"), expected);
-    assert_eq!(refused_by(Owner::accepting_loss(&cluster, "a", 1), &cluster, "has 1"), expected);
+    let expected = Refusal::Partitions { lane: SHARD, topic: "orders", expected: 2, found: 1 };
+    assert_eq!(refused(&cluster, "there are 1"), expected);
+    assert_eq!(refused_by(Owner::accepting_loss(&cluster, "a", 1), &cluster, "there are 1"), expected);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_trimmed_log_is_refused() {
     owner.take();
     owner.commit(3);
     cluster.trim(Topic::Decisions, SHARD, 4).expect("it is there");
-    assert_eq!(refused(&cluster, "retention"), Refusal::Trimmed { shard: SHARD, begin: 4 });
+    assert_eq!(refused(&cluster, "retention"), Refusal::Trimmed { lane: SHARD, begin: 4 });
 }
 
 #[test]

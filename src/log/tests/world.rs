@@ -37,7 +37,7 @@ pub(super) struct Orders(pub(super) Vec<String>);
 impl Replay for Orders {
     fn genesis(&mut self, _genesis: &Genesis) {}
 
-    fn link(&mut self, link: &LinkView<'_>) -> Result<u32, ReplayFault> {
+    fn link(&mut self, _at: usize, link: &LinkView<'_>) -> Result<u32, ReplayFault> {
         for entry in link.decisions() {
             self.0.push(entry?.0.order_id.to_string());
         }
@@ -162,7 +162,7 @@ pub(super) struct Owner {
     pub(super) driver: Driver<Node, Orders>,
     pub(super) now: Now,
     /// Where the next batch goes on.
-    pub(super) tail: Option<Tail>,
+    pub(super) tail: Option<Stands>,
     name: String,
     made: u32,
 }
@@ -183,7 +183,7 @@ impl Owner {
     }
 
     fn with(cluster: &Cluster, name: &str, seed: u64, accept_loss: bool, conceals: bool) -> Self {
-        let settings = Settings { shard: SHARD, owner: name.to_owned(), commit_timeout: COMMIT_TIMEOUT, accept_loss };
+        let settings = Settings { lane: SHARD, owner: name.to_owned(), commit_timeout: COMMIT_TIMEOUT, accept_loss };
         let node = Node { broker: cluster.node(), conceals };
         let driver = Driver::new(Arc::new(node), settings, StdRng::seed_from_u64(seed));
         let now = Now { steady_ms: 1_000, unix_ms: EPOCH_MS };
@@ -207,7 +207,7 @@ impl Owner {
             self.now.steady_ms = self.now.steady_ms.max(until_ms);
         }
         if let Step::Taken(taken) = &step {
-            self.tail = Some(taken.tail.clone());
+            self.tail = Some(Stands::of(&taken.tail));
         }
         step
     }
@@ -248,11 +248,12 @@ impl Owner {
             tail.orders_next += 1;
             batch.links.push(link);
         }
-        batch.replies.push(Reply { partition: 0, value: format!("reply {name}-{made}").into_bytes() });
+        batch.replies.push(Reply { shard: SHARD, partition: 0, value: format!("reply {name}-{made}").into_bytes() });
         let value = Some(format!("letter {name}-{made}").into_bytes());
         batch.dead_letters.push(DeadLetter { value, ..DeadLetter::default() });
         batch.per_decision.bytes.extend_from_slice(format!("key{name}-{made}").as_bytes());
         batch.per_decision.ends.push((3, u32::try_from(batch.per_decision.bytes.len()).expect("short")));
+        batch.per_decision.shards.push(SHARD);
         batch
     }
 
@@ -270,6 +271,24 @@ impl Owner {
         assert!(matches!(self.run(), Step::Idle));
         let batch = self.batch(links);
         self.driver.hand(batch);
+    }
+}
+
+/// Where the one shard of a lane that was taken stands, and the batches that were made since.
+#[derive(Clone)]
+pub(super) struct Stands {
+    pub(super) epoch: u64,
+    pub(super) hash: LinkHash,
+    pub(super) next_sequence: u64,
+    pub(super) orders_next: i64,
+    pub(super) stock_next: i64,
+}
+
+impl Stands {
+    fn of(tail: &Tail) -> Self {
+        let shard = &tail.shards[0];
+        let (next_sequence, orders_next, stock_next) = (shard.next_sequence, shard.orders_next, shard.stock_next);
+        Stands { epoch: tail.epoch, hash: tail.hash, next_sequence, orders_next, stock_next }
     }
 }
 

@@ -158,10 +158,15 @@ impl ChainCheck {
         &self.shards
     }
 
+    /// Where [`ChainCheck::shards`] has `shard`, if it is one of this log's.
+    pub fn index(&self, shard: u32) -> Option<usize> {
+        let genesis = self.genesis()?;
+        Layout::of(genesis).index(genesis.shard, shard)
+    }
+
     /// Where `shard` stands, if it is one of this log's.
     pub fn shard(&self, shard: u32) -> Option<&ShardChain> {
-        let genesis = self.genesis()?;
-        self.shards.get(Layout::of(genesis).index(genesis.shard, shard)?)
+        self.shards.get(self.index(shard)?)
     }
 
     /// Hash of the last link, or of the genesis if there is none: what the next link must carry.
