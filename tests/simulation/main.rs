@@ -18,6 +18,7 @@ mod merchandising;
 mod model;
 mod odd;
 mod planted;
+mod rearranged;
 #[path = "../support/reasons.rs"]
 mod reasons;
 mod rules;
@@ -133,6 +134,16 @@ fn an_engine_that_resumes_a_record_late_is_found_out() {
 #[test]
 fn an_engine_that_resumes_a_record_early_is_found_out() {
     finds(Bug::ResumesEarly);
+}
+
+#[test]
+fn an_engine_that_resumes_a_shard_where_its_neighbour_stands_is_found_out() {
+    finds(Bug::ResumesAtItsNeighbour);
+}
+
+#[test]
+fn an_engine_that_takes_the_records_of_a_neighbour_for_a_shards_own_is_found_out() {
+    finds(Bug::ReadsItsNeighbour);
 }
 
 #[test]

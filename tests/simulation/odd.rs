@@ -162,10 +162,10 @@ fn delivery(it: &mut SetDelivery, rng: &mut StdRng) {
         ..DeliveryService::default()
     };
     let mut service = sound("service".into());
-    match rng.random_range(0..10) {
+    match rng.random_range(0..12) {
         0 => service.name = bad_id(rng),
         1 => service.time_zone = bad_id(rng),
-        2 => service.time_zone = "Mars/Olympus".into(),
+        2 | 10 | 11 => service.time_zone = "Mars/Olympus".into(),
         3 => service.days.extend(days),
         4 => service.days.clear(),
         5 => service.closed = vec![ClosedDay { day: 20_230_229 }],

@@ -197,10 +197,7 @@ fn decided(shard: &Shard, links: &[Link]) -> Result<Vec<Decision>> {
             for record in records.iter().filter(|r| r.offset > segment.from_offset && r.offset <= segment.to_offset) {
                 stamped_ms = stamped_ms.max(record.timestamp_ms);
                 if let Some(promised_ms) = promised_ms.take_if(|promised_ms| stamped_ms >= *promised_ms) {
-                    ensure!(
-                        promised_ms == stamped_ms,
-                        "holds ended at {promised_ms}, before a record at {stamped_ms}"
-                    );
+                    ensure!(promised_ms == stamped_ms, "holds ended at {promised_ms}, before a record at {stamped_ms}");
                 }
                 ensure!(
                     promised_ms.is_none() || segment.input() == Input::Stock,

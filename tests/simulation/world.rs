@@ -147,7 +147,7 @@ impl World {
             cluster.publish(Topic::Decisions, lane, message).expect("nothing is in its way");
         }
         let nodes = (0..rng.random_range(1..4usize)).map(|i| Node {
-            broker: Arc::new(Planted { inner: cluster.node(), bug, commits: Arc::default() }),
+            broker: Arc::new(Planted { inner: cluster.node(), bug, commits: Arc::default(), breaks: Arc::default() }),
             settings: Arc::new(rules::settings(&format!("node-{i}"))),
             loads: Load::of_node(lanes),
             skew_ms: rng.random_range(-400..400),
@@ -264,7 +264,7 @@ impl World {
         let lane = self.rng.random_range(0..self.layout.lanes);
         let node = self.rng.random_range(0..self.nodes.len());
         let topic = Topic::ALL[self.rng.random_range(0..Topic::ALL.len())];
-        match self.rng.random_range(0..18) {
+        match self.rng.random_range(0..19) {
             // Killed and started again: nothing is left of what its lanes held.
             0 => {
                 let lanes: Vec<u32> = std::mem::take(&mut self.nodes[node].lanes).into_keys().collect();
@@ -309,6 +309,8 @@ impl World {
                 let is_full = self.rng.random_bool(0.4);
                 self.cluster.set_disk_full(topic, is_full).expect("the topic is there");
             }
+            // A bug in a ledger, which parks its shard for a while.
+            17 => self.nodes[node].broker.breaks.store(true, Relaxed),
             _ => self.cluster.advance_ms(-self.rng.random_range(0..300)),
         }
     }
@@ -350,6 +352,7 @@ impl World {
         for node in &mut self.nodes {
             node.frozen = false;
             node.broker.inner.set_cut_off(false);
+            node.broker.breaks.store(false, Relaxed);
         }
         self.cluster.complete();
         self.traffic.finish();

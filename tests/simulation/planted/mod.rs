@@ -1,11 +1,14 @@
 //! The memory broker with a bug of the engine planted at the seam, to show that the simulation would find it.
 
+mod inputs;
+
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use sluice::broker::memory::{MemoryBroker, MemoryInputs, MemoryReader, MemoryWriter};
+use inputs::PlantedInputs;
+use sluice::broker::memory::{MemoryBroker, MemoryReader, MemoryWriter};
 use sluice::broker::{Broker, Committed, Fault, LogReader, LogWriter, Outgoing, Output, ReadFrom, TopicFacts};
 use sluice::wire::entry::LogEntry;
 
@@ -17,6 +20,10 @@ pub enum Bug {
     ResumesLate,
     /// Inputs are resumed one record early.
     ResumesEarly,
+    /// Inputs are resumed where those of the next shard of the lane are to be.
+    ResumesAtItsNeighbour,
+    /// The records of the next shard of the lane are taken for a shard's own.
+    ReadsItsNeighbour,
     /// Whoever looks at the log after a failure does not see what was committed, and sends it again.
     LooksAway,
     /// Replies are dropped.
@@ -32,6 +39,8 @@ pub struct Planted {
     pub bug: Bug,
     /// Commits asked for since somebody last looked.
     pub commits: Arc<AtomicU64>,
+    /// The ledger that next decides about poison breaks down.
+    pub breaks: Arc<AtomicBool>,
 }
 
 pub struct PlantedWriter {
@@ -46,7 +55,7 @@ pub struct PlantedReader {
 }
 
 impl Broker for Planted {
-    type Inputs = MemoryInputs;
+    type Inputs = PlantedInputs;
     type Writer = PlantedWriter;
     type Reader = PlantedReader;
 
@@ -54,7 +63,7 @@ impl Broker for Planted {
         self.inner.topics(timeout)
     }
 
-    fn inputs(&self, from: &[ReadFrom]) -> Result<MemoryInputs, Fault> {
+    fn inputs(&self, from: &[ReadFrom]) -> Result<PlantedInputs, Fault> {
         let by = match self.bug {
             Bug::ResumesLate => 1,
             Bug::ResumesEarly => -1,
@@ -64,7 +73,13 @@ impl Broker for Planted {
         for orders in from.iter_mut().map(|from| &mut from.orders).filter(|orders| orders.offset > 0) {
             orders.offset += by;
         }
-        self.inner.inputs(&from)
+        if self.bug == Bug::ResumesAtItsNeighbour {
+            for pair in from.chunks_exact_mut(2) {
+                (pair[0].orders, pair[1].orders) = (pair[1].orders, pair[0].orders);
+            }
+        }
+        let (inner, shards) = (self.inner.inputs(&from)?, from.len());
+        Ok(PlantedInputs { inner, bug: self.bug, shards, breaks: self.breaks.clone() })
     }
 
     fn writer(&self, lane: u32) -> Result<PlantedWriter, Fault> {
