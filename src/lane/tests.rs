@@ -14,19 +14,21 @@ use super::commit::CommitHalf;
 use super::exchange::Exchange;
 use super::settings::{BatchLimits, LaneSettings, LedgerSettings};
 use super::status::LaneStatus;
-use super::{Lane, LaneEvent, LaneSite, Load, Phase, Step, clock};
+use super::{Lane, LaneEvent, LaneSite, LaneSnapshot, Load, Phase, Step, clock};
 use crate::broker::memory::{Call, Cluster, MemoryBroker, Message, Partitions, Site, Topic, Trouble};
 use crate::broker::{Broker, ReadFrom, TimestampKind};
 use crate::ledger::FingerprintKey;
 use crate::log::step::Now;
 use crate::wire::Layout;
+use crate::wire::entry::LogEntry;
 use crate::wire::limits::TARGET_LINK_BYTES;
-use crate::wire::link::{RULES_LEVEL, genesis, genesis_value};
+use crate::wire::link::{LinkDraft, LinkHash, RULES_LEVEL, genesis, genesis_value};
 use crate::wire::proto::{
     Command, Commands, Link, LogRecord, OrderLine, Outcome, Place, Receive, Replies, StockCommand, StockCommands,
     command, log_record, stock_command,
 };
 
+mod shards; // several shards in a lane
 mod answers; // when the ends are asked for, and what slow answers cost
 
 /// Far beyond what a loaded machine needs; nothing is measured by it.
