@@ -60,6 +60,11 @@ pub enum Begun {
     Other(String),
 }
 
+/// How many partitions a topic has.
+pub fn partitions(topic: &TopicDescription) -> u32 {
+    u32::try_from(topic.partitions.len()).expect("Kafka counts partitions in 31 bits")
+}
+
 /// The fewest replicas of any partition of a topic.
 pub fn replication(topic: &TopicDescription) -> usize {
     topic.partitions.iter().map(|partition| partition.replicas.len()).min().unwrap_or(0)

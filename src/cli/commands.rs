@@ -135,6 +135,7 @@ fn create(args: &CreateArgs) -> Result<Exit, Failure> {
     logging::init(&config.log)?;
     let plan = Plan {
         partitions: args.partitions,
+        lanes: args.lanes,
         reply_partitions: args.reply_partitions,
         replication: if args.dev { 1 } else { args.replication },
         min_insync: if args.dev { 1 } else { args.min_insync },
