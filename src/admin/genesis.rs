@@ -65,13 +65,15 @@ pub(super) struct Difference {
     pub(super) remedy: String,
     /// It means that records are gone, which an operator may accept.
     pub(super) loss: bool,
+    /// It is about how many shards and lanes there are.
+    pub(super) of_layout: bool,
 }
 
 /// In which ways `genesis`, found in partition `lane` of `decisions`, does not fit the topics as they are now.
 pub(super) fn differences(genesis: &Genesis, lane: u32, now: &Topics) -> Vec<Difference> {
     let mut differences = Vec::new();
     let mut add = |found: String, remedy: &str, loss| {
-        differences.push(Difference { found, remedy: remedy.to_owned(), loss });
+        differences.push(Difference { found, remedy: remedy.to_owned(), loss, of_layout: false });
     };
     if genesis.version > VERSION_OF_LANES {
         add(
@@ -133,7 +135,7 @@ fn layout_difference(genesis: &Genesis, now: Layout) -> Option<Difference> {
         return None;
     };
     let remedy = "partitions cannot be taken away: begin with new topics".to_owned();
-    Some(Difference { found, remedy, loss: false })
+    Some(Difference { found, remedy, loss: false, of_layout: true })
 }
 
 /// What `value`, the first record of a log, is.

@@ -19,6 +19,7 @@ use crate::kafka::KafkaBroker;
 use crate::kafka::admin::{Admin, CreateTopicError};
 use crate::node::http::{self, Port};
 use crate::node::{logging, signals, start};
+use crate::wire::Layout;
 
 /// The key that says where the brokers are.
 const BOOTSTRAP_SERVERS: &str = "kafka.bootstrap_servers";
@@ -207,7 +208,8 @@ fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors == 0 {
-        writeln!(out, "ready to run: {} shards, {warnings} warnings", facts.genesis.len())?;
+        let Layout { shards, lanes } = facts.layout(config).unwrap_or(Layout::one_each(0));
+        writeln!(out, "ready to run: {shards} shards, {lanes} lanes, {warnings} warnings")?;
         return Ok(Exit::Success);
     }
     writeln!(out, "not ready to run: {errors} errors, {warnings} warnings")?;

@@ -63,6 +63,14 @@ fn there_are_as_many_lanes_as_are_asked_for_and_what_is_there_counts() {
     expect(&create(&deployment, &["--partitions=6"]), 0, &["6 shards, 2 lanes; logs: 0 begun, 2 had begun before"]);
     let told = format!("topic {decisions} has 2 partitions");
     expect(&create(&deployment, &["--partitions=6", "--lanes=3"]), FAILURE, &[&told, "leave --lanes away"]);
+
+    let where_it_is = format!("6 shards, 2 lanes: shard p is in the log {decisions}[p modulo 2]");
+    expect(
+        &deployment.sluice(&["topics", "describe", "--dev"], &[]),
+        0,
+        &[&where_it_is, "2 of 2 logs begun; version 2"],
+    );
+    expect(&deployment.sluice(&["check", "--dev"], &[]), 0, &["ready to run: 6 shards, 2 lanes"]);
 }
 
 #[test]
