@@ -16,7 +16,7 @@ mod create; // makes what is missing
 mod begin; // begins the logs of what was made
 mod genesis; // the first record of each log
 mod side; // asks brokers several things side by side
-mod raise; // asks every shard to use newer rules, and waits for its answer
+mod raise; // asks every shard to use newer rules, and waits for its answer in the log of its lane
 
 pub use create::{CreateError, create};
 pub use facts::Facts;

@@ -185,7 +185,8 @@ fn raise_rules(args: &RaiseRulesArgs) -> Result<Exit, Failure> {
         print_findings(&mut io::stdout().lock(), &findings)?;
         return Ok(Exit::Failure);
     }
-    let raise = Raise { shards: facts.genesis.keys().copied().collect(), level: args.level, timeout: args.timeout };
+    let layout = facts.layout(config).expect("topics that are missing are an error");
+    let raise = Raise { layout, level: args.level, timeout: args.timeout };
     // A closed standard output must not stop the work half way.
     let mut say = |line: &str| drop(writeln!(io::stdout(), "{line}"));
     match admin::raise_rules(&cluster.admin, &cluster.broker, config, &raise, &mut say) {
