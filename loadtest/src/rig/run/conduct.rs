@@ -80,7 +80,7 @@ pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Op
     if !announce(task, &pools, &reader, rig, interrupt, (stocked, clock, first_day))? {
         return Ok(None);
     }
-    let facts = Facts::gather(task, rig, &pools, clock);
+    let facts = Facts::gather(task, rig, (pools.partitions(), reader.lanes()), clock);
     reader.begin(clock);
     let stream = Stream::new(scenario, &profile, origin(task, clock.start_unix_ms(), first_day), &pools);
     let load = profile.duration() + longest_delay(&ours.plan);
