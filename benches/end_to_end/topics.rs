@@ -46,6 +46,7 @@ pub(crate) fn create(bootstrap: &str, topics: &str, shards: u32) -> Result<()> {
     let settings = config.kafka_settings();
     let plan = admin::Plan {
         partitions: shards,
+        lanes: Some(shards),
         reply_partitions: 1,
         replication: 1,
         min_insync: 1,

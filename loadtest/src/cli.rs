@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Parser, Subcommand};
 
 use crate::load::profile::parse_rate;
+use crate::load::scenario::MOST_PARTITIONS;
 
 /// `loadtest`
 #[derive(Debug, Parser)]
@@ -172,9 +173,12 @@ pub struct MachineArgs {
     /// Engine processes, which share the shards.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     pub engines: u16,
-    /// Shards.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub partitions: u32,
+    /// Shards: partitions of orders and stock. Without it: as the scenario says, or two.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_PARTITIONS)))]
+    pub partitions: Option<u32>,
+    /// Lanes: partitions of decisions, which the shards share. Without it: as the scenario says, or as the engine has it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_PARTITIONS)))]
+    pub lanes: Option<u32>,
     /// Java heap of each broker, MiB.
     #[arg(long, value_name = "MIB", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(256..))]
     pub heap_mib: u32,

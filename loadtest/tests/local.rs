@@ -227,6 +227,21 @@ fn brands() {
 }
 
 #[test]
+fn many_shards() {
+    // Fewer shards than it is for, so that a machine that is busy with other tests bears it.
+    let soon = ["confirm.after=1s", "cancel.after=1s", "raise_attempt.after=1s", "skus=20"];
+    let soon = soon.map(|setting| format!("--set=traffic.{setting}"));
+    let soon: Vec<&str> = soon.iter().map(String::as_str).collect();
+    let flags = ["--rate=1000", "--duration=5s", "--partitions=6", "--lanes=6"];
+    let report = check_scenario("many-shards", &[&flags[..], &soon].concat());
+    assert_eq!((report.meta.shards, report.meta.lanes()), (6, 6));
+    let flood = report.flood.expect("some brands are busy");
+    // Four of sixty have 160 of 216 parts.
+    let [busy, idle] = [&flood.flooded, &flood.others].map(Latency::count);
+    assert!(busy > 2 * idle && busy < 4 * idle && idle > 0, "{busy} and {idle}");
+}
+
+#[test]
 fn alliance() {
     let soon = ["--set", "traffic.cancel.after=200ms"];
     let report = check_scenario("alliance", &[&["--rate=1000", "--duration=8s"], &soon[..]].concat());

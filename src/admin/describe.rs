@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::facts::{Answer, Begun, Facts, replication};
+use super::facts::{Answer, Facts, replication};
 use super::required::Role;
 use crate::config::Config;
 use crate::kafka::admin::TopicDescription;
+use crate::wire::Layout;
 use crate::wire::hex::hex;
 
 /// Settings that are shown, and the heads of their columns.
@@ -44,15 +45,20 @@ fn row(topic: &TopicDescription) -> Vec<String> {
 /// What the logs say of themselves, once if they agree; what differs is a finding.
 fn logs(facts: &Facts, config: &Config) -> String {
     let mut text = String::new();
-    let begun: Vec<_> = facts
-        .genesis
-        .values()
-        .filter_map(|fact| if let Some(Begun::Genesis(genesis)) = fact { Some(genesis) } else { None })
-        .collect();
+    if let Some(Layout { shards, lanes }) = facts.layout(config) {
+        let decisions = &config.topics.decisions;
+        let _ = match lanes < shards {
+            true => {
+                writeln!(text, "\n{shards} shards, {lanes} lanes: shard p is in the log {decisions}[p modulo {lanes}]")
+            }
+            false => writeln!(text, "\n{shards} shards, {lanes} lanes: shard p is alone in the log {decisions}[p]"),
+        };
+    }
+    let begun: Vec<_> = facts.begun().map(|(_, genesis)| genesis).collect();
     if let Some(first) = begun.first() {
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "\n{}: {} of {} logs begun; version {}, rules level {} at first, window {} ms, skew {} ms, hashes {}, {}, {}\n",
+            "{}: {} of {} logs begun; version {}, rules level {} at first, window {} ms, skew {} ms, hashes {}, {}, {}",
             config.topics.decisions,
             begun.len(),
             facts.genesis.len(),

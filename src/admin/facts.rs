@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::Config;
 use crate::kafka::admin::{BrokerAge, Configs, TopicDescription};
+use crate::wire::Layout;
 use crate::wire::proto::Genesis;
 
 /// The topic in which brokers keep transactions.
@@ -15,8 +17,25 @@ pub struct Facts {
     pub brokers: Answer<BTreeMap<i32, BrokerFacts>>,
     /// Topics, by name, [`TRANSACTION_LOG`] among them.
     pub topics: BTreeMap<String, Answer<TopicDescription>>,
-    /// The first record of each partition of `decisions`; empty if that topic was not found.
+    /// The first record of each lane, which is a partition of `decisions`; empty if that topic was not found.
     pub genesis: BTreeMap<u32, Option<Begun>>,
+}
+
+impl Facts {
+    /// How many shards and lanes the topics have; none before they are there.
+    pub fn layout(&self, config: &Config) -> Option<Layout> {
+        let count = |name: &str| self.topics.get(name).and_then(Answer::found).map(partitions);
+        let (shards, lanes) = (count(&config.topics.orders)?, count(&config.topics.decisions)?);
+        Some(Layout { shards, lanes })
+    }
+
+    /// The lanes whose log begins as one, with its genesis.
+    pub fn begun(&self) -> impl Iterator<Item = (u32, &Genesis)> {
+        self.genesis.iter().filter_map(|(lane, fact)| match fact {
+            Some(Begun::Genesis(genesis)) => Some((*lane, genesis)),
+            _ => None,
+        })
+    }
 }
 
 /// A broker.
@@ -58,6 +77,11 @@ pub enum Begun {
     Trimmed(i64),
     /// Something else; what.
     Other(String),
+}
+
+/// How many partitions a topic has.
+pub fn partitions(topic: &TopicDescription) -> u32 {
+    u32::try_from(topic.partitions.len()).expect("Kafka counts partitions in 31 bits")
 }
 
 /// The fewest replicas of any partition of a topic.

@@ -1,9 +1,9 @@
 //! Asking a cluster for what there is to judge.
 
 use std::collections::BTreeMap;
-use std::thread;
 
 use super::facts::{Answer, Begun, BrokerFacts, Facts, TRANSACTION_LOG};
+use super::side::side_by_side;
 use super::{Role, genesis};
 use crate::broker::{Broker, Fault};
 use crate::config::Config;
@@ -64,29 +64,18 @@ fn read_genesis<B: Broker>(
     decisions: &TopicDescription,
 ) -> Result<BTreeMap<u32, Option<Begun>>, Fault> {
     // A partition without a leader is a finding of its own and cannot be read.
-    let led: Vec<u32> =
-        (0..).zip(&decisions.partitions).filter(|(_, p)| p.leader >= 0).map(|(shard, _)| shard).collect();
+    let led: Vec<u32> = (0..).zip(&decisions.partitions).filter(|(_, p)| p.leader >= 0).map(|(lane, _)| lane).collect();
+    let read = |lane: u32| genesis::read(broker, lane, admin.watermarks(&decisions.name, lane)?);
     let mut facts = BTreeMap::new();
-    for some in led.chunks(READS_AT_A_TIME) {
-        let bounded = some
-            .iter()
-            .map(|&shard| Ok((shard, admin.watermarks(&decisions.name, shard)?)))
-            .collect::<Result<Vec<_>, Fault>>()?;
-        let read: Vec<_> = thread::scope(|scope| {
-            let reads: Vec<_> = bounded
-                .into_iter()
-                .map(|(shard, bounds)| scope.spawn(move || (shard, genesis::read(broker, shard, bounds))))
-                .collect();
-            reads.into_iter().map(|read| read.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
-        for (shard, fact) in read {
-            let fact = match fact {
-                Err(Fault::Fatal(words)) => Some(Begun::Other(format!("it cannot be read: {words}"))),
-                Err(Fault::OutOfRange { begin, .. }) => Some(Begun::Trimmed(begin)),
-                other => other?,
-            };
-            facts.insert(shard, fact);
-        }
-    }
+    let mut each = |lane, fact| {
+        let fact = match fact {
+            Err(Fault::Fatal(words)) => Some(Begun::Other(format!("it cannot be read: {words}"))),
+            Err(Fault::OutOfRange { begin, .. }) => Some(Begun::Trimmed(begin)),
+            other => other?,
+        };
+        facts.insert(lane, fact);
+        Ok(())
+    };
+    side_by_side(&led, READS_AT_A_TIME, read, &mut each, &mut |_| {})?;
     Ok(facts)
 }

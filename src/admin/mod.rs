@@ -11,14 +11,18 @@ pub mod facts; // what a cluster says about itself, as plain data
 mod fetch; // asks a cluster for these facts
 mod findings; // judges them
 pub mod describe; // shows them as a table
+mod plan; // what is to be made, and with how many lanes
 mod create; // makes what is missing
+mod begin; // begins the logs of what was made
 mod genesis; // the first record of each log
-mod raise; // asks every shard to use newer rules, and waits for its answer
+mod side; // asks brokers several things side by side
+mod raise; // asks every shard to use newer rules, and waits for its answer in the log of its lane
 
-pub use create::{CreateError, Plan, create};
+pub use create::{CreateError, create};
 pub use facts::Facts;
 pub use fetch::fetch;
 pub use findings::findings;
+pub use plan::Plan;
 pub use raise::{Raise, RaiseError, raise_rules};
 pub use required::Role;
 

@@ -1,4 +1,4 @@
-//! Raising the rules level of every log: a command to each shard, and its decision waited for.
+//! Raising the rules level of every shard: a command to each, and its decision waited for in the log of its lane.
 //!
 //! Nothing is written to a log from here: the engine that has a shard decides the command like any other, so that the
 //! level rises at one place in the log, and an engine that does not know the level says so.
@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::kafka::admin::Admin;
 use crate::kafka::publisher::{Publisher, Receipt};
 use crate::log::read::ReadError;
+use crate::wire::Layout;
 use crate::wire::entry::{EntryError, LogEntry};
 use crate::wire::proto::{Input, Outcome, RaiseRulesLevel, Reason, StockCommand, StockCommands, stock_command};
 
@@ -28,8 +29,8 @@ const RECEIPTS_WAIT: Duration = Duration::from_millis(100);
 /// What is to be raised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raise {
-    /// The partitions.
-    pub shards: Vec<u32>,
+    /// How many shards there are, and in which logs their decisions stand.
+    pub layout: Layout,
     /// The level from here on.
     pub level: u32,
     /// How long the shards may take to answer; not less than a few seconds, which it takes to open a log.
@@ -48,10 +49,10 @@ pub enum RaiseError {
         words: String,
     },
     /// A log holds what this version cannot read.
-    #[error("decisions[{shard}]: {source}; use the version of sluice that runs there")]
+    #[error("decisions[{lane}]: {source}; use the version of sluice that runs there")]
     Log {
         /// The partition.
-        shard: u32,
+        lane: u32,
         /// What is wrong.
         source: ReadError,
     },
@@ -91,10 +92,18 @@ fn list(shards: &[u32]) -> String {
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     shard: u32,
-    /// Where its log ended before the command was published: the decision stands behind it.
-    log_end: i64,
     /// Where the command stands in the shard's partition of `stock`.
     offset: i64,
+}
+
+/// A log in which shards are to answer.
+#[derive(Clone, Copy, Debug)]
+struct Log<'a> {
+    lane: u32,
+    /// Where it ended before the first command was published: the decisions stand behind it.
+    end: i64,
+    /// What is asked of the lane's shards.
+    asked: &'a [Asked],
 }
 
 /// What a shard decided.
@@ -116,11 +125,21 @@ pub fn raise_rules<B: Broker>(
     raise: &Raise,
     say: &mut dyn FnMut(&str),
 ) -> Result<(), RaiseError> {
-    let asked = publish(admin, config, raise)?;
+    let (layout, decisions) = (raise.layout, config.topics.decisions.as_str());
+    let ends = (0..layout.lanes).map(|lane| Ok(admin.watermarks(decisions, lane)?.1));
+    let ends = ends.collect::<Result<Vec<_>, Fault>>()?;
+    let mut asked = publish(config, raise)?;
     say(&format!("rules level {}: asked of {} shards", raise.level, asked.len()));
+    // Those of a lane one after the other.
+    asked.sort_by_key(|asked| (layout.lane(asked.shard), asked.shard));
+    let logs = asked.chunk_by(|a, b| layout.lane(a.shard) == layout.lane(b.shard)).map(|asked| {
+        let lane = layout.lane(asked[0].shard);
+        Log { lane, end: ends[lane as usize], asked }
+    });
+    let logs: Vec<_> = logs.collect();
     let (mut refused, mut unanswered) = (Vec::new(), Vec::new());
     let deadline = Instant::now() + raise.timeout;
-    for some in asked.chunks(READS_AT_A_TIME) {
+    for some in logs.chunks(READS_AT_A_TIME) {
         answers(broker, some, deadline.max(Instant::now() + LEAST_WAIT), &mut |shard, answer| match answer {
             None => unanswered.push(shard),
             Some(Answer { outcome: Outcome::Applied, rules_level, .. }) => {
@@ -148,12 +167,9 @@ pub fn raise_rules<B: Broker>(
 }
 
 /// Publishes a command to each shard, and waits until all are stored.
-fn publish(admin: &Admin, config: &Config, raise: &Raise) -> Result<Vec<Asked>, RaiseError> {
-    let (stock, decisions) = (config.topics.stock.as_str(), config.topics.decisions.as_str());
-    let mut asked = Vec::with_capacity(raise.shards.len());
-    for &shard in &raise.shards {
-        asked.push(Asked { shard, log_end: admin.watermarks(decisions, shard)?.1, offset: -1 });
-    }
+fn publish(config: &Config, raise: &Raise) -> Result<Vec<Asked>, RaiseError> {
+    let stock = config.topics.stock.as_str();
+    let mut asked: Vec<_> = (0..raise.layout.shards).map(|shard| Asked { shard, offset: -1 }).collect();
     let publisher = Publisher::new(&config.kafka_settings())?;
     let deadline = Instant::now() + raise.timeout;
     let mut receipts = Vec::new();
@@ -186,25 +202,29 @@ fn command(shard: u32, level: u32) -> Vec<u8> {
     StockCommands { commands: vec![StockCommand { kind: Some(kind), ..StockCommand::default() }] }.encode_to_vec()
 }
 
-/// Waits for the decisions of some shards, and hands out each as it is read: none if the time was up. A log that cannot
-/// be read keeps nobody from hearing of the others.
+/// Waits for the decisions in some logs, and hands out each as it is read: none if the time was up. A log that cannot be
+/// read keeps nobody from hearing of the others.
 fn answers<B: Broker>(
     broker: &B,
-    asked: &[Asked],
+    logs: &[Log<'_>],
     deadline: Instant,
     each: &mut dyn FnMut(u32, Option<Answer>),
 ) -> Result<(), RaiseError> {
     thread::scope(|scope| {
         let (answered, answers) = mpsc::channel();
-        for &asked in asked {
+        for &log in logs {
             let answered = answered.clone();
-            scope.spawn(move || answered.send((asked.shard, answer(broker, asked, deadline))));
+            scope.spawn(move || {
+                let read = follow(broker, log, deadline, &mut |shard, answer| drop(answered.send(Ok((shard, answer)))));
+                // Whoever hears of it is there for as long as this runs.
+                read.or_else(|error| answered.send(Err(error))).ok();
+            });
         }
         drop(answered);
         let mut outcome = Ok(());
-        for (shard, answer) in answers {
+        for answer in answers {
             match answer {
-                Ok(answer) => each(shard, answer),
+                Ok((shard, answer)) => each(shard, answer),
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }
@@ -212,42 +232,61 @@ fn answers<B: Broker>(
     })
 }
 
-/// What the shard decides about its command, if it does so by then.
-fn answer<B: Broker>(broker: &B, asked: Asked, deadline: Instant) -> Result<Option<Answer>, RaiseError> {
-    let shard = asked.shard;
-    let mut reader = broker.reader(shard, asked.log_end)?;
-    let mut found = None;
-    loop {
+/// Reads a lane's log until each of its shards has decided its command, or until then.
+fn follow<B: Broker>(
+    broker: &B,
+    log: Log<'_>,
+    deadline: Instant,
+    each: &mut dyn FnMut(u32, Option<Answer>),
+) -> Result<(), RaiseError> {
+    let lane = log.lane;
+    let mut reader = broker.reader(lane, log.end)?;
+    let mut waiting = log.asked.to_vec();
+    while !waiting.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
+        let mut unreadable = None;
         reader.read(left, &mut |offset, value| {
-            if found.is_none() {
-                let read = decision(value, asked.offset);
-                found = read.map_err(|source| ReadError::Unreadable { offset, source }).transpose();
+            if unreadable.is_none() {
+                let read = decisions(value, &mut waiting, each);
+                unreadable = read.map_err(|source| ReadError::Unreadable { offset, source }).err();
             }
         })?;
-        match found {
-            Some(found) => return found.map(Some).map_err(|source| RaiseError::Log { shard, source }),
-            None if left.is_zero() => return Ok(None),
-            None => {}
+        if let Some(source) = unreadable {
+            return Err(RaiseError::Log { lane, source });
+        }
+        if left.is_zero() {
+            waiting.drain(..).for_each(|asked| each(asked.shard, None));
         }
     }
+    Ok(())
 }
 
-/// The decision about the only command of the record at `offset` of `stock`, if it stands in this record of the log.
-fn decision(value: &[u8], offset: i64) -> Result<Option<Answer>, EntryError> {
-    let LogEntry::Link(link) = LogEntry::parse(value)? else { return Ok(None) };
+/// Takes those from `waiting` whose command is decided by this record of the log: by a link of their own shard, because
+/// another one may have decided another record at the same offset.
+fn decisions(
+    value: &[u8],
+    waiting: &mut Vec<Asked>,
+    each: &mut dyn FnMut(u32, Option<Answer>),
+) -> Result<(), EntryError> {
+    let LogEntry::Link(link) = LogEntry::parse(value)? else { return Ok(()) };
+    let Some(at) = waiting.iter().position(|asked| asked.shard == link.header.shard) else { return Ok(()) };
+    let Asked { shard, offset } = waiting[at];
     for decision in link.decisions() {
         let (decision, source) = decision?;
         if (source.input, source.offset) == (Input::Stock, offset) {
             let (outcome, reason, rules_level) = (decision.outcome, decision.reason, decision.rules_level);
-            return Ok(Some(Answer { outcome, reason, rules_level }));
+            waiting.swap_remove(at);
+            each(shard, Some(Answer { outcome, reason, rules_level }));
+            return Ok(());
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use prost::Message as _;
 
     use super::*;
@@ -255,32 +294,52 @@ mod tests {
     use crate::wire::link::{LinkDraft, LinkHash};
     use crate::wire::{proto, view};
 
-    /// Appends a link with a decision about the record at `offset` of `stock`; tells where the log ends now.
-    fn decide(cluster: &Cluster, offset: i64, outcome: Outcome, rules_level: u32) -> i64 {
+    /// Appends a link in which `shard` decides about the record at `offset` of `stock` to log 0; tells where that ends now.
+    fn decide(cluster: &Cluster, shard: u32, offset: i64, outcome: Outcome, rules_level: u32) -> i64 {
         let (input, outcome) = (Input::Stock.into(), outcome.into());
         let decision = proto::Decision { sequence: 1, input, offset, outcome, rules_level, ..Default::default() };
         let bytes = decision.encode_to_vec();
         let (decision, source) = view::decision(&bytes).expect("it was encoded");
         let mut link = LinkDraft::default();
-        link.begin(0, 1, 0, 0);
+        link.begin(shard, 1, 0, 0);
         link.push(&decision, &source);
         link.seal(1, LinkHash::default());
         let value = link.sealed().expect("it was sealed").0.to_vec();
         1 + cluster.publish(Topic::Decisions, 0, Message::value(value)).expect("nothing is in its way")
     }
 
+    /// What is answered in log 0, from `end` on, to commands at these offsets of these shards.
+    fn heard(cluster: &Cluster, end: i64, asked: &[(u32, i64)]) -> BTreeMap<u32, Option<Answer>> {
+        let asked: Vec<_> = asked.iter().map(|&(shard, offset)| Asked { shard, offset }).collect();
+        let by = Instant::now() + Duration::from_millis(20);
+        let mut heard = BTreeMap::new();
+        let mut each = |shard, answer| assert_eq!(heard.insert(shard, answer), None, "shard {shard} answers once");
+        answers(&cluster.node(), &[Log { lane: 0, end, asked: &asked }], by, &mut each).expect("the log can be read");
+        heard
+    }
+
+    fn raised(outcome: Outcome, rules_level: u32) -> Option<Answer> {
+        Some(Answer { outcome, reason: Reason::Unspecified, rules_level })
+    }
+
     #[test]
     fn a_shard_answers_by_the_decision_about_this_very_command() {
         let cluster = Cluster::new(Partitions::new(1), 0);
-        let log_end = decide(&cluster, 7, Outcome::Applied, 9);
-        decide(&cluster, 6, Outcome::Unchanged, 3);
-        decide(&cluster, 7, Outcome::Applied, 1);
-        let asked = |offset| Asked { shard: 0, log_end, offset };
-        let by = Instant::now() + Duration::from_millis(20);
-        let answer = |offset| super::answer(&cluster.node(), asked(offset), by).expect("the log can be read");
-        let raised = Answer { outcome: Outcome::Applied, reason: Reason::Unspecified, rules_level: 1 };
-        assert_eq!(answer(7), Some(raised));
-        assert_eq!(answer(8), None, "nobody decided");
+        let end = decide(&cluster, 0, 7, Outcome::Applied, 9);
+        decide(&cluster, 0, 6, Outcome::Unchanged, 3);
+        decide(&cluster, 0, 7, Outcome::Applied, 1);
+        assert_eq!(heard(&cluster, end, &[(0, 7)]), BTreeMap::from([(0, raised(Outcome::Applied, 1))]));
+        assert_eq!(heard(&cluster, end, &[(0, 8)]), BTreeMap::from([(0, None)]), "nobody decided");
+    }
+
+    #[test]
+    fn shards_that_share_a_log_answer_each_for_itself() {
+        let cluster = Cluster::new(Partitions::new(1), 0);
+        decide(&cluster, 4, 7, Outcome::Applied, 1);
+        decide(&cluster, 2, 7, Outcome::Unchanged, 2);
+        decide(&cluster, 0, 5, Outcome::Applied, 1);
+        let expected = [(0, None), (2, raised(Outcome::Unchanged, 2)), (4, raised(Outcome::Applied, 1)), (6, None)];
+        assert_eq!(heard(&cluster, 0, &[(0, 7), (2, 7), (4, 7), (6, 7)]), BTreeMap::from(expected));
     }
 
     #[test]

@@ -53,12 +53,18 @@ impl Role {
         roles
     }
 
+    /// What the topic has a partition for.
+    pub fn partitions(self) -> Partitions {
+        match self {
+            Self::Orders | Self::Stock | Self::DeadLetters => Partitions::Shards,
+            Self::Decisions => Partitions::Lanes,
+            Self::Replies | Self::PerDecision => Partitions::Any,
+        }
+    }
+
     /// Whether the topic has a partition for each shard.
     pub fn is_sharded(self) -> bool {
-        match self {
-            Self::Orders | Self::Stock | Self::Decisions | Self::DeadLetters => true,
-            Self::Replies | Self::PerDecision => false,
-        }
+        self.partitions() == Partitions::Shards
     }
 
     /// What the settings of the topic must be.
@@ -87,6 +93,17 @@ impl Role {
             Self::DeadLetters => 30 * DAY_MS,
         }
     }
+}
+
+/// What a topic has a partition for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partitions {
+    /// Each shard.
+    Shards,
+    /// Each lane: the log of one shard or more.
+    Lanes,
+    /// Whatever whoever reads it wants.
+    Any,
 }
 
 /// What a setting must be, and why.

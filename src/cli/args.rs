@@ -127,9 +127,15 @@ pub struct CreateArgs {
     /// See `ConfigArgs`.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Partitions of orders, stock, decisions and dead-letters: one shard each. Cannot be changed afterwards.
+    /// Partitions of orders, stock and dead-letters: one shard each. How far the deployment may grow; cannot be changed
+    /// afterwards.
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub partitions: u32,
+    /// Lanes: partitions of decisions, each the log of the shards p with p modulo LANES the same. A few for each core of all
+    /// nodes; each costs the brokers its commits, and a node without a lane is a spare. Cannot be changed afterwards.
+    /// Without it: as many as decisions has, if it is there; else a lane a shard for up to 8 shards, and above that 3 to 8.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub lanes: Option<u32>,
     /// Partitions of replies: about one for each checkout instance that waits for answers.
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub reply_partitions: u32,

@@ -19,6 +19,7 @@ use crate::kafka::KafkaBroker;
 use crate::kafka::admin::{Admin, CreateTopicError};
 use crate::node::http::{self, Port};
 use crate::node::{logging, signals, start};
+use crate::wire::Layout;
 
 /// The key that says where the brokers are.
 const BOOTSTRAP_SERVERS: &str = "kafka.bootstrap_servers";
@@ -135,6 +136,7 @@ fn create(args: &CreateArgs) -> Result<Exit, Failure> {
     logging::init(&config.log)?;
     let plan = Plan {
         partitions: args.partitions,
+        lanes: args.lanes,
         reply_partitions: args.reply_partitions,
         replication: if args.dev { 1 } else { args.replication },
         min_insync: if args.dev { 1 } else { args.min_insync },
@@ -183,7 +185,8 @@ fn raise_rules(args: &RaiseRulesArgs) -> Result<Exit, Failure> {
         print_findings(&mut io::stdout().lock(), &findings)?;
         return Ok(Exit::Failure);
     }
-    let raise = Raise { shards: facts.genesis.keys().copied().collect(), level: args.level, timeout: args.timeout };
+    let layout = facts.layout(config).expect("topics that are missing are an error");
+    let raise = Raise { layout, level: args.level, timeout: args.timeout };
     // A closed standard output must not stop the work half way.
     let mut say = |line: &str| drop(writeln!(io::stdout(), "{line}"));
     match admin::raise_rules(&cluster.admin, &cluster.broker, config, &raise, &mut say) {
@@ -206,7 +209,8 @@ fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors == 0 {
-        writeln!(out, "ready to run: {} shards, {warnings} warnings", facts.genesis.len())?;
+        let Layout { shards, lanes } = facts.layout(config).unwrap_or(Layout::one_each(0));
+        writeln!(out, "ready to run: {shards} shards, {lanes} lanes, {warnings} warnings")?;
         return Ok(Exit::Success);
     }
     writeln!(out, "not ready to run: {errors} errors, {warnings} warnings")?;

@@ -33,10 +33,12 @@ mod args; // the flags
 mod stage; // the broker, with its topics and genesis records
 mod traffic; // the stream of commands, from a seed
 mod screen; // what is shown while it runs
+mod follow; // the log, read and taken apart by shards
 mod verify; // what is proven at the end
 
 pub use args::{DemoArgs, DemoBroker};
 
+use follow::{Log, Told};
 use screen::{Picture, Screen};
 use traffic::Traffic;
 use verify::Verifier;
@@ -108,8 +110,9 @@ fn play<B: Broker>(
     };
     let (decided, decisions) = unbounded();
     let wanted = Arc::new(());
+    // A lane for each shard.
     let readers = (0..SHARDS)
-        .map(|shard| follow(broker.clone(), shard, decided.clone(), Arc::downgrade(&wanted)))
+        .map(|lane| read_log(broker.clone(), lane, decided.clone(), Arc::downgrade(&wanted)))
         .collect::<Result<Vec<_>>>()?;
 
     let publisher = Publisher::new(&settings)?;
@@ -140,24 +143,22 @@ fn play<B: Broker>(
     Ok(conclude(placed, verifier))
 }
 
-/// Reads a shard's log as any consumer would.
-fn follow<B: Broker>(
+/// Reads a lane's log on a thread of its own.
+fn read_log<B: Broker>(
     broker: Arc<B>,
-    shard: u32,
-    decided: Sender<(u32, Vec<proto::Decision>)>,
+    lane: u32,
+    decided: Sender<Told>,
     wanted: std::sync::Weak<()>,
 ) -> Result<std::thread::JoinHandle<Result<()>>> {
-    let mut reader = broker.reader(shard, 0)?;
+    let mut reader = broker.reader(lane, 0)?;
     let work = move || -> Result<()> {
+        let mut log = Log::of(lane);
         while wanted.upgrade().is_some() {
             let mut unreadable = None;
-            reader.read(READ_TIMEOUT, &mut |offset, value| match proto::LogRecord::decode(value) {
-                Ok(proto::LogRecord { kind: Some(proto::log_record::Kind::Link(link)) }) => {
-                    // The show ends before its readers do; what comes after is not wanted any more.
-                    let _ = decided.send((shard, link.decisions));
-                }
-                Ok(_) => {}
-                Err(error) => unreadable = Some(anyhow::anyhow!("decisions[{shard}] offset {offset}: {error}")),
+            reader.read(READ_TIMEOUT, &mut |offset, value| {
+                // The show ends before its readers do; what comes after is not wanted any more.
+                let taken = log.take(offset, value, &mut |told| drop(decided.send(told)));
+                unreadable = unreadable.take().or(taken.err());
             })?;
             if let Some(error) = unreadable {
                 return Err(error);
@@ -165,7 +166,7 @@ fn follow<B: Broker>(
         }
         Ok(())
     };
-    Ok(std::thread::Builder::new().name(format!("reader-{shard}")).spawn(work)?)
+    Ok(std::thread::Builder::new().name(format!("reader-{lane}")).spawn(work)?)
 }
 
 struct Show<'a> {
@@ -173,7 +174,7 @@ struct Show<'a> {
     settings: Settings,
     publisher: Publisher,
     lanes: Arc<Lanes>,
-    decisions: Receiver<(u32, Vec<proto::Decision>)>,
+    decisions: Receiver<Told>,
     engine: &'a std::thread::JoinHandle<Result<(), NodeError>>,
     verifier: Verifier,
     /// When there was last an answer, or nothing to wait for; and how many answers there were by then.
@@ -264,8 +265,13 @@ impl Show<'_> {
             Ok(offset) => verifier.sent(input_of(tag), partition, offset, (tag >> 1) as u32),
             Err(error) => failed = Some(error),
         });
-        for (shard, decisions) in self.decisions.try_iter() {
-            decisions.iter().for_each(|decision| verifier.decided(shard, decision));
+        for told in self.decisions.try_iter() {
+            match told {
+                Told::Decided { shard, decisions } => {
+                    decisions.iter().for_each(|decision| verifier.decided(shard, decision));
+                }
+                Told::Broken(words) => verifier.violation(words),
+            }
         }
         if let Some(error) = failed {
             bail!("the broker did not take a record: {error}");

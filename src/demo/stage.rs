@@ -60,6 +60,7 @@ pub(super) fn with(broker: DemoBroker, play: impl FnOnce(Stage) -> Result<bool>)
             let client = Admin::new(&settings, ADMIN_TIMEOUT)?;
             let plan = admin::Plan {
                 partitions: SHARDS,
+                lanes: Some(SHARDS),
                 reply_partitions: SHARDS,
                 replication: 1,
                 min_insync: 1,

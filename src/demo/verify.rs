@@ -69,14 +69,14 @@ impl Verifier {
         self.unanswered -= commands as i64;
     }
 
-    /// A decision was read from this partition of `decisions`.
-    pub(super) fn decided(&mut self, partition: u32, decision: &Decision) {
+    /// A decision of the shard with this number, that of its partition of the inputs, was read.
+    pub(super) fn decided(&mut self, shard: u32, decision: &Decision) {
         *self.outcomes.entry((decision.outcome(), decision.reason())).or_default() += 1;
         if decision.asked() == Asked::Tick {
             return;
         }
         if decision.asked() != Asked::Expire {
-            let key = (decision.input(), partition, decision.offset);
+            let key = (decision.input(), shard, decision.offset);
             let record = self.records.entry(key).or_default();
             record.answers.push(decision.index);
             // Of a record that was not acknowledged yet, or that somebody else sent.
@@ -220,7 +220,8 @@ impl Verifier {
         }
     }
 
-    fn violation(&mut self, found: String) {
+    /// Something does not hold.
+    pub(super) fn violation(&mut self, found: String) {
         self.violation_count += 1;
         if self.violations.len() < SHOWN_VIOLATIONS {
             self.violations.push(found);

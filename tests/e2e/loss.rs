@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::support::engine::{Deployment, READY_WITHIN};
 use crate::support::kafka;
+use crate::support::lane::LaneTopics;
 use crate::support::orders::Plan;
 use crate::support::tail::Tail;
 use crate::support::topics::{self, Watermarks, wait_for};
 use crate::support::traffic;
-use crate::support::verify::{read_shard, verify_read};
+use crate::support::verify::{read_lanes, verify_read};
 
 const DRAINED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -26,10 +27,10 @@ fn an_input_trimmed_past_the_resume_point_is_refused_until_the_loss_is_accepted(
     };
     traffic::publish(&deployment, plan(1), 2_000);
     work(&[]);
-    let decided = read_shard(&deployment, 0);
+    let decided = read_lanes(&deployment).remove(0);
 
     traffic::publish(&deployment, plan(2), 2_000);
-    let resume = decided.orders.last().expect("orders were published").offset + 1;
+    let resume = decided.shards[0].orders.last().expect("orders were published").offset + 1;
     let end = Watermarks::new(&kafka.bootstrap()).high(&orders, 0);
     let begin = resume + (end - resume) / 2;
     assert!(begin > resume + 10, "{resume}..{end} is too little to lose half of it");
@@ -52,18 +53,19 @@ fn an_input_trimmed_past_the_resume_point_is_refused_until_the_loss_is_accepted(
     // What was lost is lost once: nothing has to be accepted any more.
     traffic::publish(&deployment, plan(3), 500);
     work(&[]);
-    let mut all = read_shard(&deployment, 0);
-    assert_eq!(all.orders[0].offset, begin);
-    all.orders = decided.orders.into_iter().chain(all.orders).collect();
-    verify_read(&deployment, vec![all]).assert_clean();
+    let mut all = read_lanes(&deployment);
+    let (orders, decided) = (&mut all[0].shards[0].orders, &decided.shards[0].orders);
+    assert_eq!(orders[0].offset, begin);
+    *orders = decided.iter().chain(&*orders).cloned().collect();
+    verify_read(&deployment, &all).assert_clean();
 }
 
 /// Records of the log that are no fences.
 fn links(deployment: &Deployment) -> usize {
-    decided_links(&read_shard(deployment, 0))
+    decided_links(&read_lanes(deployment)[0])
 }
 
-fn decided_links(topics: &crate::support::audit::ShardTopics) -> usize {
+fn decided_links(topics: &LaneTopics) -> usize {
     use prost::Message as _;
     use sluice::wire::proto::{LogRecord, log_record};
     let kind = |value: &Vec<u8>| LogRecord::decode(value.as_slice()).ok().and_then(|record| record.kind);

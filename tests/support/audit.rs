@@ -1,10 +1,10 @@
-//! Walks one shard's log beside its inputs and holds it to the invariants of ARCHITECTURE.md. It shares the generated
-//! types with the engine and nothing else: whatever the engine's own readers believe is not believed here.
+//! Walks the links of one shard beside its inputs and holds them to the invariants of ARCHITECTURE.md. It shares the
+//! generated types with the engine and nothing else: whatever the engine's own readers believe is not believed here.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use prost::Message;
-use sluice::wire::proto::{self, Asked, Decision, Input, Link, LogRecord, log_record};
+use sluice::wire::proto::{self, Asked, Decision, Input, Link, LinkHeader};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::book::Book;
@@ -22,49 +22,22 @@ pub(crate) struct Stored {
     pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
-/// All that is committed of one shard.
+/// All that is committed of one shard, but for its links, which stand in the log of its lane.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShardTopics {
     pub(crate) shard: u32,
     pub(crate) orders: Vec<Stored>,
     pub(crate) stock: Vec<Stored>,
-    pub(crate) log: Vec<Stored>,
     pub(crate) dead_letters: Vec<Stored>,
 }
 
-/// What the walk leaves for further checks.
-pub(crate) struct Audited {
+/// What the walk leaves of a shard for further checks.
+pub(crate) struct AuditedShard {
     pub(crate) report: Report,
     pub(crate) book: Book,
     pub(crate) model: Option<Model>,
     /// For each decision the partition of `replies` that also has it, and its fingerprint.
     pub(crate) copies: Vec<(Option<u32>, u128)>,
-}
-
-/// Audits a shard whose inputs must be decided to their end. With a model, every decision must also be the model's.
-pub(crate) fn audit(topics: &ShardTopics, model: Option<Model>) -> Audited {
-    let mut audit = Audit {
-        topics,
-        report: Report::default(),
-        book: Book::default(),
-        model,
-        copies: Vec::new(),
-        last_hash: None,
-        epoch: 0,
-        decided: [Run::default(); 2],
-        poison: BTreeSet::new(),
-        shard_time_ms: 0,
-        ahead: false,
-        expiries: VecDeque::new(),
-        digests: 0,
-    };
-    if let Err((breach, what)) = audit.walk() {
-        audit.report.breach(breach, format_args!("shard {}: {what}; stopped here", topics.shard));
-    } else {
-        audit.ends();
-        audit.dead_letters();
-    }
-    Audited { report: audit.report, book: audit.book, model: audit.model, copies: audit.copies }
 }
 
 /// How far an input is decided.
@@ -82,14 +55,15 @@ impl Default for Run {
     }
 }
 
-struct Audit<'a> {
+/// See the module.
+pub(super) struct ShardAudit<'a> {
     topics: &'a ShardTopics,
     report: Report,
     book: Book,
     model: Option<Model>,
     copies: Vec<(Option<u32>, u128)>,
-    last_hash: Option<u128>,
-    epoch: u64,
+    /// It makes no sense to walk on.
+    stopped: bool,
     /// Of orders and stock.
     decided: [Run; 2],
     /// Input and offset of every record that could not be read.
@@ -104,44 +78,50 @@ struct Audit<'a> {
 }
 
 /// What makes it senseless to walk on.
-type Stop = (Breach, String);
+pub(super) type Stop = (Breach, String);
 
-impl Audit<'_> {
-    fn walk(&mut self) -> Result<(), Stop> {
-        for record in &self.topics.log {
-            let value = record.value.as_deref().unwrap_or_default();
-            let entry = LogRecord::decode(value).ok().and_then(|entry| entry.kind);
-            match entry.ok_or_else(|| (Breach::Chain, format!("offset {} is no log record", record.offset)))? {
-                log_record::Kind::Genesis(genesis) => self.genesis(record.offset, &genesis)?,
-                log_record::Kind::Fence(fence) => {
-                    self.report.expect(fence.nonce.len() == 16, Breach::Chain, || format!("{fence:?}"));
-                    self.report.fences += 1;
-                    continue;
-                }
-                log_record::Kind::Link(link) => self.link(record.offset, link)?,
-            }
-            self.last_hash = Some(xxh3_128(value));
+impl<'a> ShardAudit<'a> {
+    /// With a model, every decision must also be the model's.
+    pub(super) fn new(topics: &'a ShardTopics, window_ms: u64, model: Option<Model>) -> Self {
+        ShardAudit {
+            topics,
+            report: Report::default(),
+            book: Book::new(i64::try_from(window_ms).unwrap_or(i64::MAX)),
+            model,
+            copies: Vec::new(),
+            stopped: false,
+            decided: [Run::default(); 2],
+            poison: BTreeSet::new(),
+            shard_time_ms: 0,
+            ahead: false,
+            expiries: VecDeque::new(),
+            digests: 0,
         }
-        Ok(())
     }
 
-    fn genesis(&mut self, offset: i64, genesis: &proto::Genesis) -> Result<(), Stop> {
-        let right = self.last_hash.is_none() && genesis.shard == self.topics.shard && genesis.link_hash == "xxh3-128";
-        self.book = Book::new(i64::try_from(genesis.window_ms).unwrap_or(i64::MAX));
-        if right { Ok(()) } else { Err((Breach::Chain, format!("offset {offset}: {genesis:?}"))) }
+    /// Takes the shard's next link, which stands at this offset of the log. After one that cannot be right the others are
+    /// passed by.
+    pub(super) fn take(&mut self, offset: i64, header: &LinkHeader, link: &Link) {
+        if self.stopped {
+            return;
+        }
+        if let Err((breach, what)) = self.link(offset, header, link) {
+            self.report.breach(breach, format_args!("shard {}: {what}; stopped here", self.topics.shard));
+            self.stopped = true;
+        }
     }
 
-    fn link(&mut self, offset: i64, link: Link) -> Result<(), Stop> {
+    /// Ends the walk. If that is the end of the log, the inputs must be decided to theirs.
+    pub(super) fn finish(mut self, is_whole: bool) -> AuditedShard {
+        if is_whole && !self.stopped {
+            self.ends();
+            self.dead_letters();
+        }
+        AuditedShard { report: self.report, book: self.book, model: self.model, copies: self.copies }
+    }
+
+    fn link(&mut self, offset: i64, header: &LinkHeader, link: &Link) -> Result<(), Stop> {
         let stop = |breach, what: &str| Err((breach, format!("link at offset {offset}: {what}")));
-        let header = link.header.unwrap_or_default();
-        let Some(last_hash) = self.last_hash else { return stop(Breach::Chain, "before the genesis") };
-        if header.previous_hash != last_hash.to_be_bytes() {
-            return stop(Breach::Chain, "does not carry the hash of the link before");
-        }
-        if header.shard != self.topics.shard || header.epoch < self.epoch || header.epoch > self.report.fences {
-            return stop(Breach::Chain, &format!("shard, or epoch after {}: {header:?}", self.epoch));
-        }
-        self.epoch = header.epoch;
         let first = self.report.decisions + 1;
         let sequences = link.decisions.iter().map(|decision| decision.sequence);
         if header.first_sequence != first

@@ -27,7 +27,10 @@ pub(crate) const SESSION_MS: u64 = 6_000;
 pub(crate) struct Deployment {
     pub(crate) name: String,
     pub(crate) bootstrap: String,
+    /// Shards.
     pub(crate) partitions: u32,
+    /// Partitions of `decisions`: as many as there are shards, unless a test says otherwise.
+    pub(crate) lanes: u32,
     pub(crate) reply_partitions: u32,
     /// The optional topic with one record a decision is written.
     pub(crate) per_decision: bool,
@@ -86,6 +89,7 @@ impl Deployment {
             name: format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
             bootstrap: bootstrap.to_owned(),
             partitions,
+            lanes: partitions,
             reply_partitions: 2,
             per_decision: false,
             dev: true,
@@ -113,6 +117,14 @@ impl Deployment {
         std::fs::write(&self.config, text).expect("the configuration can be written");
     }
 
+    /// Begins to create its topics. Whoever calls waits for it, or kills it.
+    pub(crate) fn begin_topics(&self) -> Child {
+        let mut sluice = Command::new(SLUICE);
+        sluice.args(["topics", "create", "--dev", "--config"]).arg(&self.config).args(self.counts());
+        sluice.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        sluice.spawn().expect("the binary can be started")
+    }
+
     /// Creates its topics, with further flags.
     pub(crate) fn create_topics(&self, flags: &[String]) {
         let flags = [&self.counts()[..], flags].concat();
@@ -121,8 +133,13 @@ impl Deployment {
         assert!(done.status.success(), "topics create: {}", text(&done));
     }
 
-    fn counts(&self) -> [String; 2] {
-        [format!("--partitions={}", self.partitions), format!("--reply-partitions={}", self.reply_partitions)]
+    fn counts(&self) -> [String; 3] {
+        let Self { partitions, lanes, reply_partitions, .. } = self;
+        [
+            format!("--partitions={partitions}"),
+            format!("--lanes={lanes}"),
+            format!("--reply-partitions={reply_partitions}"),
+        ]
     }
 
     /// The full name of one of its topics.

@@ -5,6 +5,7 @@ pub(crate) mod book;
 pub(crate) mod engine;
 pub(crate) mod input;
 pub(crate) mod kafka;
+pub(crate) mod lane;
 pub(crate) mod model;
 pub(crate) mod orders;
 pub(crate) mod report;

@@ -18,9 +18,11 @@ pub(crate) struct Tail {
     consumer: BaseConsumer,
     marks: Watermarks,
     inputs: [(Input, String); 2],
-    /// The topic `decisions`.
+    /// The topic `decisions`, and how many partitions it has.
     log: String,
-    partitions: i32,
+    lanes: i32,
+    /// Partitions of the inputs.
+    shards: i32,
     /// Offset after the last record decided, by input and partition.
     decided: HashMap<(Input, i32), i64>,
     /// Decisions read so far.
@@ -44,10 +46,10 @@ impl Tail {
 
     fn from(deployment: &Deployment, offset: Offset) -> Self {
         let consumer = topics::consumer(&deployment.bootstrap, "read_committed");
-        let partitions = i32::try_from(deployment.partitions).expect("few partitions");
+        let [shards, lanes] = [deployment.partitions, deployment.lanes].map(u32::cast_signed);
         let log = deployment.topic("decisions");
         let mut assignment = TopicPartitionList::new();
-        for partition in 0..partitions {
+        for partition in 0..lanes {
             assignment.add_partition_offset(&log, partition, offset).expect("an offset");
         }
         consumer.assign(&assignment).expect("assigned");
@@ -56,7 +58,8 @@ impl Tail {
             marks: Watermarks::new(&deployment.bootstrap),
             inputs: [(Input::Orders, deployment.topic("orders")), (Input::Stock, deployment.topic("stock"))],
             log,
-            partitions,
+            lanes,
+            shards,
             decided: HashMap::new(),
             decisions: 0,
             fences: 0,
@@ -93,7 +96,7 @@ impl Tail {
     /// Why nothing may have come, for whoever waited in vain: how far the logs were read, how far they could be, and what
     /// the consumer last complained of. A stable end that stays behind the end is a transaction that nobody ends.
     pub(crate) fn standing(&self) -> String {
-        let ends = (0..self.partitions).map(|p| (self.marks.stable(&self.log, p), self.marks.high(&self.log, p)));
+        let ends = (0..self.lanes).map(|p| (self.marks.stable(&self.log, p), self.marks.high(&self.log, p)));
         let (position, ends) = (self.consumer.position(), ends.collect::<Vec<_>>());
         format!("read to {position:?}, stable and last ends {ends:?}, latest trouble {:?}", self.trouble)
     }
@@ -105,7 +108,7 @@ impl Tail {
     fn ends(&self) -> Vec<((Input, i32), i64)> {
         let of = |(input, topic): &(Input, String)| {
             let (input, topic) = (*input, topic.clone());
-            (0..self.partitions).map(move |p| ((input, p), topic.clone()))
+            (0..self.shards).map(move |p| ((input, p), topic.clone()))
         };
         let places = self.inputs.iter().flat_map(of);
         places.map(|((input, p), topic)| ((input, p), self.marks.stable(&topic, p))).collect()
@@ -122,12 +125,12 @@ impl Tail {
                 return Vec::new();
             }
         };
-        let partition = message.partition();
         let entry = message.payload().and_then(|value| LogRecord::decode(value).ok()?.kind);
         match entry {
             Some(log_record::Kind::Link(link)) => {
-                for segment in link.header.unwrap_or_default().segments {
-                    self.decided.insert((segment.input(), partition), segment.to_offset + 1);
+                let header = link.header.unwrap_or_default();
+                for segment in header.segments {
+                    self.decided.insert((segment.input(), header.shard.cast_signed()), segment.to_offset + 1);
                 }
                 self.decisions += link.decisions.len() as u64;
                 link.decisions

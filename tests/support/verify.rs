@@ -5,36 +5,38 @@ use std::collections::HashMap;
 use prost::Message;
 use sluice::wire::proto::{Decision, LogRecord, Replies, log_record};
 
-use super::audit::{Audited, ShardTopics, audit, fingerprint};
+use super::audit::{AuditedShard, ShardTopics, Stored, fingerprint};
 use super::engine::{Deployment, PER_DECISION};
+use super::lane::{LaneTopics, audit};
 use super::model::{Model, ModelRules};
 use super::report::{Breach, Report};
 use super::topics;
 
-/// Audits every shard against the model. All engines must have stopped.
+/// Audits every lane and shard against the model. All engines must have stopped.
 pub(crate) fn verify(deployment: &Deployment) -> Report {
-    verify_read(deployment, (0..deployment.partitions).map(|shard| read_shard(deployment, shard)).collect())
+    verify_read(deployment, &read_lanes(deployment))
 }
 
-/// The same, of shards that were read by the caller.
-pub(crate) fn verify_read(deployment: &Deployment, shards: Vec<ShardTopics>) -> Report {
+/// The same, of lanes that were read by the caller.
+pub(crate) fn verify_read(deployment: &Deployment, lanes: &[LaneTopics]) -> Report {
     let mut report = Report::default();
     let mut expected: HashMap<u32, HashMap<u128, i64>> = HashMap::new();
     let mut each: HashMap<u128, i64> = HashMap::new();
-    for topics in shards {
-        let model = rules(&topics, deployment.partitions).map(Model::new);
-        let audited = audit(&topics, model);
-        let Audited { report: mut of_shard, book, model, copies } = audited;
-        for (partition, fingerprint) in &copies {
-            if let Some(partition) = partition {
-                *expected.entry(*partition).or_default().entry(*fingerprint).or_default() += 1;
+    for topics in lanes {
+        let model = |shard| rules(topics, shard, deployment.partitions).map(Model::new);
+        let audited = audit(topics, model);
+        report.add(audited.report);
+        for AuditedShard { book, model, copies, .. } in audited.shards {
+            for (partition, fingerprint) in &copies {
+                if let Some(partition) = partition {
+                    *expected.entry(*partition).or_default().entry(*fingerprint).or_default() += 1;
+                }
+                *each.entry(*fingerprint).or_default() += 1;
             }
-            *each.entry(*fingerprint).or_default() += 1;
+            if let Some(model) = model {
+                same_stock(&book, &model, &mut report);
+            }
         }
-        if let Some(model) = model {
-            same_stock(&book, &model, &mut of_shard);
-        }
-        report.add(of_shard);
     }
     // A walk that stopped leaves copies unexplained, and its own words say more.
     if !report.breaches.is_empty() {
@@ -49,25 +51,43 @@ pub(crate) fn verify_read(deployment: &Deployment, shards: Vec<ShardTopics>) -> 
     report
 }
 
-/// All that is committed of a shard.
-pub(crate) fn read_shard(deployment: &Deployment, shard: u32) -> ShardTopics {
-    let partition = i32::try_from(shard).expect("few partitions");
-    let read = |of| topics::read(&deployment.bootstrap, &deployment.topic(of), partition);
-    ShardTopics {
-        shard,
-        orders: read("orders"),
-        stock: read("stock"),
-        log: read("decisions"),
-        dead_letters: read("dead-letters"),
+/// All that is committed of each lane and its shards.
+pub(crate) fn read_lanes(deployment: &Deployment) -> Vec<LaneTopics> {
+    let Deployment { partitions, lanes, .. } = *deployment;
+    let read = |of, partition: u32| topics::read(&deployment.bootstrap, &deployment.topic(of), partition.cast_signed());
+    // A dead letter may stand in any partition: its headers say where it comes from.
+    let mut letters: HashMap<u32, Vec<Stored>> = HashMap::new();
+    for partition in 0..partitions {
+        for letter in read("dead-letters", partition) {
+            letters.entry(shard_of(&letter).unwrap_or(partition)).or_default().push(letter);
+        }
     }
+    let shard = |shard| ShardTopics {
+        shard,
+        orders: read("orders", shard),
+        stock: read("stock", shard),
+        dead_letters: letters.get(&shard).cloned().unwrap_or_default(),
+    };
+    let lane = |lane: u32| LaneTopics {
+        lane,
+        log: read("decisions", lane),
+        shards: (lane..partitions).step_by(lanes as usize).map(shard).collect(),
+    };
+    (0..lanes).map(lane).collect()
+}
+
+/// The partition that a dead letter says it comes from.
+fn shard_of(letter: &Stored) -> Option<u32> {
+    let header = letter.headers.iter().rev().find(|(name, _)| name == "__connect.errors.partition")?;
+    std::str::from_utf8(header.1.as_deref()?).ok()?.parse().ok()
 }
 
 /// The rules as the genesis states them; holds as in the engine's default configuration.
-fn rules(topics: &ShardTopics, partitions: u32) -> Option<ModelRules> {
+fn rules(topics: &LaneTopics, shard: u32, partitions: u32) -> Option<ModelRules> {
     let first = LogRecord::decode(topics.log.first()?.value.as_deref()?).ok()?;
     let Some(log_record::Kind::Genesis(genesis)) = first.kind else { return None };
     Some(ModelRules {
-        shard: topics.shard,
+        shard,
         partitions,
         window_ms: i64::try_from(genesis.window_ms).ok()?,
         skew_ms: i64::try_from(genesis.skew_ms).ok()?,

@@ -147,6 +147,7 @@ pub fn unlike(before: &Report, after: &Report) -> Vec<String> {
         ("the hosts", host(before), host(after)),
         ("the generators", a.generators.to_string(), b.generators.to_string()),
         ("the shards", a.shards.to_string(), b.shards.to_string()),
+        ("the lanes", a.lanes().to_string(), b.lanes().to_string()),
         ("the orders in a record", a.orders_per_record.to_string(), b.orders_per_record.to_string()),
     ];
     let mut warnings: Vec<_> = pairs
@@ -205,9 +206,14 @@ mod tests {
         let mut other = Example { unsent: 0.2, ..Example::default() }.report();
         other.meta.seed = 8;
         other.meta.host_cores = 64;
+        other.meta.lanes = None;
         let text = text(&before, &other);
-        for warning in ["the seeds differ: 7 in A, 8 in B", "the hosts differ", "in B the generator was the bottleneck"]
-        {
+        for warning in [
+            "the seeds differ: 7 in A, 8 in B",
+            "the hosts differ",
+            "the lanes differ: 2 in A, 4 in B",
+            "in B the generator was the bottleneck",
+        ] {
             assert!(text.contains(warning), "{warning:?} is missing in\n{text}");
         }
     }

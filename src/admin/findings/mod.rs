@@ -1,12 +1,14 @@
 //! Judging what a cluster said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{Answer, Begun, BrokerFacts, Facts, TRANSACTION_LOG, replication};
 use super::required::{MIN_INSYNC, MIN_REPLICATION, Need, Role};
 use super::{Demands, Finding, Severity, genesis};
 use crate::config::Config;
 use crate::kafka::admin::{BrokerAge, TopicDescription};
+use crate::wire::Layout;
+use crate::wire::proto::Genesis;
 
 /// Everything in `facts` that is not as the engine needs it, errors first.
 pub fn findings(facts: &Facts, config: &Config, demands: Demands) -> Vec<Finding> {
@@ -143,7 +145,10 @@ impl Judge<'_> {
                 Severity::Error,
                 subject,
                 format!("partitions {leaderless:?} have no leader"),
-                "bring their brokers back; nothing of these shards can be read or written until then",
+                match role {
+                    Role::Decisions => "bring their brokers back; nothing of their shards can be decided until then",
+                    _ => "bring their brokers back; nothing of these partitions can be read or written until then",
+                },
             );
         }
     }
@@ -204,7 +209,7 @@ impl Judge<'_> {
         }
     }
 
-    /// A shard is one partition of each sharded topic.
+    /// A shard is one partition of each sharded topic, and its log is one partition of `decisions`.
     fn partitions(&mut self) {
         let counts: BTreeMap<&str, usize> = Role::all(self.config)
             .into_iter()
@@ -221,6 +226,17 @@ impl Judge<'_> {
                 "recreate those that differ; adding partitions sends pools to other shards than those that know them",
             );
         }
+        let topics = &self.config.topics;
+        let Some(Layout { shards, lanes }) = self.facts.layout(self.config).filter(|now| now.lanes > now.shards) else {
+            return;
+        };
+        let (orders, decisions) = (&topics.orders, &topics.decisions);
+        self.add(
+            Severity::Error,
+            format!("topic {decisions}"),
+            format!("{lanes} partitions, and {orders} has {shards}: each is a lane, the log of one shard or more"),
+            "recreate it with `sluice topics create` if nothing is in it; begin with new topics otherwise",
+        );
     }
 
     /// Where brokers note what was committed: lost with them, a commit may be half done.
@@ -283,8 +299,9 @@ impl Judge<'_> {
         let [Some(orders), Some(stock), Some(decisions)] = found else { return };
         let now = genesis::Topics::of(orders, stock, decisions);
         let mut rules = None;
-        for (shard, fact) in &self.facts.genesis {
-            let subject = format!("{}[{shard}]", topics.decisions);
+        let layouts: BTreeSet<_> = self.facts.begun().map(|(_, genesis)| layout_of(genesis)).collect();
+        for (lane, fact) in &self.facts.genesis {
+            let subject = format!("{}[{lane}]", topics.decisions);
             let genesis = match fact {
                 Some(Begun::Genesis(genesis)) => genesis,
                 None => {
@@ -315,7 +332,14 @@ impl Judge<'_> {
                     continue;
                 }
             };
-            for difference in genesis::differences(genesis, *shard, &now) {
+            for mut difference in genesis::differences(genesis, *lane, &now) {
+                if difference.of_layout && layouts.len() > 1 {
+                    difference.found += &format!(". The logs disagree with each other: {}", self.says_each());
+                    difference.remedy =
+                        "let topics.decisions name one topic, all of which `sluice topics create` made at \
+                                         once: begin with new topics"
+                            .to_owned();
+                }
                 let severity = Self::unless(difference.loss && self.demands.accept_loss);
                 self.add(severity, subject.as_str(), difference.found, difference.remedy);
             }
@@ -330,6 +354,27 @@ impl Judge<'_> {
             }
         }
     }
+
+    /// For how many shards and lanes each log was begun.
+    fn says_each(&self) -> String {
+        let mut lanes_by_layout: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
+        for (lane, genesis) in self.facts.begun() {
+            lanes_by_layout.entry(layout_of(genesis)).or_default().push(lane);
+        }
+        let says = |((shards, lanes), of): ((u32, u32), Vec<u32>)| {
+            format!(
+                "{of:?} {} for {shards} shards in {lanes} lanes",
+                if of.len() == 1 { "was made" } else { "were made" }
+            )
+        };
+        lanes_by_layout.into_iter().map(says).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Shards and lanes that a log was begun for.
+fn layout_of(genesis: &Genesis) -> (u32, u32) {
+    let Layout { shards, lanes } = Layout::of(genesis);
+    (shards, lanes)
 }
 
 #[cfg(test)]

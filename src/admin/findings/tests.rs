@@ -6,7 +6,7 @@ use super::*;
 use crate::admin::facts::BrokerFacts;
 use crate::kafka::admin::{Configs, PartitionDescription};
 
-const PARTITIONS: usize = 2;
+const PARTITIONS: usize = 6;
 const WINDOW: Duration = Duration::from_secs(3_600);
 const SKEW: Duration = Duration::from_secs(300);
 
@@ -14,24 +14,31 @@ fn configs(pairs: &[(&str, &str)]) -> Configs {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn topic(role: Role, name: &str, id: u8) -> TopicDescription {
+fn topic(role: Role, name: &str, id: u8, partitions: usize) -> TopicDescription {
     let mut config = configs(&[("min.insync.replicas", "2")]);
     for need in role.needs() {
         config.entry(need.setting.to_owned()).or_insert_with(|| need.must.example());
     }
     let partition = PartitionDescription { leader: 1, replicas: vec![1, 2, 3], isr: vec![1, 2, 3] };
-    TopicDescription { name: name.to_owned(), id: [id; 16], partitions: vec![partition; PARTITIONS], config }
+    TopicDescription { name: name.to_owned(), id: [id; 16], partitions: vec![partition; partitions], config }
 }
 
 /// A cluster in which nothing is wrong.
 fn right(config: &Config) -> Facts {
-    let mut topics: BTreeMap<_, _> =
-        (1..).zip(Role::all(config)).map(|(id, (role, name))| (name.to_owned(), topic(role, name, id))).collect();
+    right_with(config, PARTITIONS)
+}
+
+/// The same, with so many partitions of `decisions`.
+fn right_with(config: &Config, lanes: usize) -> Facts {
+    let made = |(id, (role, name)): (u8, (Role, &str))| {
+        let partitions = if role == Role::Decisions { lanes } else { PARTITIONS };
+        (name.to_owned(), topic(role, name, id, partitions))
+    };
+    let mut topics: BTreeMap<_, _> = (1..).zip(Role::all(config)).map(made).collect();
     let now = genesis::Topics::of(&topics["orders"], &topics["stock"], &topics["decisions"]);
-    let genesis = (0..PARTITIONS as u32)
-        .map(|shard| (shard, Some(Begun::Genesis(now.genesis(shard, WINDOW, SKEW, 0)))))
-        .collect();
-    topics.insert(TRANSACTION_LOG.to_owned(), topic(Role::Replies, TRANSACTION_LOG, 99));
+    let genesis =
+        (0..lanes as u32).map(|lane| (lane, Some(Begun::Genesis(now.genesis(lane, WINDOW, SKEW, 0))))).collect();
+    topics.insert(TRANSACTION_LOG.to_owned(), topic(Role::Replies, TRANSACTION_LOG, 99, PARTITIONS));
     let broker = BrokerFacts {
         age: BrokerAge::Supported,
         configs: configs(&[
@@ -192,7 +199,7 @@ fn partition_counts_must_agree() {
         let partitions = &mut topic_mut(facts, "dead-letters").partitions;
         partitions.push(partitions[0].clone());
     };
-    check(spoil, Severity::Error, &["dead-letters 3", "orders 2"]);
+    check(spoil, Severity::Error, &["dead-letters 7", "orders 6"]);
 }
 
 #[test]
@@ -291,9 +298,82 @@ fn a_log_whose_start_is_gone_is_refused() {
 
 #[test]
 fn a_partition_count_that_changed_is_refused_whatever_is_accepted() {
-    let spoil = |facts: &mut Facts| genesis_mut(facts).partitions = 6;
+    let spoil = |facts: &mut Facts| genesis_mut(facts).partitions = 4;
     let accepting = Demands { accept_loss: true, ..Demands::default() };
-    check_demanding(accepting, spoil, Severity::Error, &["made for 6 partitions, there are 2 now"]);
+    check_demanding(accepting, spoil, Severity::Error, &["made for 4 partitions, there are 6 now"]);
+}
+
+/// Judges a cluster of 6 shards in 2 lanes that `spoil` made wrong; what is found, in words.
+fn found_with_lanes(spoil: impl FnOnce(&mut Facts)) -> Vec<String> {
+    let config = Config::defaults();
+    let mut facts = right_with(&config, 2);
+    spoil(&mut facts);
+    findings(&facts, &config, Demands::default()).iter().map(Finding::to_string).collect()
+}
+
+#[track_caller]
+fn check_with_lanes(spoil: impl FnOnce(&mut Facts), says: &[&[&str]]) {
+    let found = found_with_lanes(spoil);
+    assert_eq!(found.len(), says.len(), "{found:#?}");
+    for (found, words) in found.iter().zip(says) {
+        let missing: Vec<_> = words.iter().filter(|words| !found.contains(**words)).collect();
+        assert!(missing.is_empty(), "{missing:?} is not in {found}");
+    }
+}
+
+fn each_genesis(facts: &mut Facts, mut change: impl FnMut(&mut Genesis)) {
+    for fact in facts.genesis.values_mut() {
+        match fact {
+            Some(Begun::Genesis(genesis)) => change(genesis),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn shards_may_share_lanes() {
+    check_with_lanes(|_| {}, &[]);
+}
+
+#[test]
+fn a_number_of_lanes_that_changed_is_refused() {
+    let grown: &[&str] = &["was made for 3 lanes, the topic has 2 partitions", "begin with new topics"];
+    check_with_lanes(|facts| each_genesis(facts, |genesis| genesis.lanes = 3), &[grown, grown]);
+}
+
+#[test]
+fn a_log_of_another_number_of_lanes_than_the_others_is_told_with_what_each_says() {
+    let says: &[&str] = &[
+        "decisions[1]",
+        "was made for 3 lanes",
+        "[0] was made for 6 shards in 2 lanes, [1] was made for 6 shards in 3 lanes",
+        "do: let topics.decisions name one topic",
+    ];
+    check_with_lanes(|facts| genesis_mut(facts).lanes = 3, &[says]);
+}
+
+#[test]
+fn a_log_in_another_lanes_place_is_refused() {
+    check_with_lanes(|facts| genesis_mut(facts).shard = 0, &[&["decisions[1]", "genesis of lane 0", "copied wrongly"]]);
+}
+
+#[test]
+fn a_lane_without_a_shard_is_refused() {
+    let config = Config::defaults();
+    let facts = right_with(&config, PARTITIONS + 1);
+    let found = findings(&facts, &config, Demands::default());
+    let of_topics = found.iter().find(|finding| finding.subject == "topic decisions").expect("a finding");
+    assert_eq!(of_topics.severity, Severity::Error);
+    assert!(of_topics.found.contains("7 partitions, and orders has 6"), "{of_topics}");
+}
+
+#[test]
+fn a_partition_of_decisions_without_a_leader_stops_its_shards() {
+    let spoil = |facts: &mut Facts| {
+        topic_mut(facts, "decisions").partitions[1].leader = -1;
+        facts.genesis.remove(&1);
+    };
+    check_with_lanes(spoil, &[&["topic decisions", "[1] have no leader", "of their shards"]]);
 }
 
 #[test]

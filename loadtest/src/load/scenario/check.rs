@@ -2,13 +2,16 @@
 
 use sluice::wire::limits::{MAX_COMMANDS, MAX_ID_BYTES, MAX_LINES, MAX_RECORD_BYTES, MAX_STOCK_QUANTITY};
 
-use super::{Pools, Popularity, REHEARSAL_PREFIX, Scenario, Traffic, days, demand, rules, warehouse};
+use super::{Pools, Popularity, REHEARSAL_PREFIX, Scenario, Topics, Traffic, days, demand, rules, warehouse};
 use crate::load::profile::Profile;
 use crate::load::traffic::{Kind, MAX_CUSTOMERS, MAX_QUANTITY, MAX_SKUS, delay};
 use crate::report::result::Threshold;
 
 /// Longest delay of what follows an order: what is due waits in memory.
 const LONGEST_DELAY_S: u64 = 3_600;
+
+/// Most partitions of topics that are created for a run: each costs a broker files.
+pub(crate) const MOST_PARTITIONS: u32 = 1_000;
 
 /// Most segments that customers may belong to: the verifier keeps a bit for each.
 pub(super) const MOST_SEGMENTS: usize = 64;
@@ -29,6 +32,7 @@ pub(super) fn check(scenario: &Scenario, real_pools: bool) -> Result<(), Vec<Str
     traffic(&scenario.traffic, &mut broken);
     rules::check(&scenario.rules, &scenario.traffic, &mut broken);
     remembered(scenario, &mut broken);
+    layout(scenario.topics, &mut broken);
     broken.unless(!scenario.name.is_empty() && !scenario.description.trim().is_empty(), || {
         "name and description must not be empty: reports show them".to_owned()
     });
@@ -83,6 +87,17 @@ impl Broken {
     fn share(&mut self, key: &str, share: f64) {
         self.range(key, share, 0.0, 1.0);
     }
+}
+
+/// A lane is the log of one shard or more.
+fn layout(topics: Topics, broken: &mut Broken) {
+    let Topics { partitions, lanes, .. } = topics;
+    broken.unless(partitions <= MOST_PARTITIONS, || {
+        format!("topics.partitions = {partitions}: must be from 0 (two) to {MOST_PARTITIONS}")
+    });
+    broken.unless(lanes == 0 || lanes <= partitions, || {
+        format!("topics.lanes = {lanes}: must be 0 (as the engine has it), or at most topics.partitions, {partitions}")
+    });
 }
 
 /// What follows an order finds it known only within the window.

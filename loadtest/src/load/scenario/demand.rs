@@ -77,12 +77,12 @@ impl Traffic {
         channels.chain(floods).for_each(|time| *time = time.mul_f64(factor));
     }
 
-    /// Without instants: every channel is open, and no pool is stormed.
+    /// Without instants: every channel is open, and no pool is wanted more than at another time.
     pub(crate) fn without_instants(mut self) -> Self {
         for channel in &mut self.channels {
             (channel.from, channel.until) = (Duration::ZERO, Duration::ZERO);
         }
-        self.floods.clear();
+        self.floods.retain(|flood| flood.from.is_zero() && flood.until.is_zero());
         self.asks.clear();
         self
     }

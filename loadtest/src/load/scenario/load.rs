@@ -13,13 +13,14 @@ use crate::cli::ScenarioArgs;
 const LEAST_LIKENESS: f64 = 0.5;
 
 /// The scenarios that are compiled in, in the order in which they are listed.
-const BUILT_IN: [(&str, &str); 13] = [
+const BUILT_IN: [(&str, &str); 14] = [
     ("smoke", include_str!("../../../../config/scenarios/smoke.toml")),
     ("festival-opening", include_str!("../../../../config/scenarios/festival-opening.toml")),
     ("sold-out", include_str!("../../../../config/scenarios/sold-out.toml")),
     ("midnight-thousand", include_str!("../../../../config/scenarios/midnight-thousand.toml")),
     ("one-of-a-kind", include_str!("../../../../config/scenarios/one-of-a-kind.toml")),
     ("brands", include_str!("../../../../config/scenarios/brands.toml")),
+    ("many-shards", include_str!("../../../../config/scenarios/many-shards.toml")),
     ("alliance", include_str!("../../../../config/scenarios/alliance.toml")),
     ("dawn-delivery", include_str!("../../../../config/scenarios/dawn-delivery.toml")),
     ("steady-day", include_str!("../../../../config/scenarios/steady-day.toml")),

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::MOST_PARTITIONS;
 pub use command::command;
 pub use days::{Ask, DeliveryRule, FreshnessRule, Lateness, Lots};
 pub use demand::{Channel, Flood};
@@ -323,10 +324,14 @@ pub struct Deadline {
     pub within: Duration,
 }
 
-/// How long the engine remembers, where its topics are created for the run.
+/// What the topics are to be, where they are created for the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Topics {
+    /// Partitions of the inputs: shards; 0: two.
+    pub partitions: u32,
+    /// Partitions of the log: lanes; 0: as the engine has it.
+    pub lanes: u32,
     /// How long an order id is remembered; 0: as the engine has it.
     #[serde(with = "time")]
     pub window: Duration,

@@ -66,6 +66,14 @@ fn every_file_in_the_folder_comes_with_the_program() {
 }
 
 #[test]
+fn every_scenario_stands_in_the_table() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the manual");
+    for (name, _) in built_in() {
+        assert!(text.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
+
+#[test]
 fn every_key_is_described() {
     let text = fs::read_to_string(folder().join("README.md")).expect("the reference");
     let described = |key: &str| text.contains(&format!("`{key}`"));

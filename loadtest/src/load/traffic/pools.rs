@@ -79,7 +79,10 @@ impl PoolSet {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::load::scenario::built_in;
 
     #[test]
     fn every_partition_has_a_pool_of_its_own() {
@@ -90,6 +93,17 @@ mod tests {
             assert!(set.list().iter().all(|pool| pool.name.starts_with(REHEARSAL_PREFIX)));
             assert_eq!(set.number(set.list()[0].name.as_bytes()), Some(0));
         }
+    }
+
+    #[test]
+    fn the_brands_of_many_shards_reach_each_of_them() {
+        let (_, text) = built_in().find(|(name, _)| *name == "many-shards").expect("it comes with the program");
+        let scenario: Scenario = toml::from_str(text).expect("a scenario");
+        let shards = scenario.topics.partitions;
+        let set = PoolSet::new(&scenario.traffic.pools, shards);
+        let reached: BTreeSet<u32> = set.list().iter().map(|pool| pool.partition).collect();
+        assert_eq!(reached, (0..shards).collect());
+        assert_eq!((set.list().len(), shards, scenario.topics.lanes), (60, 48, 2));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The first record of each partition of the log: for how long it remembers.
+//! The first record of each lane's log: of which shards it is, and for how long these remember.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use sluice::wire::entry::LogEntry;
 use sluice::wire::proto::Genesis;
 
 use super::consumer::{ASK_TIMEOUT, Connection, ReadError, failed};
+use crate::proof::verify::layout;
 
 /// Longest single wait for a record.
 const POLL: Duration = Duration::from_millis(100);
@@ -17,11 +18,22 @@ const POLL: Duration = Duration::from_millis(100);
 const SETTINGS: [(&str, &str); 2] = [("queued.min.messages", "1"), ("fetch.message.max.bytes", "4096")];
 
 impl Connection {
-    /// The first records of these many partitions of the log.
+    /// The first records of these many lanes, each of which is a partition of the log.
     ///
     /// # Errors
-    /// The cluster does not answer, or a partition begins with something else.
-    pub(super) fn beginnings(&self, topic: &str, partitions: u32) -> Result<Vec<Genesis>, ReadError> {
+    /// The cluster does not answer, or a lane begins with something else, or as one of another number of lanes or shards.
+    pub(super) fn beginnings(&self, topic: &str, lanes: u32) -> Result<Vec<Genesis>, ReadError> {
+        let found = self.first_records(topic, lanes)?;
+        let shards = found.first().map(layout);
+        for (lane, genesis) in (0..).zip(&found) {
+            if let Some(what) = misfit(genesis, lane, lanes, shards) {
+                return Err(ReadError::OtherLane { topic: topic.to_owned(), lane, what });
+            }
+        }
+        Ok(found)
+    }
+
+    fn first_records(&self, topic: &str, partitions: u32) -> Result<Vec<Genesis>, ReadError> {
         let consumer: BaseConsumer = self.consumer(topic, &SETTINGS)?;
         let mut from = TopicPartitionList::new();
         for partition in 0..partitions {
@@ -48,5 +60,42 @@ impl Connection {
             missing -= 1;
         }
         Ok(found.into_iter().flatten().collect())
+    }
+}
+
+/// Why a log cannot be that of `lane`, one of so many; `first` is how many shards and lanes the first log says there are.
+fn misfit(genesis: &Genesis, lane: u32, lanes: u32, first: Option<(u32, u32)>) -> Option<String> {
+    let (shards, of) = layout(genesis);
+    if genesis.shard != lane {
+        return Some(format!("begins as the log of lane {}", genesis.shard));
+    }
+    if of != lanes || of > shards || of == 0 {
+        return Some(format!("was begun for {shards} shards in {of} lanes, and there are {lanes} logs"));
+    }
+    let (shards_of_first, _) = first.filter(|first| *first != (shards, of))?;
+    Some(format!("was begun for {shards} shards, and the first log for {shards_of_first}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_not_one_of_the_lanes_is_told_by_what_it_says() {
+        let genesis =
+            |version, shard, partitions, lanes| Genesis { version, shard, partitions, lanes, ..Default::default() };
+        let first = Some((6, 2));
+        assert_eq!(misfit(&genesis(2, 1, 6, 2), 1, 2, first), None);
+        assert_eq!(misfit(&genesis(1, 1, 2, 0), 1, 2, Some((2, 2))), None, "a lane for each shard");
+        for (found, words) in [
+            (genesis(2, 0, 6, 2), "begins as the log of lane 0"),
+            (genesis(2, 1, 6, 3), "6 shards in 3 lanes, and there are 2 logs"),
+            (genesis(2, 1, 6, 0), "6 shards in 0 lanes"),
+            (genesis(1, 1, 6, 0), "6 shards in 6 lanes"),
+            (genesis(2, 1, 4, 2), "for 4 shards, and the first log for 6"),
+        ] {
+            let text = misfit(&found, 1, 2, first).expect("it is another");
+            assert!(text.contains(words), "{text}");
+        }
     }
 }

@@ -48,6 +48,16 @@ pub enum ReadError {
         /// Which partition.
         partition: usize,
     },
+    /// A log is not the one that belongs to its place.
+    #[error("{topic}[{lane}] {what}: are these the topics of one engine, as `sluice topics create` makes them?")]
+    OtherLane {
+        /// Which topic.
+        topic: String,
+        /// Which partition.
+        lane: u32,
+        /// What it says.
+        what: String,
+    },
     /// The system has no thread left.
     #[error("cannot start a reader: {error}")]
     Thread {

@@ -1,9 +1,9 @@
 //! Reads decisions as they become readable: threads of their own, each with a consumer of committed records for some of
-//! the partitions, from the end of the log before the run on. What is read goes into the tally (how long it took) and the
-//! verifier (whether it is right), a link at a time.
+//! the lanes, from the end of their logs before the run on. What is read goes into the tally (how long it took) and the
+//! verifier (whether it is right), a record at a time.
 
 pub mod consumer; // the clients that read
-mod beginning; // for how long a log remembers
+mod beginning; // of which shards a log is, and for how long these remember
 pub mod tally; // what was read, counted
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,12 +15,10 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use sluice::wire::entry::LogEntry;
 
 use crate::clock::RunClock;
 use crate::load::traffic::is_poison;
-use crate::proof::verify::{Barred, Days, Findings, Memory, Ours, Shard, Sharing};
-use crate::report::result::Check;
+use crate::proof::verify::{Barred, Days, Findings, Lane, Ours, Sharing, layout};
 use consumer::{Connection, ReadError};
 use tally::Tally;
 
@@ -47,8 +45,9 @@ pub struct Topics {
 
 /// Readers at work.
 pub struct Reader {
-    partitions: u32,
-    threads: Vec<JoinHandle<Vec<Shard>>>,
+    shards: u32,
+    lanes: u32,
+    threads: Vec<JoinHandle<Vec<Lane>>>,
     shared: Arc<Shared>,
 }
 
@@ -89,12 +88,13 @@ impl Reader {
     /// # Errors
     /// The cluster does not answer, or the system has no thread left.
     pub fn start(connection: &Connection, topics: Topics, ours: Arc<Ours>) -> Result<Self, ReadError> {
-        let partitions = connection.partitions(&topics.decisions)?;
-        let beginnings = connection.beginnings(&topics.decisions, partitions)?;
+        let lanes = connection.partitions(&topics.decisions)?;
+        let beginnings = connection.beginnings(&topics.decisions, lanes)?;
+        let shards = beginnings.first().map_or(0, |first| layout(first).0);
         let dead_letter_partitions = topics.dead_letters.as_deref().map(|topic| connection.partitions(topic));
         let dead_letter_partitions = dead_letter_partitions.transpose()?.unwrap_or(0);
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let count = (cores / 4).clamp(1, MOST_THREADS).min(partitions as usize);
+        let count = (cores / 4).clamp(1, MOST_THREADS).min(lanes as usize);
         let shared = Arc::new(Shared {
             ours,
             topics,
@@ -113,27 +113,29 @@ impl Reader {
         for number in 0..count {
             let consumer = connection.consumer(&shared.topics.decisions, &[])?;
             let mut ends = consumer::Ends::default();
-            ends.ask(&consumer, &shared.topics.decisions, &of(partitions, number))?;
+            ends.ask(&consumer, &shared.topics.decisions, &of(lanes, number))?;
             if let Some(topic) = &shared.topics.dead_letters {
                 ends.ask(&consumer, topic, &of(dead_letter_partitions, number))?;
             }
             ends.read_on(&consumer)?;
             let shared = shared.clone();
-            let shard = |partition: u32| {
-                let memory = Memory::of(&beginnings[partition as usize]);
-                (partition as i32, Shard::new(&shared.ours, partition, memory))
-            };
-            let shards = of(partitions, number).into_iter().map(shard).collect();
-            let work = move || Work { consumer, number, shards, shared: &shared }.run();
+            let lane = |lane: u32| (lane as i32, Lane::new(&shared.ours, &beginnings[lane as usize]));
+            let lanes = of(lanes, number).into_iter().map(lane).collect();
+            let work = move || Work { consumer, number, lanes, shared: &shared }.run();
             let thread = thread::Builder::new().name(format!("reader-{number}")).spawn(work);
             threads.push(thread.map_err(|error| ReadError::Thread { error })?);
         }
-        Ok(Self { partitions, threads, shared })
+        Ok(Self { shards, lanes, threads, shared })
+    }
+
+    /// Shards whose decisions the log has.
+    pub fn shards(&self) -> u32 {
+        self.shards
     }
 
     /// Partitions of the log.
-    pub fn partitions(&self) -> u32 {
-        self.partitions
+    pub fn lanes(&self) -> u32 {
+        self.lanes
     }
 
     /// From now on answers have a latency: the run has a start.
@@ -199,7 +201,9 @@ impl Reader {
             sharing: Sharing::default(),
         };
         for thread in self.threads {
-            for shard in thread.join().expect("a reader does not panic") {
+            let lanes = thread.join().expect("a reader does not panic");
+            lanes.iter().for_each(|lane| read.findings.merge(lane.findings().clone()));
+            for shard in lanes.iter().flat_map(Lane::shards) {
                 read.findings.merge(shard.findings().clone());
                 read.taken += shard.taken();
                 read.barred += shard.barred();
@@ -223,13 +227,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Work<'a> {
     consumer: BaseConsumer,
     number: usize,
-    shards: BTreeMap<i32, Shard>,
+    lanes: BTreeMap<i32, Lane>,
     shared: &'a Shared,
 }
 
 impl Work<'_> {
-    fn run(mut self) -> Vec<Shard> {
-        let Self { consumer, number, shards, shared } = &mut self;
+    fn run(mut self) -> Vec<Lane> {
+        let Self { consumer, number, lanes, shared } = &mut self;
         let tally = &shared.tallies[*number];
         while !shared.stop.load(Ordering::Relaxed) {
             let mut taken = Vec::with_capacity(RECORDS_AT_ONCE);
@@ -243,42 +247,29 @@ impl Work<'_> {
                 wait = Duration::ZERO;
             }
             for (message, at) in &taken {
-                shared.take(shards, message, *at, &mut lock(tally));
+                shared.take(lanes, message, *at, &mut lock(tally));
             }
         }
-        std::mem::take(shards).into_values().collect()
+        std::mem::take(lanes).into_values().collect()
     }
 }
 
 impl Shared {
-    fn take(&self, shards: &mut BTreeMap<i32, Shard>, message: &BorrowedMessage<'_>, at: Instant, tally: &mut Tally) {
+    fn take(&self, lanes: &mut BTreeMap<i32, Lane>, message: &BorrowedMessage<'_>, at: Instant, tally: &mut Tally) {
         let value = message.payload().unwrap_or_default();
         if message.topic() != self.topics.decisions {
             tally.dead_letters += u64::from(is_poison(self.ours.run, self.ours.generator, value));
             return;
         }
-        let Some(shard) = shards.get_mut(&message.partition()) else { return };
-        let offset = message.offset();
+        let Some(lane) = lanes.get_mut(&message.partition()) else { return };
         let read_ns = self.clock.get().map_or(0, |clock| clock.at_ns(at));
         let late = self.over.load(Ordering::Relaxed);
-        let told = match LogEntry::parse(value) {
-            Ok(LogEntry::Link(link)) => {
-                let stocked = shard.stocked();
-                let told = shard.link(&self.ours, &link, late, |counted| match counted.due_ns {
-                    Some(due_ns) => tally.answer(counted.outcome, due_ns, read_ns, counted.shore),
-                    None => tally.expiry(read_ns),
-                });
-                tally.stocked += shard.stocked() - stocked;
-                told
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = told {
-            shard.found(Check::Wrong, || {
-                format!("{}[{}] offset {offset}: {error}", message.topic(), message.partition())
-            });
-        }
+        let stocked = lane.stocked();
+        lane.take(&self.ours, message.offset(), value, late, |counted| match counted.due_ns {
+            Some(due_ns) => tally.answer(counted.outcome, due_ns, read_ns, counted.shore),
+            None => tally.expiry(read_ns),
+        });
+        tally.stocked += lane.stocked() - stocked;
     }
 
     fn trouble(&self, error: &KafkaError) {

@@ -1,7 +1,8 @@
 //! Proves from the decisions alone that each command of ours was answered once, rightly and in time, and that nothing
 //! was sold that was not there. Knows the wire contract, and nothing of the engine.
 //!
-//! - [`Shard`] takes the decisions of one partition in, in the order of the log: [`stock`] keeps what they say of the
+//! - [`Lane`] takes the log of one partition of `decisions` in, and takes it apart by the shard that each link names;
+//! - [`Shard`] takes the decisions of one partition of the inputs in, in the order of its links: [`stock`] keeps what they say of the
 //!   stock, [`moves`] what they say of what the warehouse does, [`rules`] what they say of selling rules and of what each
 //!   customer has, [`channels`] of what each channel has, [`dated`] of days
 //!   and lots, [`life`] what they say of each order, and what an answer must be
@@ -12,7 +13,8 @@
 //! Memory: 8 bytes for each order ([`lives`]), some 50 for each SKU and pool. Five minutes at 500,000 orders a second
 //! take 1.2 GB; the limit is 4.3 billion orders of one generator.
 
-mod shard; // the decisions of one partition, in the order of its log
+mod lane; // the log of one lane, and whose each of its links is
+mod shard; // the decisions of one shard, in the order of its links
 mod stock; // what they say of the shelves: nothing sold that was not there
 mod rules; // what they say of selling rules: nothing sold that they rule out
 mod channels; // what they say of how stock is shared: no channel has more than its share
@@ -34,13 +36,25 @@ pub use channels::Sharing;
 pub use close::{Closed, SentUpTo, close};
 pub use dated::Days;
 pub use findings::Findings;
+pub use lane::Lane;
 pub use lives::{Lives, MOST_ORDERS};
 pub use memory::Memory;
 pub use moves::Moves;
 pub use rules::Barred;
 pub use shard::{Counted, Shard};
 
+use sluice::wire::proto::Genesis;
+
 use crate::load::traffic::{OrderId, Plan, PoolSet, RunId};
+
+/// Version of a log that is that of one shard.
+const LOG_OF_ONE_SHARD: u32 = 1;
+
+/// How many shards and lanes there are, as the first record of a log says.
+pub fn layout(genesis: &Genesis) -> (u32, u32) {
+    let lanes = if genesis.version == LOG_OF_ONE_SHARD { genesis.partitions } else { genesis.lanes };
+    (genesis.partitions, lanes)
+}
 
 /// What makes an order one of ours, and what it then was.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
-//! The decisions of one shard, in the order of its log.
+//! The decisions of one shard, in the order of its links.
 
 mod follow; // stock, rules and days, whoever's order it is
+mod input; // which records its links decide, and at which time
 
 use sluice::wire::entry::{EntryError, LinkView};
 use sluice::wire::proto::{Input, Outcome, Reason};
@@ -16,6 +17,7 @@ use super::stock::Stock;
 use super::{Ours, moves};
 use crate::load::traffic::{Fate, Kind, OrderId, Repeat, Shore, sku_number};
 use crate::report::result::Check;
+use input::Reached;
 
 /// An answer to a command of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct Counted {
 /// What the decisions of a shard must bear out.
 #[derive(Debug)]
 pub struct Shard {
-    partition: u32,
+    number: u32,
     memory: Memory,
     /// By number of the pool; none for pools of other shards.
     stock: Vec<Option<Stock>>,
@@ -40,6 +42,7 @@ pub struct Shard {
     /// Likewise, if days matter to the run.
     dated: Vec<Option<Dated>>,
     next_sequence: Option<u64>,
+    reached: Reached,
     /// Offset and index of the last command that was decided, of orders and of stock.
     last: [Option<(i64, u32)>; 2],
     /// Stock commands of ours that took effect.
@@ -48,14 +51,25 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Nothing read yet of a partition that remembers for so long.
-    pub fn new(ours: &Ours, partition: u32, memory: Memory) -> Self {
-        let pools = || ours.pools.list().iter().map(|pool| pool.partition == partition);
+    /// Nothing read yet of the shard with this number, that of its partition of the inputs, which remembers for so long.
+    pub fn new(ours: &Ours, number: u32, memory: Memory) -> Self {
+        let pools = || ours.pools.list().iter().map(|pool| pool.partition == number);
         let stock = pools().map(|mine| mine.then(|| Stock::new(ours.run, ours.skus))).collect();
         let rules = pools().map(|mine| (mine && ours.ruled).then(|| Rules::new(ours))).collect();
         let dated = pools().map(|mine| (mine && ours.dated).then(|| Dated::new(ours))).collect();
-        let findings = Findings::default();
-        Self { partition, memory, stock, rules, dated, next_sequence: None, last: [None; 2], stocked: 0, findings }
+        let (reached, findings) = (Reached::default(), Findings::default());
+        Self {
+            number,
+            memory,
+            stock,
+            rules,
+            dated,
+            next_sequence: None,
+            reached,
+            last: [None; 2],
+            stocked: 0,
+            findings,
+        }
     }
 
     /// Takes a link in. `late`: it became readable when nothing was waited for any more. `count` is told of each answer
@@ -70,10 +84,10 @@ impl Shard {
         late: bool,
         mut count: impl FnMut(Counted),
     ) -> Result<(), EntryError> {
-        let (first, partition) = (link.header.first_sequence, self.partition);
+        let (first, shard) = (link.header.first_sequence, self.number);
         if let Some(due) = self.next_sequence.filter(|due| *due != first) {
             let check = if first > due { Check::Lost } else { Check::Doubled };
-            self.findings.add(check, || format!("decisions[{partition}]: sequence {first} where {due} was due"));
+            self.findings.add(check, || format!("shard {shard}: sequence {first} where {due} was due"));
         }
         self.next_sequence = Some(first + u64::from(link.header.count));
         for decision in link.decisions() {
@@ -134,10 +148,10 @@ impl Shard {
         };
         let place = Some((source.offset, source.index));
         if *last >= place {
-            let (partition, last) = (self.partition, *last);
+            let (shard, last) = (self.number, *last);
             self.findings.add(Check::Doubled, || {
                 let id = if decision.order_id.is_empty() { decision.id } else { decision.order_id };
-                format!("decisions[{partition}]: {id} answers {place:?} (offset, index) after {last:?}")
+                format!("shard {shard}: {id} answers {place:?} (offset, index) after {last:?}")
             });
         }
         *last = place.max(*last);
@@ -264,11 +278,6 @@ impl Shard {
             }
         }
         sum
-    }
-
-    /// A fault found by whoever reads for it.
-    pub fn found(&mut self, check: Check, example: impl FnOnce() -> String) {
-        self.findings.add(check, example);
     }
 
     /// Everything found wrong so far.

@@ -6,6 +6,7 @@ mod ruled; // logs of a run with rules
 mod shares; // logs of a run whose stock channels share
 mod grocer; // its days and lots
 mod days; // logs of a run that delivers by the day
+mod lanes; // logs of several shards
 mod left; // logs of a run whose stock leaves and is forgotten
 
 use std::collections::HashMap;

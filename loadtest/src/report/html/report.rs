@@ -295,7 +295,7 @@ fn facts(page: &mut Page, report: &Report) {
             ("ended", ended),
             ("load, drain", format!("{}, {}", time_us(totals.load_s * 1e6), time_us(totals.drain_s * 1e6))),
             ("generators", meta.generators.to_string()),
-            ("shards", meta.shards.to_string()),
+            ("shards, lanes", format!("{}, {}", meta.shards, meta.lanes())),
             ("records", format!("{} of {} orders, {record} each", count(totals.records), meta.orders_per_record)),
             ("poison, dead letters", format!("{}, {}", count(totals.poison), count(totals.dead_letters))),
             ("engine", meta.engine.clone().unwrap_or_default()),

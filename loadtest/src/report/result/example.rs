@@ -148,6 +148,7 @@ fn empty(run_id: &str) -> Report {
             engine: Some("0.1.0 (f1bc3aa)".to_owned()),
             cluster: Some("Apache Kafka 4.1, 1 broker".to_owned()),
             shards: 4,
+            lanes: Some(2),
             orders_per_record: 50,
             host_cores: 2,
             host_cpu: "Example CPU at 2.5 GHz".to_owned(),

@@ -81,6 +81,9 @@ pub struct Meta {
     pub cluster: Option<String>,
     /// Partitions of the input: shards that the engine runs.
     pub shards: u32,
+    /// Partitions of the log: lanes, which the shards share. None in a result from before there were any: as many as shards.
+    #[serde(default)]
+    pub lanes: Option<u32>,
     /// Orders in a record, as the scenario asks.
     pub orders_per_record: u32,
     /// Logical processors of the generator's host.
@@ -89,6 +92,13 @@ pub struct Meta {
     pub host_cpu: String,
     /// When the load began: RFC 3339, UTC.
     pub started_at: String,
+}
+
+impl Meta {
+    /// Partitions of the log.
+    pub fn lanes(&self) -> u32 {
+        self.lanes.unwrap_or(self.shards)
+    }
 }
 
 /// How a run ended.

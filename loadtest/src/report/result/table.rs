@@ -34,7 +34,7 @@ impl Report {
     /// What a figure means nothing without, in a line: shards, records, engine, cluster and host.
     pub fn setting(&self) -> String {
         let (meta, totals) = (&self.meta, &self.totals);
-        let shards = format!("{} shards", meta.shards);
+        let shards = format!("{} shards in {} lanes", meta.shards, meta.lanes());
         let size = bytes(totals.record_bytes / totals.records.max(1));
         let records = format!("{} orders and {size} a record", meta.orders_per_record);
         let engine = meta.engine.as_ref().map(|engine| format!("engine {engine}"));

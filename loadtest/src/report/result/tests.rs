@@ -330,7 +330,7 @@ fn the_table_says_figures_usage_and_verdict() {
     let table = Example::default().report().table();
     let wanted = [
         "node-loss · run k3v9q1",
-        "4 shards · 50 orders and 5.76 KiB a record",
+        "4 shards in 2 lanes · 50 orders and 5.76 KiB a record",
         "RESERVED",
         "p99.9",
         "of it generator lag",

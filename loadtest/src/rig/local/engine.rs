@@ -104,11 +104,20 @@ pub fn find_sluice(told: Option<&Path>) -> Result<PathBuf, EngineError> {
     if path.is_file() { Ok(path) } else { Err(EngineError::NotFound { beside: path }) }
 }
 
+/// How many shards and lanes there are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Partitions of the inputs.
+    pub shards: u32,
+    /// Partitions of the log; none: as many as the engine thinks right.
+    pub lanes: Option<u32>,
+}
+
 /// What the topics are to be.
 #[derive(Clone, Copy, Debug)]
 pub struct TopicPlan {
-    /// Partitions: shards.
-    pub shards: u32,
+    /// Shards and lanes.
+    pub layout: Layout,
     /// Replication 3 and min.insync 2; else one copy.
     pub replicated: bool,
     /// How long is remembered.
@@ -148,7 +157,9 @@ impl Engines {
         );
         std::fs::write(&config, text).map_err(EngineError::io(format!("write {}", config.display())))?;
         let engines = Self { sluice, config, replicated: plan.replicated, running: Vec::new(), guard };
-        let mut flags = vec![format!("--partitions={}", plan.shards), "--reply-partitions=1".to_owned()];
+        let Layout { shards, lanes } = plan.layout;
+        let mut flags = vec![format!("--partitions={shards}"), "--reply-partitions=1".to_owned()];
+        flags.extend(lanes.map(|lanes| format!("--lanes={lanes}")));
         if !plan.replicated {
             flags.push("--dev".to_owned());
         }

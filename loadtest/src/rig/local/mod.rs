@@ -6,6 +6,7 @@ pub mod machine; // broker and engines, watched and broken
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use anyhow::anyhow;
 use sluice::devbroker::{Cluster, DevBrokerError, Options};
 
 use crate::cli::{ClusterArgs, LocalArgs, MachineArgs};
@@ -15,8 +16,11 @@ use crate::report::output;
 use crate::report::result::Exit;
 use crate::rig::faults::SharedRig;
 use crate::rig::run::{Interrupt, Task, conduct};
-use engine::{EngineError, Engines, TopicPlan, find_sluice};
+use engine::{EngineError, Engines, Layout, TopicPlan, find_sluice};
 use machine::LocalRig;
+
+/// Shards where neither flags nor scenario say how many.
+const SHARDS: u32 = 2;
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
@@ -64,7 +68,7 @@ pub fn start(args: &MachineArgs, topics: Topics, producer: Vec<String>) -> Resul
     say("starting an Apache Kafka (the first time it is fetched through Maven)");
     let cluster = Cluster::start(&Options { brokers: args.brokers, heap_mib: args.heap_mib, ..Options::default() })?;
     let bootstrap = cluster.bootstrap();
-    let plan = TopicPlan { shards: args.partitions, replicated: args.brokers >= 3, memory: topics };
+    let plan = TopicPlan { layout: layout(args, topics)?, replicated: args.brokers >= 3, memory: topics };
     let mut engines = Engines::prepare(sluice, &bootstrap, plan, &settings)?;
     say("starting the engine");
     (0..args.engines).try_for_each(|_| engines.add())?;
@@ -79,6 +83,20 @@ pub fn start(args: &MachineArgs, topics: Topics, producer: Vec<String>) -> Resul
         dead_letters_topic: "dead-letters".to_owned(),
     };
     Ok((LocalRig::new(engines, cluster), reached))
+}
+
+/// Shards and lanes: as the flags say, else as the scenario says.
+fn layout(args: &MachineArgs, topics: Topics) -> Result<Layout, Failure> {
+    let of_scenario = |count: u32| Some(count).filter(|count| *count > 0);
+    let shards = args.partitions.or(of_scenario(topics.partitions)).unwrap_or(SHARDS);
+    // Those of a scenario suit its own shards, and fewer shards have no more lanes than there are of them.
+    let lanes = args.lanes.or(of_scenario(topics.lanes).map(|lanes| lanes.min(shards)));
+    match lanes.filter(|lanes| *lanes > shards) {
+        Some(lanes) => Err(Failure::usage(anyhow!(
+            "--lanes {lanes} is above the {shards} shards (--partitions): each lane is the log of one shard or more"
+        ))),
+        None => Ok(Layout { shards, lanes }),
+    }
 }
 
 /// `section.key=value` as lines of TOML: a value that is none is a text.
@@ -101,7 +119,25 @@ fn say(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn flags_count_more_than_the_scenario_and_no_lane_is_without_a_shard() {
+        let layout = |flags: &[&str], (partitions, lanes): (u32, u32)| {
+            let flags = ["loadtest", "local"].iter().chain(flags);
+            let Command::Local(args) = Cli::parse_from(flags).command else { panic!("it is local") };
+            let layout = layout(&args.machine, Topics { partitions, lanes, ..Topics::default() }).ok()?;
+            Some((layout.shards, layout.lanes))
+        };
+        assert_eq!(layout(&[], (0, 0)), Some((2, None)));
+        assert_eq!(layout(&[], (48, 2)), Some((48, Some(2))));
+        assert_eq!(layout(&["--partitions=1"], (48, 2)), Some((1, Some(1))));
+        assert_eq!(layout(&["--partitions=12", "--lanes=3"], (48, 2)), Some((12, Some(3))));
+        assert_eq!(layout(&["--lanes=3"], (0, 0)), None);
+    }
 
     #[test]
     fn settings_of_the_engine_need_no_quotes() {

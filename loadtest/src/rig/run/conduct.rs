@@ -60,13 +60,13 @@ pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Op
     safety::check(&pools, task.real_pools).map_err(Failure::usage)?;
     let ours = Arc::new(ours(task, &pools, &profile, first_day));
     let reader = Reader::start(&task.connection, task.topics.clone(), ours.clone()).map_err(Failure::environment)?;
-    if reader.partitions() != pools.partitions() {
+    if reader.shards() != pools.partitions() {
         return Err(Failure::environment(anyhow!(
-            "{} has {} partitions and {} has {}: they are not the topics of one engine",
+            "{} has {} partitions and {} is the log of {} shards: they are not the topics of one engine",
             task.target.topic,
             pools.partitions(),
             task.topics.decisions,
-            reader.partitions()
+            reader.shards()
         )));
     }
     let Some(stocked) = stock(task, &pools, first_day, &reader, rig, interrupt)? else { return Ok(None) };
@@ -80,7 +80,7 @@ pub fn conduct(task: &Task, rig: &SharedRig, interrupt: &Interrupt) -> Result<Op
     if !announce(task, &pools, &reader, rig, interrupt, (stocked, clock, first_day))? {
         return Ok(None);
     }
-    let facts = Facts::gather(task, rig, &pools, clock);
+    let facts = Facts::gather(task, rig, (pools.partitions(), reader.lanes()), clock);
     reader.begin(clock);
     let stream = Stream::new(scenario, &profile, origin(task, clock.start_unix_ms(), first_day), &pools);
     let load = profile.duration() + longest_delay(&ours.plan);

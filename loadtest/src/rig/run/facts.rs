@@ -11,7 +11,6 @@ use super::watch::Seen;
 use crate::clock::{RunClock, SECOND_NS};
 use crate::load::generator::Sent;
 use crate::load::scenario::Scenario;
-use crate::load::traffic::PoolSet;
 use crate::proof::reader::Read;
 use crate::proof::reader::tally::SecondTally;
 use crate::proof::verify::{Barred, Closed, Days, Sharing};
@@ -31,7 +30,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// What is known of the run, the machine and what runs on it.
-    pub(super) fn gather(task: &Task, rig: &SharedRig, pools: &PoolSet, clock: RunClock) -> Self {
+    pub(super) fn gather(task: &Task, rig: &SharedRig, (shards, lanes): (u32, u32), clock: RunClock) -> Self {
         let scenario = &task.scenario;
         let (engine, cluster) = lock(rig).describe();
         let footprint = lock(rig).footprint();
@@ -48,7 +47,8 @@ impl Facts {
             tester_version: env!("CARGO_PKG_VERSION").to_owned(),
             engine,
             cluster,
-            shards: pools.partitions(),
+            shards,
+            lanes: Some(lanes),
             orders_per_record: scenario.traffic.orders_per_record,
             host_cores: thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
             host_cpu: cpu.unwrap_or_default(),
@@ -168,7 +168,8 @@ fn planned(scenario: &Scenario) -> Vec<Mark> {
     };
     let floods = scenario.traffic.floods.iter().map(|flood| {
         let detail = format!("{} is wanted {} times as often as each other pool", flood.pool, flood.times);
-        mark(flood.from, flood.until.checked_sub(flood.from), "flood", detail)
+        let lasts = flood.until.checked_sub(flood.from).filter(|lasts| !lasts.is_zero());
+        mark(flood.from, lasts, "flood", detail)
     });
     let quiet = scenario.traffic.channels.iter().filter(|channel| !channel.until.is_zero());
     let quiet = quiet.map(|channel| mark(channel.until, None, "quiet", channel.name.clone()));

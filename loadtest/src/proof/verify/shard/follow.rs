@@ -73,9 +73,8 @@ impl Shard {
     /// Keeps the stock of our pools, whoever's order it is.
     pub(super) fn follow_stock(&mut self, ours: &Ours, pool: u32, decision: &Decision<'_>) {
         let Some(stock) = &mut self.stock[pool as usize] else {
-            let partition = self.partition;
-            let pool = decision.pool;
-            self.findings.add(Check::Wrong, || format!("pool {pool} was decided by shard {partition}, not its own"));
+            let (shard, pool) = (self.number, decision.pool);
+            self.findings.add(Check::Wrong, || format!("pool {pool} was decided by shard {shard}, not its own"));
             return;
         };
         let dated = &self.dated[pool as usize];
