@@ -15,7 +15,7 @@ use super::ends::Asking;
 use super::fault::{Problem, fault};
 use super::ffi::{Batch, Found, Owner, Partition};
 use super::graveyard::Buried;
-use super::settings::Settings;
+use super::settings::{Settings, TopicNames};
 use crate::broker::{Ends, Fault, Header, Input, Inputs, Position, ReadFrom, Record, Records, Wake};
 use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
 
@@ -45,9 +45,9 @@ impl Records for KafkaRecords {
     }
 }
 
-/// A partition being read, and how far.
+/// A partition being read, and how far. Dropping it waits for librdkafka, so that is left to the graveyard.
 pub(super) struct Reading {
-    partition: Buried<Partition>,
+    partition: Partition,
     topic: String,
     shard: u32,
     control: Control,
@@ -55,6 +55,8 @@ pub(super) struct Reading {
     /// Where it began, until librdkafka could be told to have the leader epoch compared.
     unverified: Option<Position>,
     failed: Option<Fault>,
+    /// It began anew, and nothing has arrived since: what it fails with may be of the time before.
+    echoes: bool,
     /// Somebody was woken for what waits and has not taken it: who does not want it now must not be woken over and over.
     noticed: bool,
 }
@@ -67,13 +69,29 @@ impl Reading {
         from: Position,
         waker: Unparker,
     ) -> Result<Self, Fault> {
-        let Position { offset: position, .. } = from;
-        let partition = Partition::start(owner, topic, shard, position, waker)
-            .map_err(|problem| problem.fault(&format!("read {topic}[{shard}] from {position}")))?;
-        let partition = Buried::new(partition);
-        let unverified = (from.leader_epoch >= 0).then_some(from);
+        let partition = Partition::new(owner, topic, shard, waker)
+            .map_err(|problem| problem.fault(&format!("read {topic}[{shard}]")))?;
         let topic = topic.to_owned();
-        Ok(Self { partition, topic, shard, control, position, unverified, failed: None, noticed: false })
+        let (position, unverified) = (from.offset, None);
+        let (failed, echoes, noticed) = (None, false, false);
+        let mut this = Self { partition, topic, shard, control, position, unverified, failed, echoes, noticed };
+        this.reopen(from)?;
+        this.echoes = false;
+        Ok(this)
+    }
+
+    /// Begins anew. Nothing that had arrived or was on its way is handed out.
+    pub(super) fn reopen(&mut self, from: Position) -> Result<(), Fault> {
+        self.position = from.offset;
+        self.unverified = (from.leader_epoch >= 0).then_some(from);
+        self.noticed = false;
+        self.echoes = true;
+        let started = self
+            .partition
+            .start(from.offset)
+            .map_err(|problem| problem.fault(&format!("read {}[{}] from {}", self.topic, self.shard, from.offset)));
+        self.failed = started.clone().err();
+        started
     }
 
     /// Whether something waits that nobody was told of since the last [`Reading::take`].
@@ -89,35 +107,49 @@ impl Reading {
         if let Some(fault) = &self.failed {
             return Err(fault.clone());
         }
-        // librdkafka knows a partition by name only until its topic's metadata is there; nothing arrives before. What has
-        // arrived by now is fetched again once the leader epoch was compared.
-        if let Some(from) = self.unverified
-            && !self.partition.is_empty()
-            && self.partition.verify(from.offset, from.leader_epoch)
-        {
-            self.unverified = None;
-        }
-        let (position, mut problem) = (&mut self.position, None);
+        let began = self.position;
+        let (position, mut problem, mut heard) = (&mut self.position, None, false);
         let batch = self.partition.take(most.clamp(1, TAKE_RECORDS), &mut |found| match found {
-            Found::Record(offset) if offset >= *position => *position = offset + 1,
+            Found::Record(offset) if offset >= *position => (*position, heard) = (offset + 1, true),
             Found::Record(offset) => {
                 let text = format!("offset {offset} came after {}", *position - 1);
                 problem = Some(Problem::new(Code::Inconsistent, &text));
             }
-            Found::End(offset) => *position = offset.max(*position),
+            Found::End(offset) => (*position, heard) = (offset.max(*position), true),
             Found::Error(error) => {
                 problem.get_or_insert(error);
             }
         });
-        if batch.is_some() && self.unverified.is_some() {
-            problem.get_or_insert(Problem::new(Code::Inconsistent, "the leader epoch could not be compared"));
+        self.echoes &= !heard;
+        if let Some(from) = self.unverified {
+            self.position = began;
+            if problem.is_none() {
+                self.verify(from, heard);
+                return Ok(None);
+            }
         }
         let Some(problem) = problem else { return Ok(batch) };
-        let withheld = problem.code == Code::Inconsistent;
+        if self.echoes && is_reset(problem.code) {
+            let from = self.unverified.unwrap_or(Position::at(self.position));
+            self.reopen(from)?;
+            self.echoes = false;
+            return Ok(None);
+        }
+        // A batch with a repeated or unverified record in it must not be handed out at all.
+        let withheld = problem.code == Code::Inconsistent || self.unverified.is_some();
         let fault = self.fault(&problem);
         self.failed = Some(fault.clone());
-        // A batch with a repeated or unverified record in it must not be handed out at all.
         if withheld { Err(fault) } else { batch.map(Some).map(Ok).unwrap_or(Err(fault)) }
+    }
+
+    /// Has the leader epoch compared as soon as something of this beginning has arrived, which is then fetched again.
+    /// Not before: librdkafka knows a partition by name only until its topic's metadata is there; and an answer about an
+    /// epoch that was asked for before reading began anew would be taken for one about this, but it comes before
+    /// whatever is fetched later.
+    fn verify(&mut self, from: Position, heard: bool) {
+        if heard && self.partition.verify(from.offset, from.leader_epoch) {
+            self.unverified = None;
+        }
     }
 
     fn fault(&self, problem: &Problem) -> Fault {
@@ -125,7 +157,7 @@ impl Reading {
         let passes = || Fault::Transient(format!("read {what} at {}: {}", self.position, problem.text));
         let owner = self.control.owner();
         match problem.code {
-            Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
+            code if is_reset(code) => {
                 let asked = self.position;
                 let place = (self.topic.as_str(), self.shard);
                 match watermarks(self.control.client(), &owner, place, QUESTION_TIMEOUT) {
@@ -148,6 +180,12 @@ impl Reading {
     }
 }
 
+/// Whether librdkafka stops reading at this, because it may not choose another offset by itself. Such an error does not
+/// bear the number of the start that it belongs to.
+const fn is_reset(code: Code) -> bool {
+    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation)
+}
+
 /// See [`Wake`].
 struct Waker(Unparker);
 
@@ -166,6 +204,24 @@ struct Pair {
 }
 
 impl Pair {
+    fn open(
+        topics: &TopicNames,
+        control: &Control,
+        owner: Owner,
+        parker: &Parker,
+        from: ReadFrom,
+    ) -> Result<Self, Fault> {
+        let ReadFrom { shard, orders, stock } = from;
+        let waker = || parker.unparker().clone();
+        let reading =
+            |topic: &str, from| Reading::start(Arc::clone(&owner), control.clone(), (topic, shard), from, waker());
+        let (orders, stock) = (reading(&topics.orders, orders)?, reading(&topics.stock, stock)?);
+        let asking = Asking::new(control.clone(), topics, shard, waker());
+        let tick = StockCommand { kind: Some(stock_command::Kind::Tick(Tick { shard })), ..Default::default() };
+        let tick = StockCommands { commands: vec![tick] }.encode_to_vec();
+        Ok(Self { orders, stock, asking, tick })
+    }
+
     fn reading(&mut self, input: Input) -> &mut Reading {
         if input == Input::Stock { &mut self.stock } else { &mut self.orders }
     }
@@ -178,49 +234,24 @@ impl Pair {
 
 /// The inputs of a lane's shards.
 pub struct KafkaInputs {
-    settings: Settings,
     control: Control,
     parker: Parker,
     consumer: Arc<Buried<BaseConsumer<Context>>>,
-    shards: Vec<Pair>,
+    shards: Buried<Vec<Pair>>,
 }
 
 impl KafkaInputs {
     pub(super) fn open(settings: &Settings, control: &Control, from: &[ReadFrom]) -> Result<Self, Fault> {
-        let consumer = consumer(settings)?;
-        let mut this = Self {
-            settings: settings.clone(),
-            control: control.clone(),
-            parker: Parker::new(),
-            consumer,
-            shards: Vec::with_capacity(from.len()),
-        };
+        let consumer = clients::inputs(settings).create_with_context(Context::default());
+        let consumer = consumer.map_err(|error| fault(&error, "make a consumer for the inputs"))?;
+        let (consumer, parker) = (Arc::new(Buried::new(consumer)), Parker::new());
+        let mut shards = Buried::new(Vec::with_capacity(from.len()));
         for from in from {
-            let pair = this.pair(*from)?;
-            this.shards.push(pair);
+            let owner = Arc::clone(&consumer) as Owner;
+            shards.push(Pair::open(&settings.topics, control, owner, &parker, *from)?);
         }
-        Ok(this)
+        Ok(Self { control: control.clone(), parker, consumer, shards })
     }
-
-    fn pair(&self, from: ReadFrom) -> Result<Pair, Fault> {
-        let ReadFrom { shard, orders, stock } = from;
-        let waker = || self.parker.unparker().clone();
-        let reading = |topic: &str, from| {
-            let owner = Arc::clone(&self.consumer) as Owner;
-            Reading::start(owner, self.control.clone(), (topic, shard), from, waker())
-        };
-        let orders = reading(&self.settings.topics.orders, orders)?;
-        let stock = reading(&self.settings.topics.stock, stock)?;
-        let asking = Asking::new(self.control.clone(), &self.settings.topics, shard, waker());
-        let tick = StockCommand { kind: Some(stock_command::Kind::Tick(Tick { shard })), ..Default::default() };
-        let tick = StockCommands { commands: vec![tick] }.encode_to_vec();
-        Ok(Pair { orders, stock, asking, tick })
-    }
-}
-
-fn consumer(settings: &Settings) -> Result<Arc<Buried<BaseConsumer<Context>>>, Fault> {
-    let consumer = clients::inputs(settings).create_with_context(Context::default());
-    Ok(Arc::new(Buried::new(consumer.map_err(|error| fault(&error, "make a consumer for the inputs"))?)))
 }
 
 impl Inputs for KafkaInputs {
@@ -236,10 +267,9 @@ impl Inputs for KafkaInputs {
     }
 
     fn reopen(&mut self, at: usize, orders: Position, stock: Position) -> Result<(), Fault> {
-        let shard = self.shards[at].orders.shard;
-        self.consumer = consumer(&self.settings)?;
-        self.shards[at] = self.pair(ReadFrom { shard, orders, stock })?;
-        Ok(())
+        let pair = &mut self.shards[at];
+        pair.orders.reopen(orders)?;
+        pair.stock.reopen(stock)
     }
 
     fn wait(&mut self, timeout: Duration) {

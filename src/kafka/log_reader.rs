@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// Reads a lane's partition of `decisions`.
 pub struct KafkaLogReader {
     consumer: Arc<Buried<BaseConsumer<Context>>>,
-    reading: Reading,
+    reading: Buried<Reading>,
     parker: Parker,
 }
 
@@ -39,7 +39,7 @@ impl KafkaLogReader {
         let place = (settings.topics.decisions.as_str(), lane);
         let from = Position::at(from_offset);
         let reading = Reading::start(owner, control.clone(), place, from, parker.unparker().clone())?;
-        Ok(Self { consumer, reading, parker })
+        Ok(Self { consumer, reading: Buried::new(reading), parker })
     }
 }
 

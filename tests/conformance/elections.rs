@@ -147,13 +147,14 @@ pub(crate) fn what_was_read_and_is_overwritten_since_is_missed<E: Elections>() {
             None
         }
         Err(Fault::Transient(_)) => {
-            inputs = open(behind(8));
+            inputs.reopen(0, behind(8), Position::at(0)).expect("nothing is wrong");
             None
         }
         Err(fault) => Some(fault),
     });
     let Fault::Overwritten { asked: 8, .. } = fault else { panic!("{fault:?}") };
-    let found = collect::<E::World>(&mut open(behind(5)), Input::Orders, 9);
+    inputs.reopen(0, behind(5), Position::at(0)).expect("nothing is wrong");
+    let found = collect::<E::World>(&mut inputs, Input::Orders, 9);
     assert_eq!(found[0].offset, 5);
     assert_eq!(texts(found.iter().map(|got| &got.record))[0], "other0");
 }
