@@ -8,12 +8,13 @@ use prost::Message;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
+use super::arrivals::Arrivals;
 use super::clients;
 use super::context::Context;
 use super::control::{Control, describe_topics, watermarks};
 use super::ends::Asking;
 use super::fault::{Problem, fault};
-use super::ffi::{Batch, Found, Owner, Partition};
+use super::ffi::{Batch, Bell, Found, Owner, Partition};
 use super::graveyard::Buried;
 use super::settings::{Settings, TopicNames};
 use crate::broker::{Ends, Fault, Header, Input, Inputs, Position, ReadFrom, Record, Records, Wake};
@@ -55,10 +56,10 @@ pub(super) struct Reading {
     /// Where it began, until librdkafka could be told to have the leader epoch compared.
     unverified: Option<Position>,
     failed: Option<Fault>,
-    /// It began anew, and nothing has arrived since: what it fails with may be of the time before.
+    /// Something has arrived since it began.
+    heard: bool,
+    /// It began anew: what it fails with before anything has arrived may be of the time before.
     echoes: bool,
-    /// Somebody was woken for what waits and has not taken it: who does not want it now must not be woken over and over.
-    noticed: bool,
 }
 
 impl Reading {
@@ -67,14 +68,14 @@ impl Reading {
         control: Control,
         (topic, shard): (&str, u32),
         from: Position,
-        waker: Unparker,
+        bell: Bell,
     ) -> Result<Self, Fault> {
-        let partition = Partition::new(owner, topic, shard, waker)
+        let partition = Partition::new(owner, topic, shard, bell)
             .map_err(|problem| problem.fault(&format!("read {topic}[{shard}]")))?;
         let topic = topic.to_owned();
         let (position, unverified) = (from.offset, None);
-        let (failed, echoes, noticed) = (None, false, false);
-        let mut this = Self { partition, topic, shard, control, position, unverified, failed, echoes, noticed };
+        let (failed, heard, echoes) = (None, false, false);
+        let mut this = Self { partition, topic, shard, control, position, unverified, failed, heard, echoes };
         this.reopen(from)?;
         this.echoes = false;
         Ok(this)
@@ -84,8 +85,7 @@ impl Reading {
     pub(super) fn reopen(&mut self, from: Position) -> Result<(), Fault> {
         self.position = from.offset;
         self.unverified = (from.leader_epoch >= 0).then_some(from);
-        self.noticed = false;
-        self.echoes = true;
+        (self.heard, self.echoes) = (false, true);
         let started = self
             .partition
             .start(from.offset)
@@ -94,42 +94,43 @@ impl Reading {
         started
     }
 
-    /// Whether something waits that nobody was told of since the last [`Reading::take`].
-    pub(super) fn has_news(&mut self) -> bool {
-        let news = !self.noticed && (self.failed.is_some() || !self.partition.is_empty());
-        self.noticed |= news;
-        news
+    /// Whether [`Reading::take`] has more to tell, without that anything arrives.
+    pub(super) fn is_left(&self) -> bool {
+        self.partition.is_left() || self.failed.is_some()
+    }
+
+    /// Whether it fails, until it begins anew.
+    pub(super) fn is_failed(&self) -> bool {
+        self.failed.is_some()
     }
 
     /// What has arrived. A fault is reported after the records before it, and again ever after.
     pub(super) fn take(&mut self, most: usize) -> Result<Option<Batch>, Fault> {
-        self.noticed = false;
         if let Some(fault) = &self.failed {
             return Err(fault.clone());
         }
         let began = self.position;
-        let (position, mut problem, mut heard) = (&mut self.position, None, false);
+        let (position, heard, mut problem) = (&mut self.position, &mut self.heard, None);
         let batch = self.partition.take(most.clamp(1, TAKE_RECORDS), &mut |found| match found {
-            Found::Record(offset) if offset >= *position => (*position, heard) = (offset + 1, true),
+            Found::Record(offset) if offset >= *position => (*position, *heard) = (offset + 1, true),
             Found::Record(offset) => {
                 let text = format!("offset {offset} came after {}", *position - 1);
                 problem = Some(Problem::new(Code::Inconsistent, &text));
             }
-            Found::End(offset) => (*position, heard) = (offset.max(*position), true),
+            Found::End(offset) => (*position, *heard) = (offset.max(*position), true),
             Found::Error(error) => {
                 problem.get_or_insert(error);
             }
         });
-        self.echoes &= !heard;
         if let Some(from) = self.unverified {
             self.position = began;
             if problem.is_none() {
-                self.verify(from, heard);
+                self.verify(from);
                 return Ok(None);
             }
         }
         let Some(problem) = problem else { return Ok(batch) };
-        if self.echoes && is_reset(problem.code) {
+        if self.echoes && !self.heard && is_reset(problem.code) {
             let from = self.unverified.unwrap_or(Position::at(self.position));
             self.reopen(from)?;
             self.echoes = false;
@@ -146,8 +147,8 @@ impl Reading {
     /// Not before: librdkafka knows a partition by name only until its topic's metadata is there; and an answer about an
     /// epoch that was asked for before reading began anew would be taken for one about this, but it comes before
     /// whatever is fetched later.
-    fn verify(&mut self, from: Position, heard: bool) {
-        if heard && self.partition.verify(from.offset, from.leader_epoch) {
+    fn verify(&mut self, from: Position) {
+        if self.heard && self.partition.verify(from.offset, from.leader_epoch) {
             self.unverified = None;
         }
     }
@@ -199,7 +200,6 @@ impl Wake for Waker {
 struct Pair {
     orders: Reading,
     stock: Reading,
-    asking: Asking,
     tick: Vec<u8>,
 }
 
@@ -207,28 +207,23 @@ impl Pair {
     fn open(
         topics: &TopicNames,
         control: &Control,
-        owner: Owner,
-        parker: &Parker,
+        owner: &Owner,
+        bells: [Bell; 2],
         from: ReadFrom,
     ) -> Result<Self, Fault> {
         let ReadFrom { shard, orders, stock } = from;
-        let waker = || parker.unparker().clone();
+        let [of_orders, of_stock] = bells;
         let reading =
-            |topic: &str, from| Reading::start(Arc::clone(&owner), control.clone(), (topic, shard), from, waker());
-        let (orders, stock) = (reading(&topics.orders, orders)?, reading(&topics.stock, stock)?);
-        let asking = Asking::new(control.clone(), topics, shard, waker());
+            |topic: &str, from, bell| Reading::start(Arc::clone(owner), control.clone(), (topic, shard), from, bell);
+        let orders = reading(&topics.orders, orders, of_orders)?;
+        let stock = reading(&topics.stock, stock, of_stock)?;
         let tick = StockCommand { kind: Some(stock_command::Kind::Tick(Tick { shard })), ..Default::default() };
         let tick = StockCommands { commands: vec![tick] }.encode_to_vec();
-        Ok(Self { orders, stock, asking, tick })
+        Ok(Self { orders, stock, tick })
     }
 
     fn reading(&mut self, input: Input) -> &mut Reading {
         if input == Input::Stock { &mut self.stock } else { &mut self.orders }
-    }
-
-    /// Whether something waits. All are asked: each remembers that it was.
-    fn has_news(&mut self) -> bool {
-        self.orders.has_news() | self.stock.has_news() | self.asking.answered()
     }
 }
 
@@ -237,7 +232,15 @@ pub struct KafkaInputs {
     control: Control,
     parker: Parker,
     consumer: Arc<Buried<BaseConsumer<Context>>>,
+    /// For each partition whether something arrived ([`queue`]); behind them for answers about the ends.
+    arrivals: Arrivals,
     shards: Buried<Vec<Pair>>,
+    asking: Asking,
+}
+
+/// Which of the lane's queues is that of an input.
+const fn queue(at: usize, input: Input) -> usize {
+    2 * at + matches!(input, Input::Stock) as usize
 }
 
 impl KafkaInputs {
@@ -245,12 +248,27 @@ impl KafkaInputs {
         let consumer = clients::inputs(settings).create_with_context(Context::default());
         let consumer = consumer.map_err(|error| fault(&error, "make a consumer for the inputs"))?;
         let (consumer, parker) = (Arc::new(Buried::new(consumer)), Parker::new());
+        let owner = Arc::clone(&consumer) as Owner;
+        let answers = queue(from.len(), Input::Orders);
+        let arrivals = Arrivals::new(answers + 1, parker.unparker().clone());
         let mut shards = Buried::new(Vec::with_capacity(from.len()));
-        for from in from {
-            let owner = Arc::clone(&consumer) as Owner;
-            shards.push(Pair::open(&settings.topics, control, owner, &parker, *from)?);
+        for (at, from) in from.iter().enumerate() {
+            let bells = [Input::Orders, Input::Stock].map(|input| arrivals.bell(queue(at, input)));
+            shards.push(Pair::open(&settings.topics, control, &owner, bells, *from)?);
         }
-        Ok(Self { control: control.clone(), parker, consumer, shards })
+        let partitions = from.iter().map(|from| from.shard).collect();
+        let asking = Asking::new(control.clone(), &settings.topics, partitions, arrivals.bell(answers));
+        Ok(Self { control: control.clone(), parker, consumer, arrivals, shards, asking })
+    }
+
+    /// Handles what has arrived about the ends, and asks what is wanted.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        self.arrivals.sweep(now);
+        if self.arrivals.take(queue(self.shards.len(), Input::Orders)) {
+            self.asking.receive(now);
+        }
+        self.asking.advance(now);
     }
 }
 
@@ -258,7 +276,15 @@ impl Inputs for KafkaInputs {
     type Records = KafkaRecords;
 
     fn poll(&mut self, at: usize, input: Input, most: usize) -> Result<Option<KafkaRecords>, Fault> {
-        Ok(self.shards[at].reading(input).take(most)?.map(KafkaRecords))
+        let reading = self.shards[at].reading(input);
+        if !self.arrivals.take(queue(at, input)) && !reading.is_failed() {
+            return Ok(None);
+        }
+        let taken = reading.take(most);
+        if taken.is_ok() && reading.is_left() {
+            self.arrivals.leave(queue(at, input));
+        }
+        Ok(taken?.map(KafkaRecords))
     }
 
     fn position(&self, at: usize, input: Input) -> i64 {
@@ -274,8 +300,8 @@ impl Inputs for KafkaInputs {
 
     fn wait(&mut self, timeout: Duration) {
         let _ = self.consumer.poll(Duration::ZERO);
-        let news = self.shards.iter_mut().fold(false, |news, pair| news | pair.has_news());
-        if !news {
+        self.advance();
+        if !self.arrivals.has_news() && !self.asking.is_answered() {
             self.parker.park_timeout(timeout.min(LONGEST_WAIT));
         }
     }
@@ -285,13 +311,12 @@ impl Inputs for KafkaInputs {
     }
 
     fn ask_ends(&mut self, at: usize, ticket: u64) {
-        self.control.serve();
-        self.shards[at].asking.ask(ticket, Instant::now());
+        self.asking.want(at, ticket);
     }
 
     fn ends(&mut self) -> Option<(usize, Ends)> {
-        let now = Instant::now();
-        self.shards.iter_mut().enumerate().find_map(|(at, pair)| Some((at, pair.asking.take(now)?)))
+        self.advance();
+        self.asking.take()
     }
 
     fn tick(&mut self, at: usize) -> Result<(), Fault> {

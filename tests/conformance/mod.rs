@@ -292,6 +292,7 @@ macro_rules! conformance_suite {
             ends_are_answered_again_once_a_lone_leader_is_back
             ends_are_answered_again_once_a_lone_leader_is_back_that_nobody_missed
             ends_are_answered_by_whoever_leads_next
+            a_shard_without_a_leader_does_not_hold_up_the_others
             what_was_read_and_is_overwritten_since_is_missed
         );
         conformance_cases!($world, inputs:
@@ -327,12 +328,15 @@ macro_rules! conformance_suite {
             an_open_transaction_stands_between_stable_and_high
             ends_are_answered_under_the_newest_ticket
             an_answer_is_taken_once
+            the_ends_of_several_shards_are_each_their_own
+            a_later_question_of_a_shard_replaces_its_own_only
             the_position_reaches_the_stable_end
             a_tick_comes_back_in_the_shards_own_partition_with_the_brokers_time
         );
         conformance_cases!($world, transactions:
             nothing_is_read_before_it_is_committed
             a_commit_reaches_every_output
+            links_of_several_shards_are_there_together_or_not_at_all
             what_was_acknowledged_is_there_and_its_transaction_open
             what_no_topic_takes_is_never_acknowledged
             records_come_back_with_key_value_and_headers

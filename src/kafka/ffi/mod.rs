@@ -17,7 +17,6 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::sync::Unparker;
 use rdkafka::admin::AdminClient;
 use rdkafka::bindings::*;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -69,10 +68,13 @@ pub(in crate::kafka) fn millis(timeout: Duration) -> i32 {
     i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
 }
 
+/// Called by librdkafka's threads when something arrives, under the lock of a queue: it is short, and calls nothing of it.
+pub(in crate::kafka) type Bell = Box<dyn Fn() + Send + Sync>;
+
 /// An event queue.
 pub(in crate::kafka) struct Queue {
     pub(in crate::kafka) native: *mut rd_kafka_queue_t,
-    waker: Option<Box<Unparker>>,
+    bell: Option<Box<Bell>>,
     pub(in crate::kafka) owner: Owner,
 }
 
@@ -84,24 +86,24 @@ impl Queue {
     pub(in crate::kafka) fn new(owner: Owner) -> Self {
         // SAFETY: the owner's handle is valid; the queue is destroyed in drop, before the owner.
         let native = unsafe { rd_kafka_queue_new(owner.native()) };
-        Self { native, waker: None, owner }
+        Self { native, bell: None, owner }
     }
 
     /// The client's own: delivery reports, errors, log lines.
     pub(in crate::kafka) fn main(owner: Owner) -> Self {
         // SAFETY: as in `new`; this is a counted reference to the queue.
         let native = unsafe { rd_kafka_queue_get_main(owner.native()) };
-        Self { native, waker: None, owner }
+        Self { native, bell: None, owner }
     }
 
-    /// Has `unparker` called whenever the queue stops being empty.
-    pub(in crate::kafka) fn wake(&mut self, unparker: Unparker) {
-        unsafe extern "C" fn nonempty(_: *mut rd_kafka_t, unparker: *mut c_void) {
-            // SAFETY: `wake` passed a pointer to an Unparker that lives until the callback is disabled.
-            unsafe { &*unparker.cast::<Unparker>() }.unpark();
+    /// Has `bell` called whenever the queue stops being empty.
+    pub(in crate::kafka) fn wake(&mut self, bell: Bell) {
+        unsafe extern "C" fn nonempty(_: *mut rd_kafka_t, bell: *mut c_void) {
+            // SAFETY: `wake` passed a pointer to a Bell that lives until the callback is disabled.
+            unsafe { (*bell.cast::<Bell>())() }
         }
-        let waker = self.waker.insert(Box::new(unparker));
-        let opaque: *const Unparker = &**waker;
+        let bell = self.bell.insert(Box::new(bell));
+        let opaque: *const Bell = &**bell;
         // SAFETY: the box is neither moved nor freed before drop disables the callback; librdkafka calls it under the
         // queue's lock, so that disabling it waits for one under way.
         unsafe { rd_kafka_queue_cb_event_enable(self.native, Some(nonempty), opaque.cast_mut().cast()) };

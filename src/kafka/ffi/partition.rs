@@ -5,12 +5,11 @@ use std::ffi::{CStr, CString, c_void};
 use std::ptr;
 use std::sync::Arc;
 
-use crossbeam::sync::Unparker;
 use rdkafka::bindings::*;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::{Owner, Queue, take_error};
+use super::{Bell, Owner, Queue, take_error};
 use crate::broker::{Header, Record, TimestampKind};
 use crate::kafka::fault::Problem;
 
@@ -37,6 +36,8 @@ pub(in crate::kafka) struct Partition {
     partition: i32,
     queue: Queue,
     spare: Vec<*mut rd_kafka_message_t>,
+    /// Whether something may be left in the queue.
+    is_left: bool,
 }
 
 // SAFETY: librdkafka's topic handles may be used from any thread; `spare` is empty between calls.
@@ -44,17 +45,17 @@ unsafe impl Send for Partition {}
 
 impl Partition {
     /// A partition that is not read yet.
-    pub(in crate::kafka) fn new(owner: Owner, topic: &str, partition: u32, waker: Unparker) -> Result<Self, Problem> {
+    pub(in crate::kafka) fn new(owner: Owner, topic: &str, partition: u32, bell: Bell) -> Result<Self, Problem> {
         let name = CString::new(topic).map_err(|_| invalid("topic name with a zero byte"))?;
         let partition = i32::try_from(partition).map_err(|_| invalid("partition out of range"))?;
         let mut queue = Queue::new(owner);
-        queue.wake(waker);
+        queue.wake(bell);
         // SAFETY: valid handle and C string; the topic is destroyed in drop, before the queue and its owner.
         let handle = unsafe { rd_kafka_topic_new(queue.owner.native(), name.as_ptr(), ptr::null_mut()) };
         if handle.is_null() {
             return Err(invalid("librdkafka refused the topic"));
         }
-        Ok(Self { topic: handle, partition, queue, spare: Vec::new() })
+        Ok(Self { topic: handle, partition, queue, spare: Vec::new(), is_left: false })
     }
 
     /// Starts to read, or begins anew, wherever reading stands and whatever it failed with. Does not wait. The queue is
@@ -100,11 +101,6 @@ impl Partition {
         }
     }
 
-    /// Whether nothing waits in its queue.
-    pub(in crate::kafka) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
     /// Has reading begin at `offset` again once the leader has told that the records of `leader_epoch` reach it; if they
     /// do not, an error arrives. What had arrived before is dropped. False if the partition is not known yet.
     pub(in crate::kafka) fn verify(&self, offset: i64, leader_epoch: i32) -> bool {
@@ -122,9 +118,15 @@ impl Partition {
         }
     }
 
+    /// Whether [`Partition::take`] may have left something in the queue: what arrives later calls the bell.
+    pub(in crate::kafka) fn is_left(&self) -> bool {
+        self.is_left
+    }
+
     /// Takes what has arrived, `most` at the most, and tells `found` what it was. Does not wait.
     pub(in crate::kafka) fn take(&mut self, most: usize, found: &mut dyn FnMut(Found)) -> Option<Batch> {
         let count = self.arrived(most);
+        self.is_left = count == most;
         if count == 0 {
             return None;
         }
