@@ -245,7 +245,7 @@ const fn queue(at: usize, input: Input) -> usize {
 
 impl KafkaInputs {
     pub(super) fn open(settings: &Settings, control: &Control, from: &[ReadFrom]) -> Result<Self, Fault> {
-        let consumer = clients::inputs(settings).create_with_context(Context::default());
+        let consumer = clients::inputs(settings, from.len()).create_with_context(Context::default());
         let consumer = consumer.map_err(|error| fault(&error, "make a consumer for the inputs"))?;
         let (consumer, parker) = (Arc::new(Buried::new(consumer)), Parker::new());
         let owner = Arc::clone(&consumer) as Owner;
