@@ -197,7 +197,7 @@ fn outputs_go_to_their_topics_and_an_answer_wanted_where_nothing_is_costs_nobody
     await_end(&admin, &topics.decisions, 1, 2);
     await_end(&admin, &topics.decisions, 0, 0);
     await_end(&admin, &topics.replies, 0, 2);
-    await_end(&admin, &topics.dead_letters, 1, 2);
+    await_end(&admin, &topics.dead_letters, 0, 2);
 }
 
 #[test]

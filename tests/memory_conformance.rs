@@ -143,6 +143,10 @@ impl Elections for MemoryElections {
         Self { world: MemoryWorld::fresh(1), replicas, lost_from: 0 }
     }
 
+    fn with_neighbours(shards: u32) -> Self {
+        Self { world: MemoryWorld::fresh(shards), replicas: Replicas::LeaderAlone, lost_from: 0 }
+    }
+
     fn world(&self) -> &MemoryWorld {
         &self.world
     }

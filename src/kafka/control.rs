@@ -89,7 +89,9 @@ pub(super) fn watermarks(
         }
     };
     let ends = ask().map_err(|problem| unheard_of(Some(problem.code), problem.fault(&what)))?;
-    ends.first().map(|end| (begin, *end)).ok_or_else(|| no_answer().fault(&what))
+    let end = ends.into_iter().next().unwrap_or_else(|| Err(no_answer()));
+    let end = end.map_err(|problem| unheard_of(Some(problem.code), problem.fault(&what)))?;
+    Ok((begin, end))
 }
 
 /// A broker says that there is no such partition until it hears of it.

@@ -1,190 +1,122 @@
-//! Asking where a shard's inputs end: two ListOffsets requests a question (the last stable offsets, the high
-//! watermarks), at most one question under way, the newest ticket waiting behind it.
+//! Asking where the inputs of a lane's shards end: two ListOffsets requests a question (the last stable offsets, the high
+//! watermarks). What is asked when, and of whom, is decided by [`Questions`].
 //!
 //! librdkafka sends them to the leaders that it remembers, by the epochs that it remembers, for up to 15 minutes
 //! (`metadata.max.age.ms`). It looks again by itself only where a broker says that it does not lead. Not after an epoch
 //! that is too old: a leader that was away comes back with a higher one. Not after silence: it died, and another leads.
-//! And not if neither partition had a leader when it looked last. So a question that failed, or waits too long, is
-//! followed by a look.
+//! And not if a partition had no leader when it looked last: then the whole question waits for one. So a question that
+//! failed, or waits too long, is followed by a look: one for all shards of the lane.
 
 use std::time::{Duration, Instant};
 
-use crossbeam::sync::Unparker;
-
 use super::control::Control;
 use super::fault::Problem;
-use super::ffi::{Answer, Queue, TopicFound};
+use super::ffi::{Answer, Bell, Queue, TopicFound};
+use super::questions::Questions;
 use super::settings::TopicNames;
-use crate::broker::{End, Ends};
+use crate::broker::Ends;
 
 /// After this a question is given up and asked anew.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Pause before a question that failed is asked anew; it doubles from one failure to the next.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
-
-/// Longest such pause: adds to an outage, and spares the brokers the questions of all shards.
-const LONGEST_RETRY_PAUSE: Duration = Duration::from_millis(800);
-
-/// After this without an answer the leaders are looked for. A look too many costs little, so it does not wait until the
-/// question is given up: by then the next one's way is known.
-const DOUBT_AFTER: Duration = Duration::from_secs(1);
-
-/// The question under way.
-struct Question {
-    ticket: u64,
-    /// Tells its answers from those of questions given up.
-    number: usize,
-    stable: Option<[i64; 2]>,
-    high: Option<[i64; 2]>,
-}
 
 pub(super) struct Asking {
     control: Control,
     queue: Queue,
     topics: [String; 2],
-    shard: u32,
-    numbers: usize,
-    under_way: Option<Question>,
-    /// To be asked.
-    next: Option<u64>,
-    /// Nothing is asked before it.
-    rests_until: Option<Instant>,
-    /// How long to rest after the next failure.
-    pause: Duration,
-    /// From then on what librdkafka remembers of the leaders is not trusted.
-    doubts_from: Option<Instant>,
-    /// Brokers that hold the shard's inputs, as far as known: any of them may lead next.
-    holders: Vec<i32>,
-    /// They were asked for once, before there was a doubt. Some brokers never tell.
+    /// The partition of each shard of the lane.
+    shards: Vec<u32>,
+    questions: Questions,
+    /// The leaders were asked for once, before there was a doubt. Some brokers never tell.
     introduced: bool,
-    answer: Option<Ends>,
 }
 
 impl Asking {
-    pub(super) fn new(control: Control, topics: &TopicNames, shard: u32, waker: Unparker) -> Self {
+    pub(super) fn new(control: Control, topics: &TopicNames, shards: Vec<u32>, bell: Bell) -> Self {
         let mut queue = Queue::new(control.owner());
-        queue.wake(waker);
+        queue.wake(bell);
         let topics = [topics.orders.clone(), topics.stock.clone()];
-        Self {
-            control,
-            queue,
-            topics,
-            shard,
-            numbers: 0,
-            under_way: None,
-            next: None,
-            rests_until: None,
-            pause: RETRY_PAUSE,
-            doubts_from: None,
-            holders: Vec::new(),
-            introduced: false,
-            answer: None,
-        }
+        let questions = Questions::new(shards.len());
+        Self { control, queue, topics, shards, questions, introduced: false }
     }
 
-    /// Asks, now or when the question under way is answered.
-    pub(super) fn ask(&mut self, ticket: u64, now: Instant) {
-        self.answer = None;
-        self.next = Some(ticket);
-        self.advance(now);
+    /// Notes that somebody wants to know where the inputs of shard `at` end.
+    pub(super) fn want(&mut self, at: usize, ticket: u64) {
+        self.questions.want(at, ticket);
     }
 
-    /// Whether something waits to be taken or handled.
-    pub(super) fn answered(&self) -> bool {
-        self.answer.is_some() || !self.queue.is_empty()
+    /// Whether an answer waits to be taken.
+    pub(super) fn is_answered(&self) -> bool {
+        self.questions.is_answered()
     }
 
-    /// The newest answer not yet taken.
-    pub(super) fn take(&mut self, now: Instant) -> Option<Ends> {
-        self.advance(now);
-        self.answer.take()
+    /// The newest answer of a shard that was not yet taken.
+    pub(super) fn take(&mut self) -> Option<(usize, Ends)> {
+        self.questions.take()
     }
 
-    fn advance(&mut self, now: Instant) {
+    /// Handles what has arrived.
+    pub(super) fn receive(&mut self, now: Instant) {
         while let Some(answer) = self.queue.answer(Duration::ZERO) {
             match answer {
                 Answer::Ends(tag, offsets) => {
-                    self.receive(tag, offsets.ok().and_then(|found| found.try_into().ok()), now);
+                    let offsets = offsets.ok().map(|offsets| offsets.into_iter().map(Result::ok).collect());
+                    self.questions.receive(tag >> 1, tag & 1 == 1, offsets, now);
                 }
-                Answer::Topics(found) => self.remember_holders(found.unwrap_or_default()),
+                Answer::Topics(found) => self.learn(&found.unwrap_or_default(), now),
             }
         }
-        if self.under_way.is_none() && self.next.is_none() {
+    }
+
+    /// Asks what is wanted and can be asked now.
+    pub(super) fn advance(&mut self, now: Instant) {
+        if self.questions.is_idle() {
             return;
         }
-        let doubts = !self.introduced || self.doubts_from.is_some_and(|from| from <= now);
+        let doubts = !self.introduced || self.questions.has_doubts(now);
         if doubts && self.control.claim_look(now) {
             self.introduced = true;
-            self.look_for_leaders();
+            self.look_for_leaders(now);
         }
-        if self.under_way.is_none()
-            && self.rests_until.is_none_or(|until| until <= now)
-            && let Some(ticket) = self.next.take()
-        {
-            self.send(ticket, now);
+        while let Some((number, places)) = self.questions.next(now) {
+            self.control.serve();
+            self.send(number, &places, now);
         }
     }
 
-    fn receive(&mut self, tag: usize, offsets: Option<[i64; 2]>, now: Instant) {
-        let Some(question) = self.under_way.as_mut().filter(|question| question.number == tag >> 1) else { return };
-        let Some(offsets) = offsets else {
-            let ticket = question.ticket;
-            self.fail(ticket, now);
-            return;
+    fn send(&mut self, number: usize, places: &[usize], now: Instant) {
+        let partition = |place: &usize| {
+            let (at, input) = Questions::shard_and_input(*place);
+            (self.topics[input].as_str(), self.shards[at])
         };
-        let answered = if tag & 1 == 1 { &mut question.stable } else { &mut question.high };
-        *answered = Some(offsets);
-        if let (Some(stable), Some(high)) = (question.stable, question.high) {
-            let end = |i: usize| End { stable: stable[i], high: high[i].max(stable[i]) };
-            self.answer = Some(Ends { ticket: question.ticket, orders: end(0), stock: end(1) });
-            self.under_way = None;
-            self.pause = RETRY_PAUSE;
-            self.doubts_from = None;
-        }
-    }
-
-    fn send(&mut self, ticket: u64, now: Instant) {
-        self.numbers += 1;
-        self.doubts_from.get_or_insert(now + DOUBT_AFTER);
-        let partitions = [(self.topics[0].as_str(), self.shard), (self.topics[1].as_str(), self.shard)];
+        let partitions: Vec<_> = places.iter().map(partition).collect();
         for stable in [true, false] {
-            let tag = self.numbers << 1 | usize::from(stable);
+            let tag = number << 1 | usize::from(stable);
             if self.queue.ask_ends(&partitions, stable, tag, ANSWER_TIMEOUT).is_err() {
-                return self.fail(ticket, now);
+                return self.questions.receive(number, stable, None, now);
             }
         }
-        self.under_way = Some(Question { ticket, number: self.numbers, stable: None, high: None });
-    }
-
-    /// Asks anew after a pause, or the newer question if there is one.
-    fn fail(&mut self, ticket: u64, now: Instant) {
-        self.under_way = None;
-        self.control.serve();
-        self.next.get_or_insert(ticket);
-        self.rests_until = Some(now + self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_RETRY_PAUSE);
-        self.doubts_from = Some(now);
     }
 
     /// Has librdkafka learn who leads the inputs. A metadata request would need a topic handle, which stays with the
     /// client for good; the administrator's question fills the same memory. It goes to the broker that librdkafka has
-    /// for it, which may be the one that died, and to all that hold the partitions: whoever leads next is among them.
-    fn look_for_leaders(&self) {
+    /// for it, which may be the one that died, and to all that hold what is in doubt: whoever leads next is among them.
+    fn look_for_leaders(&self, now: Instant) {
         let topics = self.topics.each_ref().map(String::as_str);
-        for broker in std::iter::once(None).chain(self.holders.iter().copied().map(Some)) {
+        let holders = self.questions.holders_in_doubt(now);
+        for broker in std::iter::once(None).chain(holders.into_iter().map(Some)) {
             // One that cannot be asked is one that does not answer.
             let _ = self.queue.ask_topics(&topics, broker, ANSWER_TIMEOUT);
         }
     }
 
-    fn remember_holders(&mut self, found: Vec<Result<TopicFound, Problem>>) {
-        let partitions = found.iter().flatten().filter_map(|topic| topic.partitions.get(self.shard as usize));
-        let mut holders: Vec<i32> = partitions.flat_map(|partition| partition.replicas.iter().copied()).collect();
-        holders.sort_unstable();
-        holders.dedup();
-        if !holders.is_empty() {
-            self.holders = holders;
+    fn learn(&mut self, found: &[Result<TopicFound, Problem>], now: Instant) {
+        for (input, topic) in found.iter().enumerate() {
+            let Ok(topic) = topic else { continue };
+            for (at, shard) in self.shards.iter().enumerate() {
+                let Some(partition) = topic.partitions.get(*shard as usize) else { continue };
+                let leader = (partition.leader >= 0).then_some(partition.leader);
+                self.questions.learn(Questions::place(at, input), leader, &partition.replicas, now);
+            }
         }
     }
 }

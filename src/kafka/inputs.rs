@@ -8,14 +8,15 @@ use prost::Message;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
+use super::arrivals::Arrivals;
 use super::clients;
 use super::context::Context;
 use super::control::{Control, describe_topics, watermarks};
 use super::ends::Asking;
 use super::fault::{Problem, fault};
-use super::ffi::{Batch, Found, Owner, Partition};
+use super::ffi::{Batch, Bell, Found, Owner, Partition};
 use super::graveyard::Buried;
-use super::settings::Settings;
+use super::settings::{Settings, TopicNames};
 use crate::broker::{Ends, Fault, Header, Input, Inputs, Position, ReadFrom, Record, Records, Wake};
 use crate::wire::proto::{StockCommand, StockCommands, Tick, stock_command};
 
@@ -45,9 +46,9 @@ impl Records for KafkaRecords {
     }
 }
 
-/// A partition being read, and how far.
+/// A partition being read, and how far. Dropping it waits for librdkafka, so that is left to the graveyard.
 pub(super) struct Reading {
-    partition: Buried<Partition>,
+    partition: Partition,
     topic: String,
     shard: u32,
     control: Control,
@@ -55,8 +56,10 @@ pub(super) struct Reading {
     /// Where it began, until librdkafka could be told to have the leader epoch compared.
     unverified: Option<Position>,
     failed: Option<Fault>,
-    /// Somebody was woken for what waits and has not taken it: who does not want it now must not be woken over and over.
-    noticed: bool,
+    /// Something has arrived since it began.
+    heard: bool,
+    /// It began anew: what it fails with before anything has arrived may be of the time before.
+    echoes: bool,
 }
 
 impl Reading {
@@ -65,59 +68,89 @@ impl Reading {
         control: Control,
         (topic, shard): (&str, u32),
         from: Position,
-        waker: Unparker,
+        bell: Bell,
     ) -> Result<Self, Fault> {
-        let Position { offset: position, .. } = from;
-        let partition = Partition::start(owner, topic, shard, position, waker)
-            .map_err(|problem| problem.fault(&format!("read {topic}[{shard}] from {position}")))?;
-        let partition = Buried::new(partition);
-        let unverified = (from.leader_epoch >= 0).then_some(from);
+        let partition = Partition::new(owner, topic, shard, bell)
+            .map_err(|problem| problem.fault(&format!("read {topic}[{shard}]")))?;
         let topic = topic.to_owned();
-        Ok(Self { partition, topic, shard, control, position, unverified, failed: None, noticed: false })
+        let (position, unverified) = (from.offset, None);
+        let (failed, heard, echoes) = (None, false, false);
+        let mut this = Self { partition, topic, shard, control, position, unverified, failed, heard, echoes };
+        this.reopen(from)?;
+        this.echoes = false;
+        Ok(this)
     }
 
-    /// Whether something waits that nobody was told of since the last [`Reading::take`].
-    pub(super) fn has_news(&mut self) -> bool {
-        let news = !self.noticed && (self.failed.is_some() || !self.partition.is_empty());
-        self.noticed |= news;
-        news
+    /// Begins anew. Nothing that had arrived or was on its way is handed out.
+    pub(super) fn reopen(&mut self, from: Position) -> Result<(), Fault> {
+        self.position = from.offset;
+        self.unverified = (from.leader_epoch >= 0).then_some(from);
+        (self.heard, self.echoes) = (false, true);
+        let started = self
+            .partition
+            .start(from.offset)
+            .map_err(|problem| problem.fault(&format!("read {}[{}] from {}", self.topic, self.shard, from.offset)));
+        self.failed = started.clone().err();
+        started
+    }
+
+    /// Whether [`Reading::take`] has more to tell, without that anything arrives.
+    pub(super) fn is_left(&self) -> bool {
+        self.partition.is_left() || self.failed.is_some()
+    }
+
+    /// Whether it fails, until it begins anew.
+    pub(super) fn is_failed(&self) -> bool {
+        self.failed.is_some()
     }
 
     /// What has arrived. A fault is reported after the records before it, and again ever after.
     pub(super) fn take(&mut self, most: usize) -> Result<Option<Batch>, Fault> {
-        self.noticed = false;
         if let Some(fault) = &self.failed {
             return Err(fault.clone());
         }
-        // librdkafka knows a partition by name only until its topic's metadata is there; nothing arrives before. What has
-        // arrived by now is fetched again once the leader epoch was compared.
-        if let Some(from) = self.unverified
-            && !self.partition.is_empty()
-            && self.partition.verify(from.offset, from.leader_epoch)
-        {
-            self.unverified = None;
-        }
-        let (position, mut problem) = (&mut self.position, None);
+        let began = self.position;
+        let (position, heard, mut problem) = (&mut self.position, &mut self.heard, None);
         let batch = self.partition.take(most.clamp(1, TAKE_RECORDS), &mut |found| match found {
-            Found::Record(offset) if offset >= *position => *position = offset + 1,
+            Found::Record(offset) if offset >= *position => (*position, *heard) = (offset + 1, true),
             Found::Record(offset) => {
                 let text = format!("offset {offset} came after {}", *position - 1);
                 problem = Some(Problem::new(Code::Inconsistent, &text));
             }
-            Found::End(offset) => *position = offset.max(*position),
+            Found::End(offset) => (*position, *heard) = (offset.max(*position), true),
             Found::Error(error) => {
                 problem.get_or_insert(error);
             }
         });
-        if batch.is_some() && self.unverified.is_some() {
-            problem.get_or_insert(Problem::new(Code::Inconsistent, "the leader epoch could not be compared"));
+        if let Some(from) = self.unverified {
+            self.position = began;
+            if problem.is_none() {
+                self.verify(from);
+                return Ok(None);
+            }
         }
         let Some(problem) = problem else { return Ok(batch) };
-        let withheld = problem.code == Code::Inconsistent;
+        if self.echoes && !self.heard && is_reset(problem.code) {
+            let from = self.unverified.unwrap_or(Position::at(self.position));
+            self.reopen(from)?;
+            self.echoes = false;
+            return Ok(None);
+        }
+        // A batch with a repeated or unverified record in it must not be handed out at all.
+        let withheld = problem.code == Code::Inconsistent || self.unverified.is_some();
         let fault = self.fault(&problem);
         self.failed = Some(fault.clone());
-        // A batch with a repeated or unverified record in it must not be handed out at all.
         if withheld { Err(fault) } else { batch.map(Some).map(Ok).unwrap_or(Err(fault)) }
+    }
+
+    /// Has the leader epoch compared as soon as something of this beginning has arrived, which is then fetched again.
+    /// Not before: librdkafka knows a partition by name only until its topic's metadata is there; and an answer about an
+    /// epoch that was asked for before reading began anew would be taken for one about this, but it comes before
+    /// whatever is fetched later.
+    fn verify(&mut self, from: Position) {
+        if self.heard && self.partition.verify(from.offset, from.leader_epoch) {
+            self.unverified = None;
+        }
     }
 
     fn fault(&self, problem: &Problem) -> Fault {
@@ -125,7 +158,7 @@ impl Reading {
         let passes = || Fault::Transient(format!("read {what} at {}: {}", self.position, problem.text));
         let owner = self.control.owner();
         match problem.code {
-            Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
+            code if is_reset(code) => {
                 let asked = self.position;
                 let place = (self.topic.as_str(), self.shard);
                 match watermarks(self.control.client(), &owner, place, QUESTION_TIMEOUT) {
@@ -148,6 +181,12 @@ impl Reading {
     }
 }
 
+/// Whether librdkafka stops reading at this, because it may not choose another offset by itself. Such an error does not
+/// bear the number of the start that it belongs to.
+const fn is_reset(code: Code) -> bool {
+    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation)
+}
+
 /// See [`Wake`].
 struct Waker(Unparker);
 
@@ -161,73 +200,91 @@ impl Wake for Waker {
 struct Pair {
     orders: Reading,
     stock: Reading,
-    asking: Asking,
     tick: Vec<u8>,
 }
 
 impl Pair {
-    fn reading(&mut self, input: Input) -> &mut Reading {
-        if input == Input::Stock { &mut self.stock } else { &mut self.orders }
+    fn open(
+        topics: &TopicNames,
+        control: &Control,
+        owner: &Owner,
+        bells: [Bell; 2],
+        from: ReadFrom,
+    ) -> Result<Self, Fault> {
+        let ReadFrom { shard, orders, stock } = from;
+        let [of_orders, of_stock] = bells;
+        let reading =
+            |topic: &str, from, bell| Reading::start(Arc::clone(owner), control.clone(), (topic, shard), from, bell);
+        let orders = reading(&topics.orders, orders, of_orders)?;
+        let stock = reading(&topics.stock, stock, of_stock)?;
+        let tick = StockCommand { kind: Some(stock_command::Kind::Tick(Tick { shard })), ..Default::default() };
+        let tick = StockCommands { commands: vec![tick] }.encode_to_vec();
+        Ok(Self { orders, stock, tick })
     }
 
-    /// Whether something waits. All are asked: each remembers that it was.
-    fn has_news(&mut self) -> bool {
-        self.orders.has_news() | self.stock.has_news() | self.asking.answered()
+    fn reading(&mut self, input: Input) -> &mut Reading {
+        if input == Input::Stock { &mut self.stock } else { &mut self.orders }
     }
 }
 
 /// The inputs of a lane's shards.
 pub struct KafkaInputs {
-    settings: Settings,
     control: Control,
     parker: Parker,
     consumer: Arc<Buried<BaseConsumer<Context>>>,
-    shards: Vec<Pair>,
+    /// For each partition whether something arrived ([`queue`]); behind them for answers about the ends.
+    arrivals: Arrivals,
+    shards: Buried<Vec<Pair>>,
+    asking: Asking,
+}
+
+/// Which of the lane's queues is that of an input.
+const fn queue(at: usize, input: Input) -> usize {
+    2 * at + matches!(input, Input::Stock) as usize
 }
 
 impl KafkaInputs {
     pub(super) fn open(settings: &Settings, control: &Control, from: &[ReadFrom]) -> Result<Self, Fault> {
-        let consumer = consumer(settings)?;
-        let mut this = Self {
-            settings: settings.clone(),
-            control: control.clone(),
-            parker: Parker::new(),
-            consumer,
-            shards: Vec::with_capacity(from.len()),
-        };
-        for from in from {
-            let pair = this.pair(*from)?;
-            this.shards.push(pair);
+        let consumer = clients::inputs(settings, from.len()).create_with_context(Context::default());
+        let consumer = consumer.map_err(|error| fault(&error, "make a consumer for the inputs"))?;
+        let (consumer, parker) = (Arc::new(Buried::new(consumer)), Parker::new());
+        let owner = Arc::clone(&consumer) as Owner;
+        let answers = queue(from.len(), Input::Orders);
+        let arrivals = Arrivals::new(answers + 1, parker.unparker().clone());
+        let mut shards = Buried::new(Vec::with_capacity(from.len()));
+        for (at, from) in from.iter().enumerate() {
+            let bells = [Input::Orders, Input::Stock].map(|input| arrivals.bell(queue(at, input)));
+            shards.push(Pair::open(&settings.topics, control, &owner, bells, *from)?);
         }
-        Ok(this)
+        let partitions = from.iter().map(|from| from.shard).collect();
+        let asking = Asking::new(control.clone(), &settings.topics, partitions, arrivals.bell(answers));
+        Ok(Self { control: control.clone(), parker, consumer, arrivals, shards, asking })
     }
 
-    fn pair(&self, from: ReadFrom) -> Result<Pair, Fault> {
-        let ReadFrom { shard, orders, stock } = from;
-        let waker = || self.parker.unparker().clone();
-        let reading = |topic: &str, from| {
-            let owner = Arc::clone(&self.consumer) as Owner;
-            Reading::start(owner, self.control.clone(), (topic, shard), from, waker())
-        };
-        let orders = reading(&self.settings.topics.orders, orders)?;
-        let stock = reading(&self.settings.topics.stock, stock)?;
-        let asking = Asking::new(self.control.clone(), &self.settings.topics, shard, waker());
-        let tick = StockCommand { kind: Some(stock_command::Kind::Tick(Tick { shard })), ..Default::default() };
-        let tick = StockCommands { commands: vec![tick] }.encode_to_vec();
-        Ok(Pair { orders, stock, asking, tick })
+    /// Handles what has arrived about the ends, and asks what is wanted.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        self.arrivals.sweep(now);
+        if self.arrivals.take(queue(self.shards.len(), Input::Orders)) {
+            self.asking.receive(now);
+        }
+        self.asking.advance(now);
     }
-}
-
-fn consumer(settings: &Settings) -> Result<Arc<Buried<BaseConsumer<Context>>>, Fault> {
-    let consumer = clients::inputs(settings).create_with_context(Context::default());
-    Ok(Arc::new(Buried::new(consumer.map_err(|error| fault(&error, "make a consumer for the inputs"))?)))
 }
 
 impl Inputs for KafkaInputs {
     type Records = KafkaRecords;
 
     fn poll(&mut self, at: usize, input: Input, most: usize) -> Result<Option<KafkaRecords>, Fault> {
-        Ok(self.shards[at].reading(input).take(most)?.map(KafkaRecords))
+        let reading = self.shards[at].reading(input);
+        if !self.arrivals.take(queue(at, input)) && !reading.is_failed() {
+            return Ok(None);
+        }
+        let taken = reading.take(most);
+        if taken.is_ok() && reading.is_left() {
+            self.arrivals.leave(queue(at, input));
+        }
+        Ok(taken?.map(KafkaRecords))
     }
 
     fn position(&self, at: usize, input: Input) -> i64 {
@@ -236,16 +293,15 @@ impl Inputs for KafkaInputs {
     }
 
     fn reopen(&mut self, at: usize, orders: Position, stock: Position) -> Result<(), Fault> {
-        let shard = self.shards[at].orders.shard;
-        self.consumer = consumer(&self.settings)?;
-        self.shards[at] = self.pair(ReadFrom { shard, orders, stock })?;
-        Ok(())
+        let pair = &mut self.shards[at];
+        pair.orders.reopen(orders)?;
+        pair.stock.reopen(stock)
     }
 
     fn wait(&mut self, timeout: Duration) {
         let _ = self.consumer.poll(Duration::ZERO);
-        let news = self.shards.iter_mut().fold(false, |news, pair| news | pair.has_news());
-        if !news {
+        self.advance();
+        if !self.arrivals.has_news() && !self.asking.is_answered() {
             self.parker.park_timeout(timeout.min(LONGEST_WAIT));
         }
     }
@@ -255,13 +311,12 @@ impl Inputs for KafkaInputs {
     }
 
     fn ask_ends(&mut self, at: usize, ticket: u64) {
-        self.control.serve();
-        self.shards[at].asking.ask(ticket, Instant::now());
+        self.asking.want(at, ticket);
     }
 
     fn ends(&mut self) -> Option<(usize, Ends)> {
-        let now = Instant::now();
-        self.shards.iter_mut().enumerate().find_map(|(at, pair)| Some((at, pair.asking.take(now)?)))
+        self.advance();
+        self.asking.take()
     }
 
     fn tick(&mut self, at: usize) -> Result<(), Fault> {

@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// Reads a lane's partition of `decisions`.
 pub struct KafkaLogReader {
     consumer: Arc<Buried<BaseConsumer<Context>>>,
-    reading: Reading,
+    reading: Buried<Reading>,
     parker: Parker,
 }
 
@@ -38,8 +38,10 @@ impl KafkaLogReader {
         let owner = Arc::clone(&consumer) as Owner;
         let place = (settings.topics.decisions.as_str(), lane);
         let from = Position::at(from_offset);
-        let reading = Reading::start(owner, control.clone(), place, from, parker.unparker().clone())?;
-        Ok(Self { consumer, reading, parker })
+        let unparker = parker.unparker().clone();
+        let bell = Box::new(move || unparker.unpark());
+        let reading = Reading::start(owner, control.clone(), place, from, bell)?;
+        Ok(Self { consumer, reading: Buried::new(reading), parker })
     }
 }
 
@@ -59,9 +61,7 @@ impl LogReader for KafkaLogReader {
                 return Ok(0);
             }
             let _ = self.consumer.poll(Duration::ZERO);
-            if !self.reading.has_news() {
-                self.parker.park_timeout(left.min(LONGEST_WAIT));
-            }
+            self.parker.park_timeout(left.min(LONGEST_WAIT));
         }
     }
 

@@ -10,7 +10,9 @@ mod rest; // how long it rests between a commit and the next transaction
 mod reply_topic; // how many partitions `replies` has
 mod log_reader; // a shard's log, read in order
 mod control; // the client for Ticks and questions, one for all shards of a node
+mod arrivals; // for which of a lane's queues something arrived
 mod ends; // the questions where inputs end
+mod questions; // what is asked about the ends, and of whom
 pub mod membership; // which shards this node has
 pub mod admin; // topics and brokers as an operator sees them
 pub mod publisher; // a plain producer that tells where each record ended up

@@ -64,7 +64,7 @@ pub struct Settings {
     pub transaction_timeout: Duration,
     /// After this without a heartbeat the group gives a node's shards to others.
     pub session_timeout: Duration,
-    /// Bytes fetched ahead per input of a shard.
+    /// Bytes fetched ahead per input of a shard; a lane of more than a few shards shares those of a few out.
     pub receive_queue_bytes: usize,
     /// Transactional, but for benchmarks.
     pub delivery: Delivery,

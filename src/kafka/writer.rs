@@ -63,7 +63,8 @@ impl KafkaWriter {
         let producer = Arc::new(Buried::new(producer.map_err(|error| fault(&error, &what))?));
         let parker = Parker::new();
         let mut queue = Queue::main(Arc::clone(&producer) as Owner);
-        queue.wake(parker.unparker().clone());
+        let unparker = parker.unparker().clone();
+        queue.wake(Box::new(move || unparker.unpark()));
         let (topics, delivery) = (Arc::new(settings.topics.clone()), settings.delivery);
         Ok(Self {
             producer,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sluice::broker::{Broker, End, Ends, Fault, Input, Inputs, Position, ReadFrom, Records};
 
-use super::ends::ask;
+use super::ends::{ask, ask_of};
 use super::{Plain, World, collect, eventually, numbered, poll_once, texts};
 
 /// Who holds the inputs beside their leader.
@@ -17,8 +17,8 @@ pub(crate) enum Replicas {
     Followed,
 }
 
-/// A world of several brokers, one of which leads the partitions of `orders` and `stock`. It has one shard, and lets
-/// replicas lead that lack records.
+/// A world of several brokers, one of which leads the partitions of `orders` and `stock`. It has one shard, or several of
+/// which it leads the first alone, and lets replicas lead that lack records.
 pub(crate) trait Elections {
     type World: World;
 
@@ -27,6 +27,8 @@ pub(crate) trait Elections {
     const ANSWERED_WITHIN: Duration;
 
     fn fresh(replicas: Replicas) -> Self;
+    /// That many shards, of which the leader that can be taken away leads the first.
+    fn with_neighbours(shards: u32) -> Self;
     fn world(&self) -> &Self::World;
     /// The leader dies.
     fn take_leader_away(&mut self);
@@ -115,6 +117,37 @@ pub(crate) fn ends_are_answered_by_whoever_leads_next<E: Elections>() {
     assert!(waited <= E::ANSWERED_WITHIN, "{waited:?} after another broker led");
 }
 
+pub(crate) fn a_shard_without_a_leader_does_not_hold_up_the_others<E: Elections>() {
+    const ROUNDS: u64 = 5;
+    let mut elections = E::with_neighbours(3);
+    let start = Position::at(0);
+    let from = [0, 1, 2].map(|shard| ReadFrom::new(shard, start, start));
+    let mut inputs = elections.world().broker().inputs(&from).expect("nothing is wrong");
+    for shard in 0..3 {
+        elections.world().publish(Input::Orders, shard, &numbered("", 1 + shard as usize));
+        assert_eq!(ask_of::<E::World>(&mut inputs, shard as usize, TICKET).orders.high, 1 + i64::from(shard));
+    }
+    elections.take_leader_away();
+    elections.await_absence();
+    for round in 1..=ROUNDS {
+        let (began, mut answers) = (Instant::now(), [0; 3]);
+        for at in 0..3 {
+            inputs.ask_ends(at, TICKET + round);
+        }
+        eventually::<E::World, _>("the ends of those that have a leader", || {
+            match inputs.ends() {
+                Some((at, ends)) => answers[at] = ends.ticket,
+                None => inputs.wait(Duration::from_millis(50)),
+            }
+            assert_eq!(answers[0], 0, "ends that nobody could know");
+            answers[1..].iter().all(|ticket| *ticket == TICKET + round).then_some(())
+        });
+        assert!(began.elapsed() <= E::ANSWERED_WITHIN, "{:?} in round {round}", began.elapsed());
+    }
+    elections.bring_leader_back();
+    assert_eq!(ask_of::<E::World>(&mut inputs, 0, TICKET).orders.high, 1);
+}
+
 pub(crate) fn what_was_read_and_is_overwritten_since_is_missed<E: Elections>() {
     let mut elections = E::fresh(Replicas::Followed);
     elections.world().publish(Input::Orders, 0, &numbered("kept", 5));
@@ -147,13 +180,14 @@ pub(crate) fn what_was_read_and_is_overwritten_since_is_missed<E: Elections>() {
             None
         }
         Err(Fault::Transient(_)) => {
-            inputs = open(behind(8));
+            inputs.reopen(0, behind(8), Position::at(0)).expect("nothing is wrong");
             None
         }
         Err(fault) => Some(fault),
     });
     let Fault::Overwritten { asked: 8, .. } = fault else { panic!("{fault:?}") };
-    let found = collect::<E::World>(&mut open(behind(5)), Input::Orders, 9);
+    inputs.reopen(0, behind(5), Position::at(0)).expect("nothing is wrong");
+    let found = collect::<E::World>(&mut inputs, Input::Orders, 9);
     assert_eq!(found[0].offset, 5);
     assert_eq!(texts(found.iter().map(|got| &got.record))[0], "other0");
 }

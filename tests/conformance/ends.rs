@@ -10,18 +10,17 @@ use super::{Upstream, World, collect, eventually, numbered, read_up_to};
 
 /// Asks under this ticket until that is answered. It is asked once: an answer that needs asking again is a failure.
 pub(crate) fn ask<W: World>(inputs: &mut impl Inputs, ticket: u64) -> Ends {
-    inputs.ask_ends(0, ticket);
-    await_answer::<W>(inputs, ticket)
+    ask_of::<W>(inputs, 0, ticket)
+}
+
+/// The same of a shard.
+pub(crate) fn ask_of<W: World>(inputs: &mut impl Inputs, at: usize, ticket: u64) -> Ends {
+    inputs.ask_ends(at, ticket);
+    await_answers::<W>(inputs, &[(at, ticket)]).remove(0)
 }
 
 fn await_answer<W: World>(inputs: &mut impl Inputs, ticket: u64) -> Ends {
-    eventually::<W, _>("an answer about the ends", || {
-        let ends = inputs.ends().map(|(_, ends)| ends);
-        if ends.is_none() {
-            inputs.wait(Duration::from_millis(50));
-        }
-        ends.filter(|ends| ends.ticket == ticket)
-    })
+    await_answers::<W>(inputs, &[(0, ticket)]).remove(0)
 }
 
 const fn settled(end: i64) -> End {
@@ -98,6 +97,66 @@ pub(crate) fn the_position_reaches_the_stable_end<W: World>() {
     });
     assert_eq!(ends.orders, End { stable: 3, high: 5 });
     assert_eq!(read_up_to::<W>(&mut inputs, Input::Orders, 3).len(), 2);
+}
+
+/// The inputs of shards 0 and up, and what was published to each: so many orders, so many stock records.
+fn open_all<W: World>(world: &W, published: &[(usize, usize)]) -> <W::Broker as Broker>::Inputs {
+    let mut from = Vec::new();
+    for (shard, (orders, stock)) in (0..).zip(published) {
+        for (input, count) in [(Input::Orders, *orders), (Input::Stock, *stock)] {
+            if count > 0 {
+                world.publish(input, shard, &numbered("", count));
+            }
+        }
+        from.push(ReadFrom::new(shard, Position::at(0), Position::at(0)));
+    }
+    world.broker().inputs(&from).expect("nothing is wrong")
+}
+
+/// Looks until each of these shards was answered, and returns the last answer of each. They were asked before.
+fn await_answers<W: World>(inputs: &mut impl Inputs, tickets: &[(usize, u64)]) -> Vec<Ends> {
+    let mut found = vec![None; tickets.len()];
+    eventually::<W, _>("answers about the ends", || {
+        let Some((at, ends)) = inputs.ends() else {
+            inputs.wait(Duration::from_millis(50));
+            return None;
+        };
+        let asked = tickets.iter().position(|(asked, ticket)| (*asked, *ticket) == (at, ends.ticket));
+        if let Some(place) = asked {
+            found[place] = Some(ends);
+        }
+        found.iter().all(Option::is_some).then_some(())
+    });
+    found.into_iter().flatten().collect()
+}
+
+pub(crate) fn the_ends_of_several_shards_are_each_their_own<W: World>() {
+    let published = [(3, 1), (0, 2), (5, 0), (1, 4)];
+    let world = W::fresh(4);
+    let mut inputs = open_all(&world, &published);
+    let tickets = [(2, 7), (0, 8), (3, 9)];
+    for (at, ticket) in tickets {
+        inputs.ask_ends(at, ticket);
+    }
+    let expected = |(at, ticket): (usize, u64)| {
+        let (orders, stock) = published[at];
+        Ends { ticket, orders: settled(orders as i64), stock: settled(stock as i64) }
+    };
+    assert_eq!(await_answers::<W>(&mut inputs, &tickets), tickets.map(expected));
+    assert_eq!(inputs.ends(), None, "the others were not asked for");
+    assert_eq!(ask_of::<W>(&mut inputs, 1, 10), expected((1, 10)));
+}
+
+pub(crate) fn a_later_question_of_a_shard_replaces_its_own_only<W: World>() {
+    let world = W::fresh(3);
+    let mut inputs = open_all(&world, &[(1, 0), (2, 0), (3, 0)]);
+    for at in 0..3 {
+        inputs.ask_ends(at, 1);
+    }
+    world.publish(Input::Orders, 1, &numbered("", 1));
+    inputs.ask_ends(1, 2);
+    let found = await_answers::<W>(&mut inputs, &[(0, 1), (1, 2), (2, 1)]);
+    assert_eq!(found.iter().map(|ends| ends.orders).collect::<Vec<_>>(), [settled(1), settled(3), settled(3)]);
 }
 
 pub(crate) fn a_tick_comes_back_in_the_shards_own_partition_with_the_brokers_time<W: World>() {

@@ -25,6 +25,15 @@ pub(crate) struct KafkaElections {
 }
 
 impl KafkaElections {
+    /// A shard for each of these lists of brokers, which hold its inputs.
+    fn held_by(replicas: Replicas, held_by: &[&[i32]]) -> Self {
+        let alone = kafka::alone();
+        let options = Options { brokers: 3, heap_mib: 384, ..Options::default() };
+        let cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        let world = KafkaWorld::fresh_at(&cluster.bootstrap(), held_by.len() as u32, held_by);
+        Self { world, cluster, replicas, _alone: alone }
+    }
+
     /// Waits until both inputs are led by this broker.
     fn await_leader(&self, leader: Option<usize>) {
         let leader = leader.map_or(-1, |broker| broker as i32);
@@ -41,13 +50,15 @@ impl Elections for KafkaElections {
     const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
     fn fresh(replicas: Replicas) -> Self {
-        let alone = kafka::alone();
-        let options = Options { brokers: 3, heap_mib: 384, ..Options::default() };
-        let cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
-        let [leader, follower] = [LEADER, FOLLOWER].map(|broker| broker as i32);
-        let held_by: &[i32] = if replicas == Replicas::Followed { &[leader, follower] } else { &[leader] };
-        let world = KafkaWorld::fresh_at(&cluster.bootstrap(), 1, [held_by; 2]);
-        Self { world, cluster, replicas, _alone: alone }
+        let holders = [LEADER, FOLLOWER].map(|broker| broker as i32);
+        let held_by = if replicas == Replicas::Followed { &holders[..] } else { &holders[..1] };
+        Self::held_by(replicas, &[held_by])
+    }
+
+    fn with_neighbours(shards: u32) -> Self {
+        let [leader, other] = [LEADER, FOLLOWER].map(|broker| [broker as i32]);
+        let held_by: Vec<&[i32]> = (0..shards).map(|shard| if shard == 0 { &leader[..] } else { &other }).collect();
+        Self::held_by(Replicas::LeaderAlone, &held_by)
     }
 
     fn world(&self) -> &KafkaWorld {

@@ -85,12 +85,11 @@ impl KafkaWorld {
         self.make_at(name, partitions, message_bytes, timestamps, &[]);
     }
 
-    /// The same, on these brokers if any are named.
-    fn make_at(&self, name: &str, partitions: u32, message_bytes: usize, timestamps: &str, replicas: &[i32]) {
+    /// The same, each partition on these brokers if any are named.
+    fn make_at(&self, name: &str, partitions: u32, message_bytes: usize, timestamps: &str, replicas: &[&[i32]]) {
         let bytes = message_bytes.to_string();
-        let everywhere = vec![replicas; partitions as usize];
         let replication =
-            if replicas.is_empty() { TopicReplication::Fixed(1) } else { TopicReplication::Variable(&everywhere) };
+            if replicas.is_empty() { TopicReplication::Fixed(1) } else { TopicReplication::Variable(replicas) };
         let topic = NewTopic::new(name, partitions as i32, replication)
             .set("min.insync.replicas", "1")
             .set("unclean.leader.election.enable", "true")
@@ -128,9 +127,9 @@ impl KafkaWorld {
         });
     }
 
-    /// Fresh topics on any cluster. `replicas` are the brokers that hold each partition of `orders` and of `stock`, the
-    /// first of which leads; whichever the cluster likes if none are named.
-    pub(crate) fn fresh_at(bootstrap: &str, shards: u32, [orders, stock]: [&[i32]; 2]) -> Self {
+    /// Fresh topics on any cluster. `inputs` are the brokers that hold each partition of `orders` and of `stock`, the first
+    /// of which leads; whichever the cluster likes if none are named.
+    pub(crate) fn fresh_at(bootstrap: &str, shards: u32, inputs: &[&[i32]]) -> Self {
         let bootstrap = bootstrap.to_owned();
         let unique = unique();
         let topic = |kind: &str| format!("{kind}-{unique}");
@@ -163,8 +162,8 @@ impl KafkaWorld {
         let uncommitted = client(&bootstrap).set("isolation.level", "read_uncommitted").create();
         let world = Self { settings, admin, producer, uncommitted: uncommitted.expect("a client can be made") };
         let names = world.settings.topics.clone();
-        world.make_at(&names.orders, shards, INPUT_MESSAGE_BYTES, "LogAppendTime", orders);
-        world.make_at(&names.stock, shards, INPUT_MESSAGE_BYTES, "LogAppendTime", stock);
+        world.make_at(&names.orders, shards, INPUT_MESSAGE_BYTES, "LogAppendTime", inputs);
+        world.make_at(&names.stock, shards, INPUT_MESSAGE_BYTES, "LogAppendTime", inputs);
         for (name, partitions, bytes, timestamps) in [
             (names.decisions, shards, LOG_MESSAGE_BYTES, "CreateTime"),
             (names.replies, REPLY_PARTITIONS, LOG_MESSAGE_BYTES, "CreateTime"),
@@ -194,7 +193,7 @@ impl World for KafkaWorld {
 
     fn fresh(shards: u32) -> Self {
         let bootstrap = kafka::share().bootstrap();
-        Self::fresh_at(&bootstrap, shards, [&[], &[]])
+        Self::fresh_at(&bootstrap, shards, &[])
     }
 
     fn broker(&self) -> KafkaBroker {

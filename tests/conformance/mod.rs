@@ -8,13 +8,15 @@
 use std::time::{Duration, Instant};
 
 use sluice::broker::{
-    Broker, Committed, Fault, Header, Input, Inputs, LogReader, LogWriter, Outgoing, Output, Records, TimestampKind,
+    Broker, Committed, Fault, Header, Input, Inputs, LogReader, LogWriter, Outgoing, Output, Position, Records,
+    TimestampKind,
 };
 
 pub(crate) mod elections;
 pub(crate) mod ends;
 pub(crate) mod inputs;
 pub(crate) mod log;
+pub(crate) mod reopening;
 pub(crate) mod topics;
 pub(crate) mod transactions;
 
@@ -125,9 +127,14 @@ pub(crate) fn eventually<W: World, T>(what: &str, mut attempt: impl FnMut() -> O
     }
 }
 
-/// One poll, after a short wait if there is nothing.
+/// One poll of the first shard, after a short wait if there is nothing.
 pub(crate) fn poll_once<I: Inputs>(inputs: &mut I, input: Input, most: usize) -> Result<Vec<Got>, Fault> {
-    let Some(records) = inputs.poll(0, input, most)? else {
+    poll_of(inputs, 0, input, most)
+}
+
+/// One poll of a shard, after a short wait if there is nothing.
+pub(crate) fn poll_of<I: Inputs>(inputs: &mut I, at: usize, input: Input, most: usize) -> Result<Vec<Got>, Fault> {
+    let Some(records) = inputs.poll(at, input, most)? else {
         inputs.wait(Duration::from_millis(50));
         return Ok(Vec::new());
     };
@@ -148,11 +155,16 @@ pub(crate) fn poll_once<I: Inputs>(inputs: &mut I, input: Input, most: usize) ->
     Ok((0..records.len()).map(got).collect())
 }
 
-/// Polls until that many records have been handed out; more are a failure.
+/// Polls the first shard until that many records have been handed out; more are a failure.
 pub(crate) fn collect<W: World>(inputs: &mut impl Inputs, input: Input, count: usize) -> Vec<Got> {
+    collect_of::<W>(inputs, 0, input, count)
+}
+
+/// Polls a shard until that many records have been handed out; more are a failure.
+pub(crate) fn collect_of<W: World>(inputs: &mut impl Inputs, at: usize, input: Input, count: usize) -> Vec<Got> {
     let mut found = Vec::new();
     eventually::<W, _>(&format!("{count} records of {input:?}"), || {
-        found.extend(poll_once(inputs, input, 1000).expect("nothing is wrong"));
+        found.extend(poll_of(inputs, at, input, 1000).expect("nothing is wrong"));
         (found.len() >= count).then_some(())
     });
     assert_eq!(found.len(), count, "records that nobody published, or that nobody should see: {found:?}");
@@ -178,6 +190,24 @@ pub(crate) fn fault_of_poll<W: World>(inputs: &mut impl Inputs, input: Input) ->
             None
         }
         Err(Fault::Transient(_)) => None,
+        Err(fault) => Some(fault),
+    })
+}
+
+/// Polls a shard until that fails for good, without having handed out anything. One that may pass begins anew.
+pub(crate) fn fault_of<W: World>(inputs: &mut impl Inputs, at: usize, input: Input, from: Position) -> Fault {
+    eventually::<W, _>(&format!("a fault of {input:?}"), || match poll_of(inputs, at, input, 1000) {
+        Ok(found) => {
+            assert_eq!(found, [], "handed out, although the offset asked for isn't there");
+            None
+        }
+        Err(Fault::Transient(_)) => {
+            let other = if input == Input::Orders { Input::Stock } else { Input::Orders };
+            let other = Position::at(inputs.position(at, other));
+            let (orders, stock) = if input == Input::Orders { (from, other) } else { (other, from) };
+            inputs.reopen(at, orders, stock).expect("nothing is wrong");
+            None
+        }
         Err(fault) => Some(fault),
     })
 }
@@ -262,6 +292,7 @@ macro_rules! conformance_suite {
             ends_are_answered_again_once_a_lone_leader_is_back
             ends_are_answered_again_once_a_lone_leader_is_back_that_nobody_missed
             ends_are_answered_by_whoever_leads_next
+            a_shard_without_a_leader_does_not_hold_up_the_others
             what_was_read_and_is_overwritten_since_is_missed
         );
         conformance_cases!($world, inputs:
@@ -283,18 +314,29 @@ macro_rules! conformance_suite {
             the_largest_input_record_comes_whole
             a_wake_up_ends_a_wait
         );
+        conformance_cases!($world, reopening:
+            shards_on_one_consumer_are_read_apart_and_in_order
+            an_input_that_fails_leaves_its_neighbours_readable
+            an_input_begins_anew_at_another_place
+            an_input_may_begin_anew_before_anything_is_known_of_it
+            an_input_that_failed_is_read_again_once_it_begins_anew
+            an_input_begins_anew_behind_a_record_that_is_known
+        );
         conformance_cases!($world, ends:
             the_ends_of_empty_inputs_are_where_they_start
             ends_count_records_and_markers
             an_open_transaction_stands_between_stable_and_high
             ends_are_answered_under_the_newest_ticket
             an_answer_is_taken_once
+            the_ends_of_several_shards_are_each_their_own
+            a_later_question_of_a_shard_replaces_its_own_only
             the_position_reaches_the_stable_end
             a_tick_comes_back_in_the_shards_own_partition_with_the_brokers_time
         );
         conformance_cases!($world, transactions:
             nothing_is_read_before_it_is_committed
             a_commit_reaches_every_output
+            links_of_several_shards_are_there_together_or_not_at_all
             what_was_acknowledged_is_there_and_its_transaction_open
             what_no_topic_takes_is_never_acknowledged
             records_come_back_with_key_value_and_headers

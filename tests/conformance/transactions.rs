@@ -50,6 +50,31 @@ pub(crate) fn a_commit_reaches_every_output<W: World>() {
     }
 }
 
+pub(crate) fn links_of_several_shards_are_there_together_or_not_at_all<W: World>() {
+    let world = W::fresh(3);
+    let broker = world.broker();
+    let link = |value: &str| (Output::Decisions, Plain::value(value));
+    let poison = |shard, value: &str| (Output::DeadLetters(shard), Plain::value(value));
+    let mut first = writer::<W>(&broker, 1);
+    first.begin().expect("nothing is wrong");
+    for (output, record) in [poison(2, "lost"), link("lost of 1"), link("lost of 2")] {
+        send(&mut first, output, &record).expect("nothing is wrong");
+    }
+    await_high(&world, Output::Decisions, 1, 2);
+    await_high(&world, Output::DeadLetters(2), 2, 1);
+    assert_eq!(world.read(Output::Decisions, 1), []);
+    let mut second = writer::<W>(&broker, 1);
+    let records = [poison(1, "poison"), poison(2, "poison"), link("of 2"), link("of 1"), link("of 2 again")];
+    transact::<W>(&mut second, &records).expect("nothing is wrong");
+    let mut reader = broker.reader(1, 0).expect("nothing is wrong");
+    let found = read_log::<W>(&mut reader, 3);
+    assert_eq!(found.iter().map(|(_, value)| &value[..]).collect::<Vec<_>>(), ["of 2", "of 1", "of 2 again"]);
+    for shard in [1, 2] {
+        let found = await_output(&world, Output::DeadLetters(shard), shard, 1);
+        assert_eq!(texts(found.iter().map(|(_, record)| record)), ["poison"]);
+    }
+}
+
 pub(crate) fn what_was_acknowledged_is_there_and_its_transaction_open<W: World>() {
     let world = W::fresh(1);
     let mut writer = writer::<W>(&world.broker(), 0);

@@ -14,8 +14,8 @@ use crate::kafka::fault::Problem;
 
 /// An answer to [`Queue::ask_ends`] or [`Queue::ask_topics`].
 pub(in crate::kafka) enum Answer {
-    /// Offsets, in the order asked; with what was passed as `tag`.
-    Ends(usize, Result<Vec<i64>, Problem>),
+    /// An offset for each partition, in the order asked; with what was passed as `tag`.
+    Ends(usize, Result<Vec<Result<i64, Problem>>, Problem>),
     /// Topics, in the order asked.
     Topics(Result<Vec<Result<TopicFound, Problem>>, Problem>),
 }
@@ -152,7 +152,7 @@ impl Queue {
             };
             let answer = match rd_kafka_event_type(event) {
                 RD_KAFKA_EVENT_LISTOFFSETS_RESULT => {
-                    let ends = failed.map_or_else(|| ends(rd_kafka_event_ListOffsets_result(event)), Err);
+                    let ends = failed.map_or_else(|| Ok(ends(rd_kafka_event_ListOffsets_result(event))), Err);
                     Some(Answer::Ends(rd_kafka_event_opaque(event) as usize, ends))
                 }
                 RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT => {
@@ -176,7 +176,7 @@ unsafe fn list<'a, T>(data: *const T, count: usize) -> &'a [T] {
 
 /// # Safety
 /// `result` is valid.
-unsafe fn ends(result: *const rd_kafka_ListOffsets_result_t) -> Result<Vec<i64>, Problem> {
+unsafe fn ends(result: *const rd_kafka_ListOffsets_result_t) -> Vec<Result<i64, Problem>> {
     let mut count = 0;
     // SAFETY: the caller's promise; what it holds lives as long as it does.
     unsafe {
