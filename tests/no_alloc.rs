@@ -210,9 +210,11 @@ fn no_order_under_selling_rules_allocates_once_the_ledger_is_warm() {
     let limit = |limit: proto::SetLimit| stock_command::Kind::SetLimit(limit);
     const NEVER: i64 = 1 << 60;
     let rules = vec![
-        // Open to all from the middle of the rounds on, and to some before; and one SKU that never opens to some.
-        sale("", 1_004_500, &["gold", "silver"]),
+        // Open to some from the beginning and to all while the ledger warms up, so that as many orders are open then as
+        // later. One SKU opens to all while it is measured, and one never.
+        sale("", 1_001_500, &["gold", "silver"]),
         sale("sku-5", NEVER, &[]),
+        sale("sku-7", 1_004_500, &["gold", "silver"]),
         sale("sku-6", 1, &["gold"]),
         // Some of a round's orders are within the first limit and some are not; its periods end between rounds.
         limit(proto::SetLimit {

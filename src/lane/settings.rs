@@ -130,7 +130,7 @@ pub struct LedgerSettings {
     pub default_hold_ms: u64,
     /// The longest hold that may be asked for, ms.
     pub max_hold_ms: u64,
-    /// Identities for which to make room at the start.
+    /// Identities to be ready for.
     pub expected_ids: usize,
     /// Remembered identities beyond which the shard pauses.
     pub max_ids: usize,

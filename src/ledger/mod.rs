@@ -10,8 +10,8 @@
 //! function each, which live work and replay both call. `CHANGING.md` tells how a rule is added.
 //!
 //! Once warm, no command allocates but the stock commands that make a pool or SKU known. Nothing is moved or forgotten
-//! in large steps: slots, records and holds stand in chunks that stay where they are, index and table of rows grow in
-//! small parts, and what a generation leaves behind is cleared out a few entries at a time. The exceptions, for
+//! in large steps: slots, records and holds stand in chunks that stay where they are once they are full, index and table
+//! of rows grow in small parts, and what a generation leaves behind is cleared out a few entries at a time. The exceptions, for
 //! lists of numbers only: dropping the empty rows of a generation, sweeping out what no longer counts of the few
 //! holds that fit no run, and once a day forgetting the counts of delivery days that are over.
 //!

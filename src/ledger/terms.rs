@@ -19,7 +19,7 @@ pub struct Rules {
     pub default_hold_ms: u64,
     /// The longest hold that may be asked for, in ms.
     pub max_hold_ms: u64,
-    /// Identities for which to make room at the start, so that a busy shard does not grow on the way up.
+    /// Identities to be ready for: tables grow towards this number without waste, and take no memory before they come.
     pub expected_ids: usize,
     /// Identities for which there is memory, an open order counting for four: at 95% of it new orders are answered BUSY,
     /// at 99% stock commands too, at all of it halts. Never is the window shortened instead.

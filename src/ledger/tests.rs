@@ -304,7 +304,7 @@ fn a_full_ledger_says_so_and_forgets_nothing_for_it() {
 
 #[test]
 fn a_remembered_id_takes_at_most_forty_bytes() {
-    // Growing and presized alike. At 10 million it is 35.7 and 35.0: the figure hardly depends on the count.
+    // Whether so many were expected or not. At 10 million it is 35.0 and 35.7: the figure hardly depends on the count.
     for (ids, expected_ids) in [(1_000_000, 0), (1_000_000, 1_000_000)] {
         let rules = Rules { window_ms: 1 << 40, expected_ids, max_ids: 2 * ids, ..RULES };
         let mut ledger = Ledger::new(rules, FingerprintKey([1; 16]));

@@ -15,8 +15,11 @@ const GENERATIONS: u64 = 4;
 /// How many generations after its own an identity is still known: with one for each end cut short, always longer than
 /// window and skew together.
 const KNOWN_GENERATIONS: i64 = 5;
-/// Records in a chunk (112 KiB): chunks are rare, and a generation of an idle shard stays small.
+/// Records in a chunk (112 KiB): chunks are rare.
 const CHUNK_RECORDS: usize = 4096;
+/// Records with which the first chunk of a generation begins, if none was used before: it doubles, so that a generation of
+/// an idle shard stays small.
+const FIRST_RECORDS: usize = 32;
 /// Records that can be told apart by a position: the other half of the positions are open orders.
 pub(crate) const MAX_RECORDS: usize = 1 << 31;
 
@@ -113,6 +116,8 @@ pub(crate) struct Records {
     length_ms: i64,
     now: i64,
     chunks: Vec<Chunk>,
+    /// Records that there is room for in all chunks.
+    room: usize,
     free: Vec<u32>,
     /// The known ones, oldest first.
     generations: VecDeque<Generation>,
@@ -132,6 +137,7 @@ impl Records {
             length_ms: i64::try_from(length).unwrap_or(i64::MAX),
             now: 0,
             chunks: Vec::new(),
+            room: 0,
             free: Vec::new(),
             generations: VecDeque::new(),
             spare: Vec::new(),
@@ -169,7 +175,7 @@ impl Records {
 
     /// Bytes set aside.
     pub(crate) fn bytes(&self) -> usize {
-        self.chunks.len() * (CHUNK_RECORDS * size_of::<Record>() + size_of::<Chunk>())
+        self.room * size_of::<Record>() + self.chunks.len() * size_of::<Chunk>()
     }
 
     /// Moves to the generation of `shard_time_ms`, forgetting what is no longer known then. True if it is a new one.
@@ -221,7 +227,9 @@ impl Records {
         let full = |chunk: &u32| self.chunks[*chunk as usize].records.len() == CHUNK_RECORDS;
         if generation.chunks.last().is_none_or(full) {
             let number = self.free.pop().unwrap_or_else(|| {
-                self.chunks.push(Chunk { generation: 0, records: Vec::with_capacity(CHUNK_RECORDS) });
+                let room = if generation.chunks.is_empty() { FIRST_RECORDS } else { CHUNK_RECORDS };
+                self.chunks.push(Chunk { generation: 0, records: Vec::with_capacity(room) });
+                self.room += room;
                 self.chunks.len() as u32 - 1
             });
             self.chunks[number as usize].generation = self.now;
@@ -233,6 +241,10 @@ impl Records {
         self.digest = self.digest.wrapping_add(digest);
         let number = *generation.chunks.last().expect("one was just made sure of");
         let records = &mut self.chunks[number as usize].records;
+        if records.len() == records.capacity() {
+            self.room += records.len();
+            records.reserve_exact(records.len());
+        }
         records.push(Record {
             fingerprint,
             content: [what.content as u32, (what.content >> 32) as u32],

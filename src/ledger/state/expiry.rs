@@ -12,8 +12,10 @@ use std::collections::{BinaryHeap, VecDeque};
 
 /// Runs there may be: lengths of hold that are in use at the same time. Each new hold looks at all of them.
 const MAX_RUNS: usize = 8;
-/// Entries of a chunk (12 KiB): what a sweep looks at in one go.
+/// Most entries of a chunk (12 KiB): what a sweep looks at in one go.
 const CHUNK_ENTRIES: usize = 512;
+/// Entries of the first chunk. Each further one has room for as many as all that there are, up to the most.
+const FIRST_ENTRIES: usize = 32;
 /// Entries, beyond twice the holds there are, at which those that no longer count are swept out. Below it a sweep would
 /// cost more than it frees.
 const STALE_HOLDS: usize = 1024;
@@ -72,6 +74,8 @@ pub(crate) struct Holds {
     odd: BinaryHeap<Reverse<Due>>,
     first: Option<(Due, Queue)>,
     entries: usize,
+    /// Entries that there is room for in all chunks.
+    room: usize,
     /// Emptied chunks, for their capacity.
     spare: Vec<Vec<Due>>,
     /// The chunk to be swept next, of this run.
@@ -80,8 +84,7 @@ pub(crate) struct Holds {
 
 impl Holds {
     pub(crate) fn bytes(&self) -> usize {
-        let chunks = self.runs.iter().map(|run| run.chunks.len()).sum::<usize>() + self.spare.len();
-        (chunks * CHUNK_ENTRIES + self.odd.capacity()) * size_of::<Due>()
+        (self.room + self.odd.capacity()) * size_of::<Due>()
     }
 
     /// The entry that comes first.
@@ -100,9 +103,13 @@ impl Holds {
                 let run = &mut self.runs[run];
                 (run.last_ms, run.last_sequence) = (due.expires_at_ms, due.sequence);
                 match run.chunks.back_mut() {
-                    Some(chunk) if chunk.len() < CHUNK_ENTRIES => chunk.push(due),
+                    Some(chunk) if chunk.len() < chunk.capacity() => chunk.push(due),
                     _ => {
-                        let mut chunk = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK_ENTRIES));
+                        let mut chunk = self.spare.pop().unwrap_or_else(|| {
+                            let room = self.room.clamp(FIRST_ENTRIES, CHUNK_ENTRIES);
+                            self.room += room;
+                            Vec::with_capacity(room)
+                        });
                         chunk.push(due);
                         run.chunks.push_back(chunk);
                     }
@@ -190,7 +197,7 @@ impl Holds {
         chunk.retain(&counts);
         self.entries -= before - chunk.len();
         let left = chunk.len();
-        let joins = chunk_at > 0 && run.chunks[chunk_at - 1].len() + left <= CHUNK_ENTRIES;
+        let joins = chunk_at > 0 && run.chunks[chunk_at - 1].len() + left <= run.chunks[chunk_at - 1].capacity();
         if left > 0 && !joins {
             self.swept.1 += 1;
             return;

@@ -1,10 +1,14 @@
 //! Runs of small values in recycled memory: ids and lines of open orders come and go without the allocator.
 //!
 //! A run lives in a cell of its size class: a multiple of the smallest up to eight of them, from there on a power of
-//! two. Cells stand in chunks that are never moved or freed, so growing copies nothing.
+//! two. Cells stand in chunks that are never moved or freed, so growing copies nothing; but for the first chunk of a class,
+//! which is small as long as there are few.
 
-/// Cells in a chunk: large enough that chunks are rare, small enough that an idle shard stays small.
-const CHUNK_CELLS: usize = 1024;
+/// Smallest sizes that a chunk has room for, a power of two: large enough that chunks are rare, small enough that one can be
+/// copied. A class may have 2^32 of them: 32 GiB of ids and lines.
+const CHUNK_UNITS: u32 = 8192;
+/// Cells with which the first chunk of a class begins; it doubles up to the size of the others.
+const FIRST_CELLS: u32 = 16;
 
 /// Classes that are one smallest size apart.
 const NEAR_CLASSES: usize = 8;
@@ -15,7 +19,8 @@ pub(crate) const MAX_RUN: usize = u16::MAX as usize;
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run {
-    cell: u32,
+    /// Where its cell begins among those of its class, in smallest sizes.
+    at: u32,
     len: u16,
     class: u8,
 }
@@ -30,9 +35,36 @@ impl Run {
 
 #[derive(Debug)]
 struct Class<T> {
-    chunks: Vec<Box<[T]>>,
+    chunks: Vec<Vec<T>>,
     free: Vec<u32>,
-    used: u32,
+    /// Where the next cell begins that was never used, and where the room for them ends, in smallest sizes.
+    next: u32,
+    end: u32,
+}
+
+impl<T: Copy> Class<T> {
+    fn new() -> Class<T> {
+        Class { chunks: Vec::new(), free: Vec::new(), next: 0, end: 0 }
+    }
+
+    /// Makes room for more cells of so many units, which have `smallest` values each. Tells for how many values more.
+    #[cold]
+    fn grow(&mut self, units: u32, smallest: usize, blank: T) -> usize {
+        if self.end < CHUNK_UNITS {
+            let before = self.end;
+            self.end = (2 * before).max(FIRST_CELLS * units).min(CHUNK_UNITS);
+            let mut first = Vec::with_capacity(self.end as usize * smallest);
+            first.extend(self.chunks.pop().unwrap_or_default());
+            first.resize(first.capacity(), blank);
+            self.chunks.push(first);
+            return (self.end - before) as usize * smallest;
+        }
+        let values = CHUNK_UNITS as usize * smallest;
+        self.next = self.end;
+        self.end = self.end.checked_add(CHUNK_UNITS).expect("open orders take less than 32 GiB for each class");
+        self.chunks.push(vec![blank; values]);
+        values
+    }
 }
 
 /// Runs of `T`, each of up to [`MAX_RUN`] values.
@@ -41,7 +73,8 @@ pub(crate) struct Arena<T> {
     classes: Vec<Class<T>>,
     smallest: usize,
     blank: T,
-    chunks: usize,
+    /// Values in all chunks.
+    values: usize,
 }
 
 impl<T: Copy> Arena<T> {
@@ -49,57 +82,51 @@ impl<T: Copy> Arena<T> {
     /// `blank` fills what was never used.
     pub(crate) fn new(smallest: usize, largest: usize, blank: T) -> Arena<T> {
         let classes = class_of(largest.div_ceil(smallest)) + 1;
-        Arena {
-            classes: (0..classes).map(|_| Class { chunks: Vec::new(), free: Vec::new(), used: 0 }).collect(),
-            smallest,
-            blank,
-            chunks: 0,
-        }
+        assert!(units_of(classes - 1) <= CHUNK_UNITS as usize, "a cell fits into a chunk");
+        Arena { classes: (0..classes).map(|_| Class::new()).collect(), smallest, blank, values: 0 }
     }
 
     /// A run of `len` values, whatever they are, until [`Arena::free`].
     #[inline]
     pub(crate) fn make(&mut self, len: usize) -> Run {
         let class = class_of(len.div_ceil(self.smallest));
-        let size = self.smallest * units_of(class);
         let store = &mut self.classes[class];
-        let cell = store.free.pop().unwrap_or_else(|| {
-            if store.used as usize == store.chunks.len() * CHUNK_CELLS {
-                store.chunks.push(vec![self.blank; size * CHUNK_CELLS].into_boxed_slice());
-                self.chunks += size * CHUNK_CELLS * size_of::<T>();
+        let at = store.free.pop().unwrap_or_else(|| {
+            let units = units_of(class) as u32;
+            if store.end - store.next < units {
+                self.values += store.grow(units, self.smallest, self.blank);
             }
-            store.used += 1;
-            store.used - 1
+            store.next += units;
+            store.next - units
         });
-        Run { cell, len: len as u16, class: class as u8 }
+        Run { at, len: len as u16, class: class as u8 }
     }
 
     /// The values of a run, to be changed.
     #[inline]
     pub(crate) fn get_mut(&mut self, run: Run) -> &mut [T] {
-        let size = self.smallest * units_of(usize::from(run.class));
-        let start = (run.cell as usize % CHUNK_CELLS) * size;
-        let chunk = &mut self.classes[run.class as usize].chunks[run.cell as usize / CHUNK_CELLS];
-        &mut chunk[start..start + run.len as usize]
+        let start = (run.at % CHUNK_UNITS) as usize * self.smallest;
+        let chunk = &mut self.classes[usize::from(run.class)].chunks[(run.at / CHUNK_UNITS) as usize];
+        &mut chunk[start..start + usize::from(run.len)]
     }
 
     /// The values of a run. After [`Arena::free`] they stand until the next [`Arena::make`].
     #[inline]
     pub(crate) fn get(&self, run: Run) -> &[T] {
-        let size = self.smallest * units_of(usize::from(run.class));
-        let start = (run.cell as usize % CHUNK_CELLS) * size;
-        let chunk = &self.classes[run.class as usize].chunks[run.cell as usize / CHUNK_CELLS];
-        &chunk[start..start + run.len as usize]
+        let start = (run.at % CHUNK_UNITS) as usize * self.smallest;
+        let chunk = &self.classes[usize::from(run.class)].chunks[(run.at / CHUNK_UNITS) as usize];
+        &chunk[start..start + usize::from(run.len)]
     }
 
     /// Gives the cell of a run back.
     pub(crate) fn free(&mut self, run: Run) {
-        self.classes[run.class as usize].free.push(run.cell);
+        self.classes[usize::from(run.class)].free.push(run.at);
     }
 
     /// Bytes set aside.
     pub(crate) fn bytes(&self) -> usize {
-        self.chunks + self.classes.iter().map(|class| class.free.capacity() * size_of::<u32>()).sum::<usize>()
+        let free = self.classes.iter().map(|class| class.free.capacity()).sum::<usize>();
+        self.values * size_of::<T>() + free * size_of::<u32>()
     }
 }
 
@@ -153,6 +180,24 @@ mod tests {
         }
         for (run, values) in &runs {
             assert_eq!(arena.get(*run), values);
+        }
+    }
+
+    #[test]
+    fn few_runs_take_little_and_many_as_much_as_they_are() {
+        for len in [1_usize, 3, 8, 100, 3_000, 65_535] {
+            let mut arena: Arena<u8> = Arena::new(8, MAX_RUN, 0);
+            let cell = 8 * units_of(class_of(len.div_ceil(8)));
+            let runs: Vec<Run> = (0..5_000_000 / cell as u32 + 2)
+                .map(|n| {
+                    let run = keep(&mut arena, &vec![n as u8; len]);
+                    let taken = (n as usize + 1) * cell;
+                    let room = arena.bytes() - taken;
+                    assert!(room <= taken.max(16 * cell).min(10 * 8 * CHUNK_UNITS as usize), "{room} beside {taken}");
+                    run
+                })
+                .collect();
+            assert!(runs.iter().zip(0u32..).all(|(run, n)| arena.get(*run) == vec![n as u8; len]));
         }
     }
 

@@ -1,10 +1,11 @@
 //! From an identity's fingerprint to where it is remembered: a hash table that never moves more than a few thousand
 //! entries at once, and from which an entry leaves without trace.
 //!
-//! The table is cut into [`SUBTABLES`] parts, each of which grows by itself. Were the parts of one size, all would
-//! reach their limit at nearly the same moment; so they are given shares of the fingerprints that range over one
-//! factor of two, and their growth is spread evenly over each doubling of the whole. That also keeps the bytes for
-//! each entry nearly constant at any count.
+//! The table is cut into [`SUBTABLES`] parts, each of which begins with one bucket and grows by itself. Were the parts
+//! of one size, all would reach their limit at nearly the same moment; so they are given shares of the fingerprints that
+//! range over one factor of two, and their growth is spread evenly over each doubling of the whole. That also keeps the
+//! bytes for each entry nearly constant at any count. The entries that a table is told to expect take no memory before
+//! they come: they say which sizes the parts pass through, so that the last of these is the one that is needed.
 //!
 //! A part is a list of buckets of one cache line each: 12 one-byte tags, a count of the entries that found no room
 //! here, and 12 positions. A lookup reads one line where that count is 0; entries that moved on are in the lines that
@@ -20,7 +21,8 @@ const SUBTABLES: usize = 2048;
 const BUCKET_ENTRIES: usize = 12;
 /// Entries for each hundred positions beyond which a part grows. Above it lookups begin to walk.
 const MAX_LOAD_PERCENT: usize = 85;
-/// By how much a part grows, in quarters: half as much again wastes less than doubling.
+/// By how much a part grows that has all that was expected of it, in quarters: half as much again wastes less than
+/// doubling. On the way there it doubles, because it is known where that ends.
 const GROWTH_QUARTERS: usize = 6;
 /// Buckets whose entries are moved in one go when a part grows.
 const GROWN_BUCKETS: usize = 8;
@@ -70,38 +72,32 @@ fn equal_bytes(word: u64, byte: u8) -> u32 {
     ((equal >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
 }
 
+/// A part: 24 bytes, because each lookup begins with one of them.
 #[derive(Debug, Default)]
 struct Subtable {
-    buckets: Vec<Bucket>,
-    entries: usize,
+    buckets: Box<[Bucket]>,
+    entries: u32,
     /// Entries beyond which it grows.
-    limit: usize,
+    limit: u32,
 }
 
 /// The table. What a position (u32) stands for is the caller's business.
 #[derive(Debug)]
 pub(crate) struct Index {
     parts: Vec<Subtable>,
+    /// Entries to be ready for.
+    expected: usize,
 }
 
 impl Index {
-    /// A table with room for `expected` entries.
+    /// An empty table that is to grow to `expected` entries without waste, and beyond if need be.
     pub(crate) fn new(expected: usize) -> Index {
-        let mut parts: Vec<Subtable> = (0..SUBTABLES).map(|_| Subtable::default()).collect();
-        for (i, part) in parts.iter_mut().enumerate() {
-            // The share of part i is that of fingerprints between the two inverses; a margin of a tenth makes up for
-            // the approximation and for chance.
-            let share = (2f64.powf((i + 1) as f64 / SUBTABLES as f64)) - (2f64.powf(i as f64 / SUBTABLES as f64));
-            let entries = (expected as f64 * share * 1.1) as usize;
-            let buckets = (entries * 100).div_ceil(MAX_LOAD_PERCENT * BUCKET_ENTRIES).max(1);
-            part.set_buckets(buckets);
-        }
-        Index { parts }
+        Index { parts: (0..SUBTABLES).map(|_| Subtable::new(1)).collect(), expected }
     }
 
     /// Bytes set aside.
     pub(crate) fn bytes(&self) -> usize {
-        let buckets: usize = self.parts.iter().map(|part| part.buckets.capacity()).sum();
+        let buckets: usize = self.parts.iter().map(|part| part.buckets.len()).sum();
         buckets * size_of::<Bucket>() + self.parts.capacity() * size_of::<Subtable>()
     }
 
@@ -157,9 +153,10 @@ impl Index {
         position: u32,
         fingerprint_of: impl Fn(u32) -> Fingerprint,
     ) {
-        let part = &mut self.parts[part_of(fingerprint)];
+        let number = part_of(fingerprint);
+        let part = &mut self.parts[number];
         if part.entries >= part.limit {
-            part.grow(fingerprint_of);
+            part.grow(part.next_size(buckets_for(self.expected, number)), fingerprint_of);
         }
         part.position(fingerprint, position);
     }
@@ -192,6 +189,14 @@ impl Index {
 }
 
 impl Subtable {
+    /// So many empty buckets.
+    fn new(buckets: usize) -> Subtable {
+        // Nothing passes the only bucket of a part, so it may be full.
+        let percent = if buckets == 1 { 100 } else { MAX_LOAD_PERCENT };
+        let limit = (buckets * BUCKET_ENTRIES * percent / 100) as u32;
+        Subtable { buckets: vec![Bucket::default(); buckets].into(), entries: 0, limit }
+    }
+
     /// The bucket where the search for a fingerprint begins, and its tag.
     #[inline(always)]
     fn home(&self, fingerprint: Fingerprint) -> (usize, u8) {
@@ -241,19 +246,24 @@ impl Subtable {
         }
     }
 
-    /// So many empty buckets; returns those it had.
-    fn set_buckets(&mut self, buckets: usize) -> Vec<Bucket> {
-        self.limit = buckets * BUCKET_ENTRIES * MAX_LOAD_PERCENT / 100;
-        std::mem::replace(&mut self.buckets, vec![Bucket::default(); buckets])
+    /// To how many buckets it grows next: `expected` of them, or a half, a quarter and so on of these.
+    fn next_size(&self, expected: usize) -> usize {
+        let size = self.buckets.len();
+        if size >= expected {
+            return (size * GROWTH_QUARTERS).div_ceil(4);
+        }
+        let mut next = expected;
+        while next.div_ceil(2) > size {
+            next = next.div_ceil(2);
+        }
+        next
     }
 
     /// Each entry's fingerprint stands somewhere else in memory, so those of a few buckets are read in one go, in which
     /// no read waits for another, before the entries are placed.
     #[cold]
-    fn grow(&mut self, fingerprint_of: impl Fn(u32) -> Fingerprint) {
-        let buckets = (self.buckets.len() * GROWTH_QUARTERS).div_ceil(4);
-        let old = self.set_buckets(buckets);
-        self.entries = 0;
+    fn grow(&mut self, buckets: usize, fingerprint_of: impl Fn(u32) -> Fingerprint) {
+        let old = std::mem::replace(self, Subtable::new(buckets)).buckets;
         let mut positions = Vec::with_capacity(GROWN_BUCKETS * BUCKET_ENTRIES);
         let mut fingerprints = Vec::with_capacity(positions.capacity());
         for buckets in old.chunks(GROWN_BUCKETS) {
@@ -271,6 +281,16 @@ impl Subtable {
     }
 }
 
+/// Buckets that a part has when the table has as many entries as expected.
+#[cold]
+fn buckets_for(expected: usize, part: usize) -> usize {
+    // The share of a part is that of fingerprints between the two inverses; a margin of a tenth makes up for the
+    // approximation and for chance.
+    let [from, to] = [part, part + 1].map(|at| 2f64.powf(at as f64 / SUBTABLES as f64));
+    let entries = (expected as f64 * (to - from) * 1.1) as usize;
+    (entries * 100).div_ceil(MAX_LOAD_PERCENT * BUCKET_ENTRIES).max(1)
+}
+
 /// The part that a fingerprint belongs to: an approximation of `SUBTABLES * log2(1 + u)` for u in 0..1, in integers, so
 /// that shares grow from the first part to the last by a factor of two.
 #[inline(always)]
@@ -283,53 +303,4 @@ fn part_of(fingerprint: Fingerprint) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Few homes and few tags, so that buckets overflow and entries pass each other.
-    fn crowded(n: u32) -> Fingerprint {
-        Fingerprint([(n % 5) << 29, n % 3, 7])
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-        #[test]
-        fn finds_exactly_what_is_in_it(steps in prop::collection::vec((0u32..120, any::<bool>()), 1..600)) {
-            let mut index = Index::new(0);
-            let mut model: HashMap<u32, u32> = HashMap::new();
-            for (n, insert) in steps {
-                if insert && !model.contains_key(&n) {
-                    index.insert(crowded(n), n, crowded);
-                    model.insert(n, n);
-                } else if !insert {
-                    prop_assert_eq!(index.remove(crowded(n), n), model.remove(&n).is_some());
-                }
-                for m in 0..120 {
-                    prop_assert_eq!(index.find(crowded(m), |position| position == m), model.get(&m).copied());
-                }
-            }
-            for n in 0..120 {
-                prop_assert_eq!(index.remove(crowded(n), n), model.contains_key(&n));
-            }
-            let left = index.parts.iter().flat_map(|part| &part.buckets).map(|b| u32::from(b.passed)).sum::<u32>();
-            prop_assert_eq!(left, 0, "an empty table still sends lookups on");
-        }
-    }
-
-    #[test]
-    fn shares_double_from_the_first_part_to_the_last() {
-        let mut counts = vec![0usize; SUBTABLES];
-        for u in 0..65_536u32 {
-            counts[part_of(Fingerprint([0, 0, u << 16]))] += 1;
-        }
-        let eighth = SUBTABLES / 8;
-        let first: usize = counts[..eighth].iter().sum();
-        let last: usize = counts[SUBTABLES - eighth..].iter().sum();
-        assert!(counts.iter().all(|n| *n > 0));
-        assert!((1.6..2.1).contains(&(last as f64 / first as f64)), "{first} {last}");
-    }
-}
+mod tests;

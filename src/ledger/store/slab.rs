@@ -1,9 +1,14 @@
-//! Numbered slots that are recycled and never move, so that growing copies nothing.
+//! Numbered slots that are recycled. They stand in chunks that never move, so that growing copies nothing; but for the
+//! first chunk, which is small as long as there are few.
 
 use std::ops::{Index, IndexMut};
 
 /// Slots in a chunk, a power of two: an allocation of some tens of KiB.
 const CHUNK_SLOTS: usize = 1024;
+/// Slots with which the first chunk begins; it doubles up to the size of the others.
+const FIRST_SLOTS: usize = 16;
+
+const _: () = assert!(CHUNK_SLOTS.is_power_of_two() && FIRST_SLOTS.is_power_of_two());
 
 /// Slots of `T`. A freed slot keeps its value until it is used again.
 #[derive(Debug)]
@@ -37,7 +42,8 @@ impl<T> Slab<T> {
         }
         let slot = self.slots;
         if slot as usize == self.chunks.len() * CHUNK_SLOTS {
-            self.chunks.push(Vec::with_capacity(CHUNK_SLOTS));
+            let slots = if self.chunks.is_empty() { FIRST_SLOTS } else { CHUNK_SLOTS };
+            self.chunks.push(Vec::with_capacity(slots));
         }
         self.chunks[slot as usize / CHUNK_SLOTS].push(value);
         self.slots += 1;
@@ -72,7 +78,8 @@ impl<T> Slab<T> {
 
     /// Bytes set aside.
     pub(crate) fn bytes(&self) -> usize {
-        self.chunks.len() * CHUNK_SLOTS * size_of::<T>() + self.free.capacity() * size_of::<u32>()
+        let slots = self.chunks.split_first().map_or(0, |(first, rest)| first.capacity() + rest.len() * CHUNK_SLOTS);
+        slots * size_of::<T>() + self.free.capacity() * size_of::<u32>()
     }
 }
 
@@ -89,5 +96,22 @@ impl<T> IndexMut<u32> for Slab<T> {
     #[inline]
     fn index_mut(&mut self, slot: u32) -> &mut T {
         &mut self.chunks[slot as usize / CHUNK_SLOTS][slot as usize % CHUNK_SLOTS]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_slots_take_little_and_many_as_much_as_they_are() {
+        let mut slab: Slab<u64> = Slab::new();
+        assert_eq!(slab.bytes(), 0);
+        for n in 0..5 * CHUNK_SLOTS {
+            assert_eq!(slab.put(n as u64), n as u32);
+            let slots = slab.bytes() / size_of::<u64>();
+            assert!(slots <= (2 * (n + 1)).max(FIRST_SLOTS) && slots <= n + CHUNK_SLOTS, "{slots} slots for {n}");
+        }
+        assert!((0..5 * CHUNK_SLOTS as u32).all(|slot| slab[slot] == u64::from(slot)));
     }
 }
