@@ -4,6 +4,7 @@
 //! - **bare**: the engine's own consumers, every record dropped;
 //! - **ordinary consumer**: those of the baseline, every record dropped;
 //! - **engine**: drains the same records, exactly once and at least once;
+//! - **48 shards**: the same orders spread over 48 shards of two lanes, exactly once;
 //! - **recovery**: the ledgers of the exactly-once run, from their logs;
 //! - **baseline**: drains them with the service that an ordinary team would write (`team`);
 //! - **all in**: generator, broker and engine at the same time.

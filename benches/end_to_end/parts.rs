@@ -124,11 +124,12 @@ fn lanes(task: &Task, delivery: Delivery, decided: fn(&LaneSnapshot) -> u64) -> 
 fn lanes_on<B: Broker>(task: &Task, broker: B, decided: fn(&LaneSnapshot) -> u64) -> Result<Figures> {
     let settings = Arc::new(sluice::node::plan::lane_settings(&Config::defaults(), 1, false));
     let (broker, (events, from_lanes)) = (Arc::new(broker), crossbeam::channel::unbounded());
-    let lanes = (0..task.shards)
-        .zip(Load::of_node(task.shards))
+    let layout = Layout { shards: task.shards, lanes: task.lanes };
+    let lanes = (0..task.lanes)
+        .zip(Load::of_node(task.lanes))
         .map(|(lane, load)| {
             let (broker, settings, events) = (broker.clone(), settings.clone(), events.clone());
-            Lane::spawn(LaneSite { broker, lane, layout: Layout::one_each(task.shards), settings, load, events })
+            Lane::spawn(LaneSite { broker, lane, layout, settings, load, events })
         })
         .collect::<std::io::Result<Vec<_>>>()?;
     let stock = u64::from(task.shards) * generate::SKUS as u64;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::SHARDS;
 use crate::median::median;
+use crate::rows::MANY;
 use crate::task::{Batches, Figures};
 use crate::usage::{Busiest, Busy};
 
@@ -16,6 +17,8 @@ pub(crate) const BARE: &str = "bare consumer";
 /// The consumer of the service that the engine is compared with.
 pub(crate) const READER: &str = "ordinary consumer";
 pub(crate) const EXACTLY: &str = "engine, exactly once";
+/// The same orders over many shards of as many lanes.
+pub(crate) const SPREAD: &str = "engine, 48 shards";
 pub(crate) const RECOVERY: &str = "engine, recovery";
 pub(crate) const AT_LEAST: &str = "engine, at least once";
 /// The service that the engine is compared with.
@@ -90,7 +93,7 @@ impl Row {
         Self {
             name,
             per_record,
-            shards: SHARDS,
+            shards: if name == SPREAD { MANY.shards } else { SHARDS },
             record_bytes: generator.unwrap_or(part).record_bytes,
             orders: part.orders,
             seconds,
@@ -187,8 +190,15 @@ impl Report {
                 );
             }
         }
-        println!("\n{SHARDS} shards; \"it\" is the row's own side");
+        println!("\n{SHARDS} shards where nothing else is said; \"it\" is the row's own side");
         for per_record in self.per_records() {
+            let spread = self.ratio(EXACTLY, SPREAD, per_record, |row| row.orders_per_second);
+            let cpu = self.ratio(SPREAD, EXACTLY, per_record, |row| row.cpu_us);
+            if let (Some(slower), Some(cpu)) = (spread, cpu) {
+                println!(
+                    "{per_record:>3} a record: {SHARDS} shards / 48 on {SHARDS} lanes {slower:.2}; CPU of 48 / {SHARDS} {cpu:.2}"
+                );
+            }
             let ratios = [BARE, READER, AT_LEAST, BASELINE].map(|other| {
                 let ratio = self.ratio(EXACTLY, other, per_record, |row| row.orders_per_second)?;
                 let wanted = if other == BASELINE && per_record == 1 {

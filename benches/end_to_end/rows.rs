@@ -4,13 +4,19 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use sluice::devbroker::Cluster;
+use sluice::wire::Layout;
 
 use crate::report::{
-    ALL_IN, AT_LEAST, BARE, BASELINE, Broker, EXACTLY, GENERATOR, Measured, READER, RECOVERY, Report, Row,
+    ALL_IN, AT_LEAST, BARE, BASELINE, Broker, EXACTLY, GENERATOR, Measured, READER, RECOVERY, Report, Row, SPREAD,
 };
 use crate::task::{Part, Role, Task};
 use crate::usage::{Busy, Threads, cpu_seconds};
 use crate::{SHARDS, topics};
+
+/// Shards and lanes of every row but one.
+const FEW: Layout = Layout::one_each(SHARDS);
+/// Those of the row that spreads the same orders over many shards.
+pub(crate) const MANY: Layout = Layout { shards: 48, lanes: SHARDS };
 
 /// One broker, one number of orders to a record.
 pub(crate) struct Bench<'a> {
@@ -30,7 +36,7 @@ impl Bench<'_> {
     pub(crate) fn measure(&self, repeats: usize, report: &mut Report) -> Result<()> {
         let bootstrap = self.cluster.bootstrap();
         let inputs = format!("{}-drain-{}", self.name, self.per_record);
-        topics::create(&bootstrap, &inputs, SHARDS)?;
+        topics::create(&bootstrap, &inputs, FEW)?;
         report.add(self.row(GENERATOR, &[self.task(Role::Generate, &inputs)])?);
         for repeat in 0..repeats {
             let log = |what: &str| format!("{inputs}/{inputs}-{what}-{repeat}");
@@ -42,7 +48,7 @@ impl Bench<'_> {
             }
             if self.wants(&[EXACTLY, RECOVERY]) {
                 let exactly = log("exactly");
-                topics::create(&bootstrap, &exactly, SHARDS)?;
+                topics::create(&bootstrap, &exactly, FEW)?;
                 let role = Role::Engine { exactly_once: true };
                 report.add(self.row(EXACTLY, &[self.task(role, &exactly)])?);
                 if self.wants(&[RECOVERY]) {
@@ -52,7 +58,7 @@ impl Bench<'_> {
             }
             if self.wants(&[AT_LEAST]) {
                 let at_least = log("least");
-                topics::create(&bootstrap, &at_least, SHARDS)?;
+                topics::create(&bootstrap, &at_least, FEW)?;
                 let role = Role::Engine { exactly_once: false };
                 report.add(self.row(AT_LEAST, &[self.task(role, &at_least)])?);
                 topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &at_least))?;
@@ -65,12 +71,29 @@ impl Bench<'_> {
             }
             if self.wants(&[ALL_IN]) {
                 let live = format!("{}-live-{}-{repeat}", self.name, self.per_record);
-                topics::create(&bootstrap, &live, SHARDS)?;
+                topics::create(&bootstrap, &live, FEW)?;
                 let engine = self.task(Role::Engine { exactly_once: true }, &live);
                 report.add(self.row(ALL_IN, &[engine, self.task(Role::Generate, &live)])?);
                 topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &live))?;
                 topics::delete(&bootstrap, &topics::input_topics(&bootstrap, &live))?;
             }
+        }
+        topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &inputs))?;
+        topics::delete(&bootstrap, &topics::input_topics(&bootstrap, &inputs))?;
+        if self.wants(&[SPREAD]) { self.measure_spread(repeats, report) } else { Ok(()) }
+    }
+
+    /// Measures the row with many shards, whose orders are generated once and are no row.
+    fn measure_spread(&self, repeats: usize, report: &mut Report) -> Result<()> {
+        let bootstrap = self.cluster.bootstrap();
+        let inputs = format!("{}-spread-{}", self.name, self.per_record);
+        topics::create(&bootstrap, &inputs, MANY)?;
+        self.row(GENERATOR, &[self.spread(Role::Generate, &inputs)])?;
+        for repeat in 0..repeats {
+            let log = format!("{inputs}/{inputs}-{repeat}");
+            topics::create(&bootstrap, &log, MANY)?;
+            report.add(self.row(SPREAD, &[self.spread(Role::Engine { exactly_once: true }, &log)])?);
+            topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &log))?;
         }
         topics::delete(&bootstrap, &topics::log_topics(&bootstrap, &inputs))?;
         topics::delete(&bootstrap, &topics::input_topics(&bootstrap, &inputs))
@@ -81,12 +104,17 @@ impl Bench<'_> {
         self.only.is_empty() || names.iter().any(|name| self.only.iter().any(|part| name.contains(&**part)))
     }
 
+    fn spread(&self, role: Role, topics: &str) -> Task {
+        Task { shards: MANY.shards, lanes: MANY.lanes, ..self.task(role, topics) }
+    }
+
     fn task(&self, role: Role, topics: &str) -> Task {
         Task {
             role,
             bootstrap: self.cluster.bootstrap(),
             topics: topics.to_owned(),
-            shards: SHARDS,
+            shards: FEW.shards,
+            lanes: FEW.lanes,
             per_record: self.per_record,
             orders: self.orders,
             planted: self.planted,

@@ -36,6 +36,7 @@ pub(crate) struct Task {
     /// Prefix of the topics' names: `name`, or `inputs/log` for a log of its own over inputs that others read too.
     pub(crate) topics: String,
     pub(crate) shards: u32,
+    pub(crate) lanes: u32,
     pub(crate) per_record: usize,
     pub(crate) orders: u64,
     /// Slows the engine down, for the check to find.

@@ -41,12 +41,12 @@ pub(crate) fn answers(topics: &str) -> String {
 }
 
 /// Makes what is missing of these topics and begins their logs.
-pub(crate) fn create(bootstrap: &str, topics: &str, shards: u32) -> Result<()> {
+pub(crate) fn create(bootstrap: &str, topics: &str, Layout { shards, lanes }: Layout) -> Result<()> {
     let config = config(bootstrap, topics);
     let settings = config.kafka_settings();
     let plan = admin::Plan {
         partitions: shards,
-        lanes: Some(shards),
+        lanes: Some(lanes),
         reply_partitions: 1,
         replication: 1,
         min_insync: 1,

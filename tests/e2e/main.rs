@@ -9,6 +9,7 @@ mod support;
 mod auditor;
 mod brokers;
 mod crash;
+mod laned;
 mod lanes;
 mod loss;
 mod operations;
