@@ -38,9 +38,9 @@ fn an_input_trimmed_past_the_resume_point_is_refused_until_the_loss_is_accepted(
 
     let mut engine = deployment.start();
     let mut words = String::new();
-    wait_for("the shard is refused", READY_WITHIN, || {
+    wait_for("the lane is refused", READY_WITHIN, || {
         words = engine.get("/ready").map(|(_, body)| body).unwrap_or_default();
-        words.contains("shard 0 is failed")
+        words.contains("lane 0 is failed")
     });
     for expected in ["orders-0", "--accept-loss", &format!("offset {resume}"), &format!("{} offsets", begin - resume)] {
         assert!(words.contains(expected), "{expected:?} is missing in: {words}");
