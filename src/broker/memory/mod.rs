@@ -21,14 +21,14 @@
 //! published, until [`Cluster::trim`]. A node that freezes needs no fault: its scheduler doesn't step it.
 //!
 //! ```
-//! use sluice::broker::memory::{Cluster, Partitions, Message, Topic};
-//! use sluice::broker::{Broker, Input, Inputs, Position, Records};
+//! use sluice::broker::memory::{Cluster, Message, Partitions, Topic};
+//! use sluice::broker::{Broker, Input, Inputs, Position, ReadFrom, Records};
 //!
 //! let cluster = Cluster::new(Partitions::new(1), 1_700_000_000_000);
 //! cluster.publish(Topic::Orders, 0, Message::value("an order")).unwrap();
 //!
-//! let mut inputs = cluster.node().inputs(0, Position::at(0), Position::at(0)).unwrap();
-//! let records = inputs.poll(Input::Orders, 100).unwrap().unwrap();
+//! let mut inputs = cluster.node().inputs(&[ReadFrom::new(0, Position::at(0), Position::at(0))]).unwrap();
+//! let records = inputs.poll(0, Input::Orders, 100).unwrap().unwrap();
 //! assert_eq!(records.get(0).value, Some(&b"an order"[..]));
 //! ```
 
@@ -37,9 +37,9 @@ mod state; // what all handles share
 mod partition; // one partition, and what of it may be read
 mod transactions; // the transaction coordinator
 mod upstream; // transactional producers from outside of the engine
-mod inputs; // the two inputs of a shard
-mod writer; // the transactional producer of a shard
-mod reader; // the reader of a shard's log
+mod inputs; // the inputs of a lane's shards
+mod writer; // the transactional producer of a lane
+mod reader; // the reader of a lane's log
 mod faults; // what may go wrong, and when
 
 #[cfg(test)]
