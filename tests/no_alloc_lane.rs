@@ -209,6 +209,7 @@ fn settings() -> LaneSettings {
         },
         owner: "test".into(),
         accept_loss: false,
+        parked_retry_ms: 30_000,
         commit_timeout: sluice::log::settings::COMMIT_TIMEOUT,
     }
 }

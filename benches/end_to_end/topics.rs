@@ -10,6 +10,7 @@ use sluice::admin;
 use sluice::config::Config;
 use sluice::kafka::admin::Admin;
 use sluice::kafka::{Delivery, KafkaBroker, Settings};
+use sluice::wire::Layout;
 use sluice::wire::link::RULES_LEVEL;
 
 /// How long the administrator's client waits for an answer.

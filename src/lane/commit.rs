@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::exchange::{Exchange, ShardStart, Start, Stop};
-use super::rebuild::{Rebuild, Rebuilt};
+use super::rebuild::Rebuild;
 use super::recover::Recovering;
 use super::settings::{
     FAILED_RETRY_MS, LOG_END_TIMEOUT, LONGEST_WAIT, LaneSettings, RETAKE_FIRST_MS, RETAKE_LONGEST_MS,
@@ -176,25 +176,21 @@ impl<B: Broker> CommitHalf<B> {
     /// commit: it may take long, and the lane's other shards wait for one read at the most.
     fn rebuild(&mut self) -> Step {
         if self.rebuild.is_none()
+            && !self.exchange.has_rebuilt()
             && let Some(at) = self.exchange.take_rebuild()
         {
             let until = self.driver.last_hash().expect("it holds the lane");
             self.rebuild = Some(Rebuild::new(&self.site, at, until));
         }
         let Some(rebuild) = &mut self.rebuild else { return Step::Wait(LONGEST_WAIT) };
-        match rebuild.step(&*self.site.broker) {
-            Rebuilt::More => Step::Again,
-            Rebuilt::Done(start) => {
-                self.status.shard(rebuild.at()).set_decided_from(&start);
-                self.exchange.give_rebuilt(rebuild.at(), start);
-                self.rebuild = None;
-                Step::Again
+        if let Some(rebuilt) = rebuild.step(&*self.site.broker) {
+            if let Ok(Some(start)) = &rebuilt {
+                self.status.shard(rebuild.at()).set_decided_from(start);
             }
-            Rebuilt::Fails => {
-                self.rebuild = None;
-                Step::Wait(LONGEST_WAIT)
-            }
+            self.exchange.give_rebuilt(rebuild.at(), rebuilt);
+            self.rebuild = None;
         }
+        Step::Again
     }
 
     fn committed(&mut self, now: Now) -> Step {

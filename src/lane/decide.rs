@@ -281,6 +281,7 @@ mod tests {
                 max_ids: rules.max_ids,
                 key: FingerprintKey([1; 16]),
             },
+            parked_retry_ms: 0,
             commit_timeout: Duration::ZERO,
             owner: String::new(),
             accept_loss: false,

@@ -48,6 +48,10 @@ impl ShardStart {
     }
 }
 
+/// What came of rebuilding a shard from the log: the shard, nothing if the log could not be read now, or why the log does
+/// not let it be rebuilt.
+pub(super) type Rebuilt = Result<Option<ShardStart>, Refusal>;
+
 /// Why a shard, or the whole apply half, cannot go on.
 #[derive(Debug, Error)]
 pub enum ApplyFault {
@@ -57,6 +61,9 @@ pub enum ApplyFault {
     /// The record to be read next is gone.
     #[error(transparent)]
     Lost(Refusal),
+    /// A shard's ledger broke down.
+    #[error("{0}")]
+    Bug(String),
     /// What was read cannot be merged.
     #[error(transparent)]
     Merge(#[from] super::merge::MergeError),
@@ -111,7 +118,7 @@ pub struct Exchange {
     fault: ArrayQueue<(u64, ApplyFault)>,
     /// A shard whose ledger is to be rebuilt from the log, and the ownership; a later wish waits until it is asked again.
     rebuild: ArrayQueue<(u64, usize)>,
-    rebuilt: ArrayQueue<(u64, usize, ShardStart)>,
+    rebuilt: ArrayQueue<(u64, usize, Rebuilt)>,
     /// The present ownership; everything of an earlier one is to be dropped.
     life: AtomicU64,
     /// The commit half has nothing to do and waits for a batch.
@@ -231,9 +238,16 @@ impl Exchange {
         (life == self.life()).then_some(at)
     }
 
-    pub(super) fn give_rebuilt(&self, at: usize, start: ShardStart) {
-        drop(self.rebuilt.force_push((self.life(), at, start)));
+    /// What came of rebuilding shard `at` of the present life.
+    pub(super) fn give_rebuilt(&self, at: usize, start: Rebuilt) {
+        let pushed = self.rebuilt.push((self.life(), at, start));
+        debug_assert!(pushed.is_ok(), "no shard is rebuilt before the one before it is taken");
         self.apply_bell.ring();
+    }
+
+    /// The shard that was rebuilt last has not been taken yet.
+    pub(super) fn has_rebuilt(&self) -> bool {
+        !self.rebuilt.is_empty()
     }
 
     pub(super) fn has_full(&self) -> bool {
@@ -258,7 +272,7 @@ impl Exchange {
         noted
     }
 
-    pub(super) fn take_rebuilt(&self, life: u64) -> Option<(usize, ShardStart)> {
+    pub(super) fn take_rebuilt(&self, life: u64) -> Option<(usize, Rebuilt)> {
         let (of, at, start) = self.rebuilt.pop()?;
         (of == life).then_some((at, start))
     }

@@ -72,12 +72,15 @@ impl<I: Inputs> Life<I> {
         };
         for (at, start) in shards.into_iter().enumerate() {
             let (shard, accept_loss) = (start.shard, common.site.settings.accept_loss);
-            let member = match Shard::new(at, start, accept_loss) {
+            let member = match Shard::new(at, start, 0, accept_loss) {
                 Ok(works) => {
                     common.status.shard(at).set_rules_level(works.rules_level());
                     Member::Works(Box::new(works))
                 }
-                Err(refusal) => Member::Parked(life.park(common, at, shard, refusal.to_string(), now)),
+                Err(refusal) => {
+                    life.tell_parked(common, at, shard, refusal.to_string());
+                    Member::Parked(Parked::without(0, common.site.settings.parked_retry_ms, 0, now))
+                }
             };
             life.members.push(member);
         }
@@ -107,7 +110,7 @@ impl<I: Inputs> Life<I> {
         }
         self.take_ends(common, now);
         let mut progress = self.poll(common, now)?;
-        progress |= self.take_turns(common, now);
+        progress |= self.take_turns(common, now)?;
         self.ask_for_status(now);
         self.tick(common, now);
         progress |= self.hand_over(common, now);
@@ -173,29 +176,27 @@ impl<I: Inputs> Life<I> {
         if self.shards().count() == 1 {
             return Err(fault);
         }
-        let Member::Works(shard) = &mut self.members[at] else { unreachable!("it was polled") };
+        // In its place until it is put back: nothing.
+        let nothing = Member::Parked(Parked::without(0, 0, 0, now));
+        let Member::Works(mut shard) = std::mem::replace(&mut self.members[at], nothing) else {
+            unreachable!("it was polled")
+        };
         if self.outbox.has(at) {
             shard.close(&mut self.outbox.of(at));
         }
-        let number = shard.number;
-        let parked = self.park(common, at, number, fault.to_string(), now);
-        if let Member::Works(shard) = std::mem::replace(&mut self.members[at], Member::Parked(parked)) {
-            let Member::Parked(parked) = &mut self.members[at] else { unreachable!("it was put there") };
-            parked.keep(shard);
-        }
+        self.tell_parked(common, at, shard.number, fault.to_string());
+        self.members[at] = Member::Parked(Parked::with(shard, common.site.settings.parked_retry_ms, now));
         Ok(())
     }
 
-    /// Tells that a shard is parked.
-    fn park<B>(&self, common: &Common<B>, at: usize, shard: u32, reason: String, now: Now) -> Parked<I::Records> {
+    fn tell_parked<B>(&self, common: &Common<B>, at: usize, shard: u32, reason: String) {
         common.status.set_shard_phase(self.number, at, Phase::Parked, Some(reason.clone()));
         common.site.tell(LaneEvent::Parked { shard, reason });
-        Parked::new(now)
     }
 
     /// Gives shards their turns, one after the other, until they have cost as much as one may or none has anything to do.
     /// Who is next stays so for the next batch.
-    fn take_turns<B>(&mut self, common: &Common<B>, now: Now) -> bool {
+    fn take_turns<B>(&mut self, common: &Common<B>, now: Now) -> Result<bool, ApplyFault> {
         let may_ask = now.steady_ms >= self.ask_ms(common, now);
         let mut left = TURN_COST_BYTES;
         let mut progress = false;
@@ -219,11 +220,12 @@ impl<I: Inputs> Life<I> {
             match catch_unwind(turn) {
                 Ok(applied) => progress |= applied,
                 Err(panic) => {
-                    self.drop_ledger(common, at, &words(&*panic), now);
+                    self.drop_ledger(common, at, &words(&*panic), now)?;
                     progress = true;
                     continue;
                 }
             }
+            progress |= shard.is_in_debt();
             left = left.saturating_sub(self.outbox.of(at).cost() - before);
             if asked {
                 let Member::Works(shard) = &mut self.members[at] else { unreachable!("it had its turn") };
@@ -232,17 +234,23 @@ impl<I: Inputs> Life<I> {
                 progress = true;
             }
         }
-        progress
+        Ok(progress)
     }
 
     /// A bug in a shard's ledger: what it has in the open batch is void, what was handed over stands. It is rebuilt from
-    /// the log after a while.
-    fn drop_ledger<B>(&mut self, common: &Common<B>, at: usize, words: &str, now: Now) {
+    /// the log after a while; with the whole lane, if it was the last shard that worked.
+    fn drop_ledger<B>(&mut self, common: &Common<B>, at: usize, words: &str, now: Now) -> Result<(), ApplyFault> {
         self.outbox.discard(at);
         *self.scratches = Scratches::default();
-        let Member::Works(shard) = &self.members[at] else { unreachable!("it had its turn") };
         let reason = format!("a bug in the engine: {words}");
-        self.members[at] = Member::Parked(self.park(common, at, shard.number, reason, now));
+        if self.shards().count() == 1 {
+            return Err(ApplyFault::Bug(reason));
+        }
+        let Member::Works(shard) = &self.members[at] else { unreachable!("it had its turn") };
+        let ticket = shard.ticket();
+        self.tell_parked(common, at, shard.number, reason);
+        self.members[at] = Member::Parked(Parked::without(ticket, common.site.settings.parked_retry_ms, 0, now));
+        Ok(())
     }
 
     /// When what is pending is worth a question.
@@ -258,11 +266,17 @@ impl<I: Inputs> Life<I> {
             self.status_ms = Some(now.steady_ms);
         }
         for (at, member) in self.members.iter_mut().enumerate() {
-            let Member::Works(shard) = member else { continue };
-            if let Some(ticket) = shard.ask_for_status(is_time, now) {
-                self.inputs.ask_ends(at, ticket);
-                shard.asked(now);
-                self.pace.asked(now.steady_ms);
+            match member {
+                Member::Works(shard) => {
+                    if let Some(ticket) = shard.ask_for_status(is_time, now) {
+                        self.inputs.ask_ends(at, ticket);
+                        shard.asked(now);
+                        self.pace.asked(now.steady_ms);
+                    }
+                }
+                // For whoever looks at how far behind it is.
+                Member::Parked(parked) if is_time => self.inputs.ask_ends(at, parked.ask()),
+                Member::Parked(_) => {}
             }
         }
     }
@@ -312,40 +326,41 @@ impl<I: Inputs> Life<I> {
     }
 
     /// Lets parked shards try again when it is time: one that has its ledger goes on, one without asks for it to be
-    /// rebuilt from the log.
+    /// rebuilt from the log. It counts as parked until it has caught up, and nobody waits for that.
     fn resume<B>(&mut self, common: &Common<B>, now: Now) {
-        if self.members.iter().all(|member| matches!(member, Member::Works(_))) {
-            return;
-        }
         while let Some((at, start)) = common.exchange.take_rebuilt(self.number) {
-            let (shard, accept_loss) = (start.shard, common.site.settings.accept_loss);
-            self.members[at] = match Shard::new(at, start, accept_loss) {
+            let Member::Parked(parked) = &self.members[at] else { continue };
+            if !parked.waits() {
+                continue;
+            }
+            let (in_vain, ticket, accept_loss) = (parked.in_vain(), parked.ticket(), common.site.settings.accept_loss);
+            let started = start.map_err(Some).and_then(|start| {
+                start.map_or(Err(None), |start| Shard::new(at, start, ticket, accept_loss).map_err(Some))
+            });
+            self.members[at] = match started {
                 Ok(mut works) => {
-                    works.resume();
-                    self.begin(common, at, Box::new(works))
+                    works.rest();
+                    common.status.shard(at).set_rules_level(works.rules_level());
+                    Member::Works(Box::new(works))
                 }
-                Err(refusal) => Member::Parked(self.park(common, at, shard, refusal.to_string(), now)),
+                Err(refusal) => {
+                    if let Some(refusal) = refusal {
+                        common.status.set_shard_reason(self.number, at, Some(refusal.to_string()));
+                    }
+                    Member::Parked(Parked::without(ticket, common.site.settings.parked_retry_ms, in_vain, now))
+                }
             };
         }
-        for at in 0..self.members.len() {
-            let Member::Parked(parked) = &mut self.members[at] else { continue };
+        for (at, member) in self.members.iter_mut().enumerate() {
+            let Member::Parked(parked) = member else { continue };
             if !parked.is_time(now) {
                 continue;
             }
             match parked.take() {
-                Some(mut works) => {
-                    works.resume();
-                    self.members[at] = self.begin(common, at, works);
-                }
-                None => parked.asked(common.exchange.ask_rebuild(self.number, at), now),
+                Some(works) => *member = Member::Works(works),
+                None => parked.asked(common.exchange.ask_rebuild(self.number, at)),
             }
         }
-    }
-
-    fn begin<B>(&self, common: &Common<B>, at: usize, works: Box<Shard<I::Records>>) -> Member<I::Records> {
-        common.status.set_shard_phase(self.number, at, Phase::CatchingUp, None);
-        common.status.shard(at).set_rules_level(works.rules_level());
-        Member::Works(works)
     }
 
     fn longest_wait<B>(&mut self, common: &Common<B>, now: Now) -> Duration {

@@ -201,6 +201,24 @@ impl Merge {
         }
     }
 
+    /// A merge that begins at these offsets, in the place of this one: answers to what this one asked tell it nothing.
+    #[must_use]
+    pub fn anew(&self, orders_from: i64, stock_from: i64) -> Self {
+        Merge::after(self.ticket, orders_from, stock_from)
+    }
+
+    /// A merge that begins at these offsets, and whose tickets are all above `ticket`.
+    #[must_use]
+    pub fn after(ticket: u64, orders_from: i64, stock_from: i64) -> Self {
+        Merge { ticket, answered: ticket, ..Merge::new(orders_from, stock_from) }
+    }
+
+    /// The last ticket handed in.
+    #[must_use]
+    pub fn ticket(&self) -> u64 {
+        self.ticket
+    }
+
     fn side(&mut self, input: Input) -> &mut Side {
         match input {
             Input::Stock => &mut self.stock,

@@ -1,7 +1,7 @@
 //! When the open batch is due, and when to ask for the ends of the inputs: as seldom as costs no order its batch,
 //! because a broker's work for a transaction or a question is the same whatever rides on it.
 
-use super::settings::{BatchLimits, COMMITS_APART, QUESTIONS_APART_MS};
+use super::settings::{BatchLimits, COMMITS_APART, LONGEST_APART_MS, QUESTIONS_APART_MS};
 
 /// Added to what the last answer took: what it lets through is still to be applied.
 const APPLY_MS: u64 = 1;
@@ -13,8 +13,9 @@ pub(super) struct Pace {
     handed_ms: u64,
     /// The batch handed over last is not known to be committed.
     committing: bool,
-    /// How long the last commit took that is known to be over.
-    commit_ms: u64,
+    /// How long the last two commits took that are known to be over. The shorter one counts: a single one that met an
+    /// outage says nothing about the next.
+    commits_ms: [u64; 2],
     asked_ms: u64,
     /// How long the last answer took.
     answer_ms: u64,
@@ -22,7 +23,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(limits: BatchLimits) -> Self {
-        Pace { limits, handed_ms: 0, committing: false, commit_ms: 0, asked_ms: 0, answer_ms: 0 }
+        Pace { limits, handed_ms: 0, committing: false, commits_ms: [0; 2], asked_ms: 0, answer_ms: 0 }
     }
 
     /// A batch was handed over.
@@ -33,19 +34,20 @@ impl Pace {
     /// The commit half waits for a batch.
     pub(super) fn commit_is_idle(&mut self, now_ms: u64) {
         if std::mem::take(&mut self.committing) {
-            self.commit_ms = now_ms.saturating_sub(self.handed_ms);
+            self.commits_ms = [now_ms.saturating_sub(self.handed_ms), self.commits_ms[0]];
         }
     }
 
     /// The next batch is due as soon as there is one.
     pub(super) fn hurry(&mut self) {
-        (self.handed_ms, self.commit_ms) = (0, 0);
+        (self.handed_ms, self.commits_ms) = (0, [0; 2]);
     }
 
     /// When the open batch is to be handed over, if it is not full before. `backlog`: more is there to be applied than
     /// comes between two commits. `lanes`: how many of the node commit. During a commit it is guessed from the one before.
     pub(super) fn due_ms(&self, backlog: bool, lanes: u64) -> u64 {
-        let apart_ms = COMMITS_APART.max(lanes) * self.commit_ms;
+        let commit_ms = self.commits_ms[0].min(self.commits_ms[1]);
+        let apart_ms = (COMMITS_APART.max(lanes) * commit_ms).min(LONGEST_APART_MS);
         let least_ms = if backlog { self.limits.backlog_interval_ms } else { self.limits.min_interval_ms };
         self.handed_ms + apart_ms.max(least_ms)
     }
@@ -74,9 +76,12 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// A batch was handed over at 1,000 ms, its commit took 8 ms; a question of 1,000 ms was answered in 2 ms.
+    /// A batch was handed over at 1,000 ms, its commit took 8 ms like the one before; a question of 1,000 ms was answered
+    /// in 2 ms.
     fn pace() -> Pace {
         let mut pace = Pace::new(BatchLimits::default());
+        pace.handed(900);
+        pace.commit_is_idle(908);
         pace.handed(1_000);
         pace.asked(1_000);
         pace.answered(1_002);
@@ -94,8 +99,16 @@ mod tests {
         pace.handed(1_016);
         assert_eq!(pace.due_ms(false, 1), 1_032, "as the commit before");
         pace.commit_is_idle(1_116);
-        assert_eq!(pace.due_ms(false, 1), 1_216, "however slow the broker is");
-        assert_eq!(pace.due_ms(true, 1), 1_216);
+        assert_eq!(pace.due_ms(false, 1), 1_032, "one that is slow for once is not what commits cost");
+        pace.handed(1_200);
+        pace.commit_is_idle(1_300);
+        assert_eq!(pace.due_ms(false, 1), 1_400, "the slower the broker, the more it is left");
+        assert_eq!(pace.due_ms(true, 1), 1_400);
+        for _ in 0..2 {
+            pace.handed(10_000);
+            pace.commit_is_idle(30_000);
+        }
+        assert_eq!(pace.due_ms(false, 24), 10_000 + LONGEST_APART_MS, "orders wait for no debt of an outage");
         pace.hurry();
         assert!(pace.due_ms(true, 1) < 1_000);
     }

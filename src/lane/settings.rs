@@ -21,6 +21,10 @@ pub const MIN_COMMIT_INTERVAL_MS: u64 = 2;
 /// their commits wait for; the slower it gets, the more they leave it.
 pub const COMMITS_APART: u64 = 2;
 
+/// Longest that a lane waits so, ms. Beyond it the brokers have little to do with even hundreds of lanes, and after an
+/// outage that every commit met an order would wait for as long again as the outage took, for each lane.
+pub const LONGEST_APART_MS: u64 = 2_000;
+
 /// Shortest time between two hand-overs of a shard that has more to apply than it got to. Whoever is behind waits in the
 /// inputs, not for the commit; and a transaction costs a broker 1 to 2 ms of CPU whatever stands in it, which commits
 /// in a row of 6 ms take from the work that is left. Well below what a commit may take without being noticed.
@@ -66,6 +70,10 @@ pub const COMMITS_FOR_MS: u64 = 1_000;
 /// Pause before a shard that is parked is looked at again: what was wrong may have been put right.
 pub const PARKED_RETRY_MS: u64 = 30_000;
 
+/// How often the pause doubles, at the most, before a ledger is rebuilt from the log once more: each time costs a reading of
+/// the whole log, and what is wrong with a log does not pass.
+pub const REBUILD_DOUBLINGS: u32 = 5;
+
 /// Every how many links one states the ledger's digest.
 pub const DIGEST_EVERY_LINKS: u64 = 4;
 
@@ -108,7 +116,7 @@ pub struct BatchLimits {
     pub max_decisions: u32,
     /// Shortest time between two hand-overs, ms; a full batch does not wait for it.
     pub min_interval_ms: u64,
-    /// The same while more is there to be applied, and the longest that slow commits make of it, ms.
+    /// The same while more is there to be applied, ms.
     pub backlog_interval_ms: u64,
 }
 
@@ -157,6 +165,8 @@ pub struct LaneSettings {
     pub owner: String,
     /// The operator's explicit way on after input was lost; see [`crate::log::refusal::resume_after_loss`].
     pub accept_loss: bool,
+    /// Pause before a shard that is parked is looked at again, ms.
+    pub parked_retry_ms: u64,
     /// How long a commit may take before its outcome is looked up in the log; below librdkafka's `socket.timeout.ms`.
     pub commit_timeout: Duration,
 }

@@ -67,8 +67,8 @@ pub(super) enum Polled {
 }
 
 impl<R: Records> Shard<R> {
-    /// Begins where the recovered ledger ends.
-    pub(super) fn new(at: usize, start: ShardStart, accept_loss: bool) -> Result<Self, Refusal> {
+    /// Begins where the recovered ledger ends. `ticket` is the last one that was handed in for these inputs.
+    pub(super) fn new(at: usize, start: ShardStart, ticket: u64, accept_loss: bool) -> Result<Self, Refusal> {
         let ShardStart { shard, ledger, orders, stock } = start;
         let kept = |from: Position| Kept { pending: Pending::default(), leader_epoch: from.leader_epoch };
         Ok(Shard {
@@ -76,7 +76,7 @@ impl<R: Records> Shard<R> {
             at,
             accept_loss,
             decider: Decider::new(ledger?, [orders.offset, stock.offset]),
-            merge: Merge::new(orders.offset, stock.offset),
+            merge: Merge::after(ticket, orders.offset, stock.offset),
             ticker: Ticker::default(),
             inputs: [kept(orders), kept(stock)],
             broken_until_ms: None,
@@ -211,16 +211,35 @@ impl<R: Records> Shard<R> {
     /// offsets given.
     fn reopen_at<I: Inputs>(&mut self, inputs: &mut I, orders: Position, stock: Position) -> Result<(), Fault> {
         inputs.reopen(self.at, orders, stock)?;
-        self.merge = Merge::new(orders.offset, stock.offset);
+        self.merge = self.merge.anew(orders.offset, stock.offset);
         self.inputs.iter_mut().for_each(|kept| kept.pending = Pending::default());
         self.broken_until_ms = None;
         Ok(())
     }
 
-    /// A parked shard goes on: as one whose inputs are to be opened anew.
-    pub(super) fn resume(&mut self) {
+    /// Its inputs are to be opened anew before it goes on; what they hold is dropped.
+    pub(super) fn rest(&mut self) {
+        let next = |input| self.decider.next_offset(input);
+        self.merge = self.merge.anew(next(Input::Orders), next(Input::Stock));
+        self.inputs.iter_mut().for_each(|kept| kept.pending = Pending::default());
         self.broken_until_ms = Some(0);
         self.catching_up = CatchUp::EndsUnknown;
+        self.backlog = false;
+    }
+
+    /// The last ticket handed in.
+    pub(super) fn ticket(&self) -> u64 {
+        self.merge.ticket()
+    }
+
+    /// A ticket to hand in though nobody waits for its answer.
+    pub(super) fn ask(&mut self) -> u64 {
+        self.merge.ask()
+    }
+
+    /// It took more than its turn, and has more to do: it pays for that in the turns to come.
+    pub(super) fn is_in_debt(&self) -> bool {
+        self.credit <= 0 && self.is_anything_pending()
     }
 
     /// Applies what the merge lets through, up to a turn's worth. `ask` takes the tickets to hand in, where it may. True

@@ -59,6 +59,7 @@ fn settings() -> LaneSettings {
         },
         owner: "test".into(),
         accept_loss: false,
+        parked_retry_ms: super::settings::PARKED_RETRY_MS,
         commit_timeout: crate::log::settings::COMMIT_TIMEOUT,
     }
 }

@@ -1,8 +1,12 @@
 //! A batch on its way from apply to commit and back, with its counts and the buffers it keeps for next time.
 
+use super::settings::MAX_BATCH_BYTES;
 use super::tally::Tally;
 use crate::log::batch::{Batch, Reply};
 use crate::wire::link::LinkDraft;
+
+/// Bytes of buffers that a batch keeps for the next one, of links and of replies each: twice what fills a batch.
+const SPARE_BYTES: usize = 2 * MAX_BATCH_BYTES;
 
 /// One batch and what is said about it once it is committed. Two go round in a lane.
 #[derive(Debug, Default)]
@@ -100,6 +104,21 @@ impl Work {
         for mut reply in self.batch.replies.drain(..) {
             reply.value.clear();
             self.spare_values.push(reply.value);
+        }
+        // Which buffer a shard gets next is left to chance: each would come to be as long as the longest link.
+        let mut kept_bytes = 0;
+        for link in &mut self.spare_links {
+            if kept_bytes + link.room_bytes() > SPARE_BYTES {
+                *link = LinkDraft::default();
+            }
+            kept_bytes += link.room_bytes();
+        }
+        let mut kept_bytes = 0;
+        for value in &mut self.spare_values {
+            if kept_bytes + value.capacity() > SPARE_BYTES {
+                *value = Vec::new();
+            }
+            kept_bytes += value.capacity();
         }
         self.batch.dead_letters.clear();
         self.batch.per_decision.clear();

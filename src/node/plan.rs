@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::config::Config;
+use crate::lane::settings::PARKED_RETRY_MS;
 use crate::lane::{BatchLimits, LaneSettings, LedgerSettings};
 use crate::ledger::{BYTES_PER_REMEMBERED_ID, FingerprintKey};
 
@@ -32,6 +33,7 @@ pub fn lane_settings(config: &Config, reply_partitions: u32, accept_loss: bool) 
                 .map_or(usize::MAX, |bytes| bytes / BYTES_PER_REMEMBERED_ID),
             key: FingerprintKey(StdRng::from_os_rng().random()),
         },
+        parked_retry_ms: PARKED_RETRY_MS,
         commit_timeout: Duration::from_millis(config.kafka.commit_timeout_ms),
         owner: owner(&config.kafka.client_id),
         accept_loss,

@@ -167,6 +167,11 @@ impl LinkDraft {
         self.dead_letters.push(DeadLetterRef { input: input as i32, offset });
     }
 
+    /// Bytes of memory that its buffer takes.
+    pub fn room_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Sequence of the decision that comes next.
     pub fn next_sequence(&self) -> u64 {
         self.first_sequence + u64::from(self.count)

@@ -12,6 +12,8 @@ pub const SKEW_MS: i64 = 1_000;
 pub const DEFAULT_HOLD_MS: i64 = 700;
 pub const MAX_HOLD_MS: i64 = 2_000;
 pub const REPLY_PARTITIONS: u32 = 2;
+/// Short, so that shards come back while things still go wrong.
+const PARKED_RETRY_MS: u64 = 300;
 
 pub fn settings(owner: &str) -> LaneSettings {
     LaneSettings {
@@ -29,6 +31,7 @@ pub fn settings(owner: &str) -> LaneSettings {
         },
         owner: owner.into(),
         accept_loss: false,
+        parked_retry_ms: PARKED_RETRY_MS,
         commit_timeout: sluice::log::settings::COMMIT_TIMEOUT,
     }
 }
