@@ -46,6 +46,7 @@ impl World for MemoryWorld {
 
     /// Nothing takes time; only a case that fails waits.
     const PATIENCE: Duration = Duration::from_secs(1);
+    const REST: Duration = Duration::ZERO;
     const CLOCK_TOLERANCE_MS: i64 = 0;
 
     fn fresh(shards: u32) -> Self {

@@ -12,7 +12,7 @@ use super::control::Control;
 use super::fault::fault;
 use super::ffi::Owner;
 use super::graveyard::Buried;
-use super::inputs::Reading;
+use super::reading::Reading;
 use super::settings::Settings;
 use crate::broker::{Fault, LogReader, Position};
 

@@ -20,6 +20,10 @@ use crate::broker::{
     Broker, Ends, Fault, Header, Input, Inputs, Position, ReadFrom, Record, Records, TimestampKind, TopicFacts, Wake,
 };
 
+/// How inputs are fetched, quiet or not: a mock broker holds a fetch that finds too little open for the whole of its time,
+/// whatever arrives meanwhile.
+const FETCHES: [(&str, &str); 2] = [("fetch.wait.max.ms", "25"), ("fetch.min.bytes", "1")];
+
 /// A cluster in this process; gone when dropped. Clients of any kind may connect to it.
 pub struct EmbeddedCluster {
     cluster: MockCluster<'static, DefaultProducerContext>,
@@ -58,7 +62,10 @@ impl MockBroker {
     ///
     /// # Errors
     /// As of [`KafkaBroker::new`].
-    pub fn new(cluster: &EmbeddedCluster, settings: Settings) -> Result<Self, Fault> {
+    pub fn new(cluster: &EmbeddedCluster, mut settings: Settings) -> Result<Self, Fault> {
+        for (key, value) in FETCHES {
+            settings.consumer.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        }
         KafkaBroker::new(Settings { bootstrap_servers: cluster.bootstrap_servers(), ..settings }).map(Self)
     }
 }

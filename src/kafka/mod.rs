@@ -4,7 +4,10 @@
 //! which shards a node has; [`admin`] is for topics and checks.
 
 mod broker; // opens what a node's shards need
-mod inputs; // a shard's two inputs
+mod inputs; // the inputs of a lane's shards
+mod reading; // a partition being read, and how far
+mod kinds; // which kind of consumer each input is read on
+mod consumers; // a lane's consumers, made when they are needed
 mod writer; // a shard's transactional producer
 mod rest; // how long it rests between a commit and the next transaction
 mod reply_topic; // how many partitions `replies` has

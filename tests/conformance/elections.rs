@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sluice::broker::{Broker, End, Ends, Fault, Input, Inputs, Position, ReadFrom, Records};
 
 use super::ends::{ask, ask_of};
+use super::moving::{Read, open};
 use super::{Plain, World, collect, eventually, numbered, poll_once, texts};
 
 /// Who holds the inputs beside their leader.
@@ -190,4 +191,25 @@ pub(crate) fn what_was_read_and_is_overwritten_since_is_missed<E: Elections>() {
     let found = collect::<E::World>(&mut inputs, Input::Orders, 9);
     assert_eq!(found[0].offset, 5);
     assert_eq!(texts(found.iter().map(|got| &got.record))[0], "other0");
+}
+
+pub(crate) fn an_input_whose_leader_is_away_while_it_is_quiet_goes_on_afterwards<E: Elections>() {
+    let mut elections = E::with_neighbours(5);
+    let mut inputs = open(&elections.world().broker());
+    let mut reads = [0, 1].map(|at| Read::new(at, Input::Orders));
+    for (at, read) in (0..).zip(&mut reads) {
+        elections.world().publish(Input::Orders, at, &numbered("", 3));
+        read.up_to::<E::World>(&mut inputs, 3);
+    }
+    elections.take_leader_away();
+    elections.await_absence();
+    let [away, there] = &mut reads;
+    away.rest::<E::World>(&mut inputs);
+    elections.world().publish(Input::Orders, 1, &numbered("later", 200));
+    there.up_to::<E::World>(&mut inputs, 203);
+    elections.bring_leader_back();
+    elections.world().publish(Input::Orders, 0, &numbered("later", 200));
+    away.up_to::<E::World>(&mut inputs, 203);
+    let expected: Vec<_> = numbered("", 3).into_iter().chain(numbered("later", 200)).collect();
+    assert_eq!([&away.texts, &there.texts], [&texts(&expected); 2]);
 }

@@ -188,6 +188,8 @@ impl World for KafkaWorld {
     type Upstream = KafkaUpstream;
 
     const PATIENCE: Duration = Duration::from_secs(60);
+    /// After 10 s it is quiet, and then it takes a fetch or two.
+    const REST: Duration = Duration::from_secs(12);
     /// Both run on this machine, whose clock may be set meanwhile.
     const CLOCK_TOLERANCE_MS: i64 = 1000;
 

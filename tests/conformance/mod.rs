@@ -15,6 +15,7 @@ use sluice::broker::{
 pub(crate) mod elections;
 pub(crate) mod ends;
 pub(crate) mod inputs;
+pub(crate) mod moving;
 pub(crate) mod log;
 pub(crate) mod reopening;
 pub(crate) mod topics;
@@ -55,6 +56,8 @@ pub(crate) trait World: Sized {
 
     /// How long to look again for what must come. Generous: it is spent only by a case that fails.
     const PATIENCE: Duration;
+    /// In an input that was left alone for so long nothing is expected any more: it may be read another way.
+    const REST: Duration;
     /// By how much the broker's clock may be off [`World::now_ms`].
     const CLOCK_TOLERANCE_MS: i64;
 
@@ -294,6 +297,7 @@ macro_rules! conformance_suite {
             ends_are_answered_by_whoever_leads_next
             a_shard_without_a_leader_does_not_hold_up_the_others
             what_was_read_and_is_overwritten_since_is_missed
+            an_input_whose_leader_is_away_while_it_is_quiet_goes_on_afterwards
         );
         conformance_cases!($world, inputs:
             records_come_in_order_with_their_bytes_and_the_brokers_time
@@ -321,6 +325,12 @@ macro_rules! conformance_suite {
             an_input_may_begin_anew_before_anything_is_known_of_it
             an_input_that_failed_is_read_again_once_it_begins_anew
             an_input_begins_anew_behind_a_record_that_is_known
+        );
+        conformance_cases!($world, moving:
+            an_input_that_is_quiet_and_busy_in_turns_hands_out_each_record_once
+            markers_and_aborted_records_are_passed_once
+            an_input_goes_on_where_everything_before_it_was_deleted
+            an_input_that_failed_fails_until_it_begins_anew_however_long_that_takes
         );
         conformance_cases!($world, ends:
             the_ends_of_empty_inputs_are_where_they_start

@@ -123,6 +123,11 @@ impl Partition {
         self.is_left
     }
 
+    /// Whether nothing has arrived that was not taken.
+    pub(in crate::kafka) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Takes what has arrived, `most` at the most, and tells `found` what it was. Does not wait.
     pub(in crate::kafka) fn take(&mut self, most: usize, found: &mut dyn FnMut(Found)) -> Option<Batch> {
         let count = self.arrived(most);
