@@ -17,6 +17,7 @@ mod merchandising;
 #[path = "../support/model/mod.rs"]
 mod model;
 mod odd;
+mod parked;
 mod planted;
 mod rearranged;
 #[path = "../support/reasons.rs"]

@@ -147,7 +147,7 @@ impl World {
             cluster.publish(Topic::Decisions, lane, message).expect("nothing is in its way");
         }
         let nodes = (0..rng.random_range(1..4usize)).map(|i| Node {
-            broker: Arc::new(Planted { inner: cluster.node(), bug, commits: Arc::default(), breaks: Arc::default() }),
+            broker: Arc::new(Planted::new(cluster.node(), bug)),
             settings: Arc::new(rules::settings(&format!("node-{i}"))),
             loads: Load::of_node(lanes),
             skew_ms: rng.random_range(-400..400),
@@ -310,7 +310,12 @@ impl World {
                 self.cluster.set_disk_full(topic, is_full).expect("the topic is there");
             }
             // A bug in a ledger, which parks its shard for a while.
-            17 => self.nodes[node].broker.breaks.store(true, Relaxed),
+            17 => {
+                self.nodes[node].broker.breaks.store(true, Relaxed);
+                if self.rng.random() {
+                    self.nodes[node].broker.stalls.store(self.rng.random_range(0..60), Relaxed);
+                }
+            }
             _ => self.cluster.advance_ms(-self.rng.random_range(0..300)),
         }
     }
@@ -353,6 +358,7 @@ impl World {
             node.frozen = false;
             node.broker.inner.set_cut_off(false);
             node.broker.breaks.store(false, Relaxed);
+            node.broker.stalls.store(0, Relaxed);
         }
         self.cluster.complete();
         self.traffic.finish();

@@ -41,6 +41,8 @@ pub struct Planted {
     pub commits: Arc<AtomicU64>,
     /// The ledger that next decides about poison breaks down.
     pub breaks: Arc<AtomicBool>,
+    /// So many reads by those who read a log from its start find nothing.
+    pub stalls: Arc<AtomicU64>,
 }
 
 pub struct PlantedWriter {
@@ -52,6 +54,14 @@ pub struct PlantedWriter {
 pub struct PlantedReader {
     inner: MemoryReader,
     conceals_links: bool,
+    stalls: Option<Arc<AtomicU64>>,
+}
+
+impl Planted {
+    /// A node with this bug.
+    pub fn new(inner: MemoryBroker, bug: Bug) -> Self {
+        Planted { inner, bug, commits: Arc::default(), breaks: Arc::default(), stalls: Arc::default() }
+    }
 }
 
 impl Broker for Planted {
@@ -89,7 +99,8 @@ impl Broker for Planted {
     fn reader(&self, lane: u32, from_offset: i64) -> Result<PlantedReader, Fault> {
         // A recovery reads from the start, a look from where the log was known to end.
         let conceals_links = self.bug == Bug::LooksAway && from_offset > 0;
-        Ok(PlantedReader { inner: self.inner.reader(lane, from_offset)?, conceals_links })
+        let stalls = (from_offset == 0).then(|| self.stalls.clone());
+        Ok(PlantedReader { inner: self.inner.reader(lane, from_offset)?, conceals_links, stalls })
     }
 }
 
@@ -123,6 +134,10 @@ impl LogWriter for PlantedWriter {
 
 impl LogReader for PlantedReader {
     fn read(&mut self, timeout: Duration, each: &mut dyn FnMut(i64, &[u8])) -> Result<usize, Fault> {
+        let stall = |stalls: &Arc<AtomicU64>| stalls.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        if self.stalls.as_ref().is_some_and(stall) {
+            return Ok(0);
+        }
         let conceals_links = self.conceals_links;
         self.inner.read(timeout, &mut |offset, value| {
             if !(conceals_links && matches!(LogEntry::parse(value), Ok(LogEntry::Link(_)))) {
