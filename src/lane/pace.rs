@@ -1,7 +1,7 @@
 //! When the open batch is due, and when to ask for the ends of the inputs: as seldom as costs no order its batch,
 //! because a broker's work for a transaction or a question is the same whatever rides on it.
 
-use super::settings::{BatchLimits, COMMITS_APART, LONGEST_APART_MS, QUESTIONS_APART_MS};
+use super::settings::{BatchLimits, COMMITS_APART, COMMITS_AT_A_TIME, LONGEST_APART_MS, QUESTIONS_APART_MS};
 
 /// Added to what the last answer took: what it lets through is still to be applied.
 const APPLY_MS: u64 = 1;
@@ -47,7 +47,7 @@ impl Pace {
     /// comes between two commits. `lanes`: how many of the node commit. During a commit it is guessed from the one before.
     pub(super) fn due_ms(&self, backlog: bool, lanes: u64) -> u64 {
         let commit_ms = self.commits_ms[0].min(self.commits_ms[1]);
-        let apart_ms = (COMMITS_APART.max(lanes) * commit_ms).min(LONGEST_APART_MS);
+        let apart_ms = (COMMITS_APART.max(lanes.div_ceil(COMMITS_AT_A_TIME)) * commit_ms).min(LONGEST_APART_MS);
         let least_ms = if backlog { self.limits.backlog_interval_ms } else { self.limits.min_interval_ms };
         self.handed_ms + apart_ms.max(least_ms)
     }
@@ -114,11 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn lanes_of_a_node_commit_one_at_a_time_on_average() {
+    fn lanes_of_a_node_commit_two_at_a_time_on_average() {
         let pace = pace();
-        for lanes in [2, 3, 24] {
-            assert_eq!(pace.due_ms(false, lanes), 1_000 + 8 * lanes);
+        for lanes in [4, 12, 24] {
+            assert_eq!(pace.due_ms(false, lanes), 1_000 + 8 * lanes / 2);
         }
+        assert_eq!(pace.due_ms(false, 3), 1_016, "each rests as long as it commits");
     }
 
     #[test]

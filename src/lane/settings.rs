@@ -15,15 +15,19 @@ pub const MAX_BATCH_DECISIONS: u32 = 100_000;
 /// orders would otherwise cost as much as a peak.
 pub const MIN_COMMIT_INTERVAL_MS: u64 = 2;
 
-/// A lane hands over no sooner than after so many times what its last commit took, and after as many times as the node
-/// has lanes that commit: so together they commit one transaction at a time on average, however many they are and however
-/// slow the broker is. Lanes that commit one transaction after the other would take from the broker the CPU time that
+/// A lane hands over no sooner than after so many times what a commit takes. Where more lanes of the node commit than
+/// [`COMMITS_AT_A_TIME`] are worth, it waits longer, so that together they never have more of them under way on average,
+/// however many they are and however slow the broker is. Lanes that commit one transaction after the other would take from the broker the CPU time that
 /// their commits wait for; the slower it gets, the more they leave it.
 pub const COMMITS_APART: u64 = 2;
 
+/// Commits that the lanes of a node have under way at a time, on average. With one, orders wait longer than a broker needs to
+/// be spared: each lane's turn comes after all others'.
+pub const COMMITS_AT_A_TIME: u64 = 2;
+
 /// Longest that a lane waits so, ms. Beyond it the brokers have little to do with even hundreds of lanes, and after an
 /// outage that every commit met an order would wait for as long again as the outage took, for each lane.
-pub const LONGEST_APART_MS: u64 = 2_000;
+pub const LONGEST_APART_MS: u64 = 500;
 
 /// Shortest time between two hand-overs of a shard that has more to apply than it got to. Whoever is behind waits in the
 /// inputs, not for the commit; and a transaction costs a broker 1 to 2 ms of CPU whatever stands in it, which commits
