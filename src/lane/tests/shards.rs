@@ -48,6 +48,18 @@ impl Stepped {
     }
 }
 
+/// A lane at work, each of whose shards has decided one order.
+fn one_order_each() -> (Cluster, Stepped) {
+    let cluster = cluster_of(SHARDS);
+    let mut lane = Stepped::new(&cluster);
+    lane.until(|lane| lane.phase == Phase::Running);
+    for shard in 0..SHARDS {
+        cluster.publish(Topic::Orders, shard, place(&cluster, shard)).unwrap();
+    }
+    lane.until(|lane| sequences(lane) == [1; 3]);
+    (cluster, lane)
+}
+
 fn sequences(lane: &LaneSnapshot) -> Vec<u64> {
     lane.shards.iter().map(|shard| shard.sequence).collect()
 }
@@ -64,13 +76,7 @@ fn headers(cluster: &Cluster) -> Vec<crate::wire::proto::LinkHeader> {
 
 #[test]
 fn what_shards_decide_while_a_batch_is_committed_is_committed_together() {
-    let cluster = cluster_of(SHARDS);
-    let mut lane = Stepped::new(&cluster);
-    lane.until(|lane| lane.phase == Phase::Running);
-    for shard in 0..SHARDS {
-        cluster.publish(Topic::Orders, shard, place(&cluster, shard)).unwrap();
-    }
-    lane.until(|lane| sequences(lane) == [1; 3]);
+    let (cluster, lane) = one_order_each();
     assert_eq!(lane.snapshot().batches, 1);
     let of_shards: Vec<_> = headers(&cluster).iter().map(|header| (header.shard, header.first_sequence)).collect();
     assert_eq!(of_shards, [(0, 1), (1, 1), (2, 1)]);
@@ -78,13 +84,7 @@ fn what_shards_decide_while_a_batch_is_committed_is_committed_together() {
 
 #[test]
 fn a_shard_whose_input_is_lost_is_parked_with_what_it_decided_and_the_others_go_on() {
-    let cluster = cluster_of(SHARDS);
-    let mut lane = Stepped::new(&cluster);
-    lane.until(|lane| lane.phase == Phase::Running);
-    for shard in 0..SHARDS {
-        cluster.publish(Topic::Orders, shard, place(&cluster, shard)).unwrap();
-    }
-    lane.until(|lane| sequences(lane) == [1; 3]);
+    let (cluster, mut lane) = one_order_each();
     for number in [7, 8] {
         cluster.publish(Topic::Orders, 1, place(&cluster, number)).unwrap();
     }
@@ -137,13 +137,7 @@ fn a_shard_that_is_far_behind_leaves_its_neighbours_their_turn_in_every_batch() 
 
 #[test]
 fn a_log_whose_links_break_one_shard_parks_that_shard_and_begins_it_again_with_the_log() {
-    let cluster = cluster_of(SHARDS);
-    let mut first = Stepped::new(&cluster);
-    first.until(|lane| lane.phase == Phase::Running);
-    for shard in 0..SHARDS {
-        cluster.publish(Topic::Orders, shard, place(&cluster, shard)).unwrap();
-    }
-    first.until(|lane| sequences(lane) == [1; 3]);
+    let (cluster, first) = one_order_each();
     drop(first);
     // A link of shard 1 that leaves a gap, as nobody writes it who follows the protocol.
     let log = cluster.read(Topic::Decisions, 0, 0).unwrap();
