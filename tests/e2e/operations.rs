@@ -202,7 +202,7 @@ fn rules_are_raised_in_every_shard_while_an_engine_runs_and_only_then() {
     let raise = |flags: &[&str]| {
         deployment.sluice(&["topics", "raise-rules"], &flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>())
     };
-    expect(&raise(&["--timeout=1s"]), FAILURE, &["shards 0, 1 did not answer", "is an engine running"]);
+    expect(&raise(&["--timeout=5s"]), FAILURE, &["shards 0, 1 did not answer", "is an engine running"]);
     let mut engine = deployment.start();
     engine.wait_ready();
     // What waited for the engine was decided by it: the level is there already.
