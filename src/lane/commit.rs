@@ -42,7 +42,7 @@ pub struct CommitHalf<B: Broker> {
 }
 
 enum State {
-    /// Nothing is held; the shard is to be taken then.
+    /// Nothing is held; the lane is to be taken then.
     Down { until_ms: u64 },
     /// The driver takes and recovers.
     Taking,

@@ -268,7 +268,9 @@ impl Exchange {
     /// Whether it is noted: only one is at a time.
     pub(super) fn ask_rebuild(&self, life: u64, at: usize) -> bool {
         let noted = self.rebuild.push((life, at)).is_ok();
-        self.commit_bell.ring();
+        if noted {
+            self.commit_bell.ring();
+        }
         noted
     }
 

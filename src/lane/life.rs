@@ -293,8 +293,10 @@ impl<I: Inputs> Life<I> {
 
     /// Hands the open batch over if the commit half waits for one and the last was not just now.
     fn hand_over<B>(&mut self, common: &Common<B>, now: Now) -> bool {
-        let due = self.outbox.is_full() || now.steady_ms >= self.due_ms(common, now);
-        if self.outbox.is_empty() || !common.exchange.wants_work() || !due {
+        if self.outbox.is_empty() || !common.exchange.wants_work() {
+            return false;
+        }
+        if !self.outbox.is_full() && now.steady_ms < self.due_ms(common, now) {
             return false;
         }
         let Some(empty) = common.exchange.take_empty() else { return false };
@@ -334,17 +336,15 @@ impl<I: Inputs> Life<I> {
                 continue;
             }
             let (in_vain, ticket, accept_loss) = (parked.in_vain(), parked.ticket(), common.site.settings.accept_loss);
-            let started = start.map_err(Some).and_then(|start| {
-                start.map_or(Err(None), |start| Shard::new(at, start, ticket, accept_loss).map_err(Some))
-            });
-            self.members[at] = match started {
-                Ok(mut works) => {
+            let start = start.map(|start| start.map(|start| Shard::new(at, start, ticket, accept_loss)));
+            self.members[at] = match start {
+                Ok(Some(Ok(mut works))) => {
                     works.rest();
                     common.status.shard(at).set_rules_level(works.rules_level());
                     Member::Works(Box::new(works))
                 }
-                Err(refusal) => {
-                    if let Some(refusal) = refusal {
+                in_vain_again => {
+                    if let Err(refusal) | Ok(Some(Err(refusal))) = in_vain_again {
                         common.status.set_shard_reason(self.number, at, Some(refusal.to_string()));
                     }
                     Member::Parked(Parked::without(ticket, common.site.settings.parked_retry_ms, in_vain, now))

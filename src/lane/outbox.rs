@@ -64,8 +64,7 @@ impl Outbox {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        let limits = self.settings.batch;
-        self.work.bytes >= limits.max_bytes || self.work.decisions >= limits.max_decisions
+        self.work.is_full(self.settings.batch)
     }
 
     pub(super) fn into_work(self) -> Box<Work> {
@@ -140,8 +139,7 @@ impl Part<'_> {
 
     /// Whether the batch is, whoever filled it.
     pub(super) fn is_full(&self) -> bool {
-        let limits = self.settings.batch;
-        self.work.bytes >= limits.max_bytes || self.work.decisions >= limits.max_decisions
+        self.work.is_full(self.settings.batch)
     }
 
     /// What the batch has of this shard, as turns are reckoned.

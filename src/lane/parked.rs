@@ -2,6 +2,7 @@
 
 use super::settings::REBUILD_DOUBLINGS;
 use super::shard::Shard;
+use crate::broker::Records;
 use crate::log::step::Now;
 
 /// A parked shard.
@@ -17,12 +18,9 @@ pub(super) struct Parked<R> {
     in_vain: u32,
 }
 
-impl<R> Parked<R> {
+impl<R: Records> Parked<R> {
     /// From now on for `pause_ms`, with its ledger.
-    pub(super) fn with(mut works: Box<Shard<R>>, pause_ms: u64, now: Now) -> Self
-    where
-        R: crate::broker::Records,
-    {
+    pub(super) fn with(mut works: Box<Shard<R>>, pause_ms: u64, now: Now) -> Self {
         works.rest();
         Parked { works: Some(works), ..Parked::without(0, pause_ms, 0, now) }
     }
@@ -64,10 +62,7 @@ impl<R> Parked<R> {
     }
 
     /// A ticket to hand in for what lag tools see.
-    pub(super) fn ask(&mut self) -> u64
-    where
-        R: crate::broker::Records,
-    {
+    pub(super) fn ask(&mut self) -> u64 {
         match &mut self.works {
             Some(works) => works.ask(),
             None => {

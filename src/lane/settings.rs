@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::ledger::FingerprintKey;
 
 /// Bytes of links, replies and dead letters at which a batch counts as full. A transaction of this size commits in
-/// tens of milliseconds on a broker that writes 100 MB/s three times; two batches a shard bound the memory.
+/// tens of milliseconds on a broker that writes 100 MB/s three times; two batches a lane bound the memory.
 pub const MAX_BATCH_BYTES: usize = 8 << 20;
 
 /// Decisions at which a batch counts as full: what a look after a failure may have to read again.
 pub const MAX_BATCH_DECISIONS: u32 = 100_000;
 
-/// Shortest time between two hand-overs of a shard. A broker's work a transaction is constant, so an idle trickle of
+/// Shortest time between two hand-overs of a lane. A broker's work a transaction is constant, so an idle trickle of
 /// orders would otherwise cost as much as a peak.
 pub const MIN_COMMIT_INTERVAL_MS: u64 = 2;
 
@@ -29,7 +29,7 @@ pub const COMMITS_AT_A_TIME: u64 = 2;
 /// outage that every commit met an order would wait for as long again as the outage took, for each lane.
 pub const LONGEST_APART_MS: u64 = 500;
 
-/// Shortest time between two hand-overs of a shard that has more to apply than it got to. Whoever is behind waits in the
+/// Shortest time between two hand-overs of a lane that has more to apply than it got to. Whoever is behind waits in the
 /// inputs, not for the commit; and a transaction costs a broker 1 to 2 ms of CPU whatever stands in it, which commits
 /// in a row of 6 ms take from the work that is left. Well below what a commit may take without being noticed.
 pub const BACKLOG_COMMIT_INTERVAL_MS: u64 = 25;
@@ -98,14 +98,14 @@ pub const ASK_AGAIN_AFTER_MS: u64 = 500;
 /// Pause after a fetch or an opening of the inputs failed in a way that may pass.
 pub const FETCH_RETRY_MS: u64 = 250;
 
-/// First pause before a shard that was lost or failed is taken again; doubled each time, with jitter, so that two
+/// First pause before a lane that was lost or failed is taken again; doubled each time, with jitter, so that two
 /// engines that fence each other do not do so at the pace of the network.
 pub const RETAKE_FIRST_MS: u64 = 250;
 
-/// Longest pause before a lost shard is taken again.
+/// Longest pause before a lost lane is taken again.
 pub const RETAKE_LONGEST_MS: u64 = 10_000;
 
-/// Pause before a shard that needs a person is looked at again: what was wrong may have been put right.
+/// Pause before a lane that needs a person is looked at again: what was wrong may have been put right.
 pub const FAILED_RETRY_MS: u64 = 30_000;
 
 /// How long a recovery may wait to learn where its log ends: only its progress is shown by it.
@@ -150,7 +150,7 @@ pub struct LedgerSettings {
     pub key: FingerprintKey,
 }
 
-/// What a lane is told when it is started. The same for all shards of a node.
+/// What a lane is told when it is started. The same for all lanes of a node.
 #[derive(Clone, Debug)]
 pub struct LaneSettings {
     /// Name of the topic of orders, for dead letters.
@@ -165,7 +165,7 @@ pub struct LaneSettings {
     pub batch: BatchLimits,
     /// The ledger's part.
     pub ledger: LedgerSettings,
-    /// Who takes the shard (host, process, client id), for people who read the log.
+    /// Who takes the lane (host, process, client id), for people who read the log.
     pub owner: String,
     /// The operator's explicit way on after input was lost; see [`crate::log::refusal::resume_after_loss`].
     pub accept_loss: bool,

@@ -14,7 +14,7 @@ use crate::log::refusal::{Refusal, resume_after_loss};
 use crate::log::step::Now;
 
 /// Both inputs, in the order in which they are polled: what is equal in time is applied stock first.
-pub(super) const INPUTS: [Input; 2] = [Input::Stock, Input::Orders];
+const INPUTS: [Input; 2] = [Input::Stock, Input::Orders];
 
 /// A shard of a lane, during one ownership.
 pub(super) struct Shard<R> {

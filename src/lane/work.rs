@@ -1,6 +1,6 @@
 //! A batch on its way from apply to commit and back, with its counts and the buffers it keeps for next time.
 
-use super::settings::MAX_BATCH_BYTES;
+use super::settings::{BatchLimits, MAX_BATCH_BYTES};
 use super::tally::Tally;
 use crate::log::batch::{Batch, Reply};
 use crate::wire::link::LinkDraft;
@@ -69,6 +69,11 @@ impl Work {
         self.batch.links.is_empty()
     }
 
+    /// Whether it takes no more.
+    pub(super) fn is_full(&self, limits: BatchLimits) -> bool {
+        self.bytes >= limits.max_bytes || self.decisions >= limits.max_decisions
+    }
+
     /// Opens another link in the batch; where the batch has it.
     pub fn open_link(&mut self, at: usize, shard: u32, first_sequence: u64, times_ms: [i64; 2]) -> usize {
         let mut link = self.spare_links.pop().unwrap_or_default();
@@ -91,7 +96,6 @@ impl Work {
         self.spare_links.extend(self.batch.discard(shard));
         self.decisions -= self.shards[at].decisions;
         self.bytes -= self.shards[at].bytes;
-        self.shards[at].links = self.shards[at].links.max(1);
         self.shards[at].clear();
     }
 

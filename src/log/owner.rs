@@ -87,10 +87,8 @@ impl<R: Replay> Owner<R> {
     pub(super) fn take(&mut self, sink: R) {
         assert!(matches!(self.stage, Stage::Void), "the lane was to be taken while it was held");
         self.finish_by_ms = None;
-        self.stage = Stage::Taking({
-            let settings = self.taking.settings();
-            Recovery::new(settings.lane, settings.accept_loss, sink)
-        });
+        let settings = self.taking.settings();
+        self.stage = Stage::Taking(Recovery::new(settings.lane, settings.accept_loss, sink));
         self.taking.take(0);
     }
 

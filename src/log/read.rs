@@ -1,4 +1,4 @@
-//! Reading a shard's log and checking that each record continues it: for auditors, tools and other programs, and for
+//! Reading a lane's log and checking that each record continues it: for auditors, tools and other programs, and for
 //! the engine itself.
 
 use std::time::Duration;
@@ -67,15 +67,15 @@ impl LogCheck {
     }
 }
 
-/// A shard's log, read in order and checked. A link's decisions come with their sources from
+/// A lane's log, read in order and checked. A link's decisions come with their sources from
 /// [`LinkView::decisions`](crate::wire::entry::LinkView::decisions).
 #[derive(Debug)]
-pub struct ShardLog<L> {
+pub struct LaneLog<L> {
     reader: L,
     check: LogCheck,
 }
 
-impl<L: LogReader> ShardLog<L> {
+impl<L: LogReader> LaneLog<L> {
     /// Reads through `reader`, which stands at the partition's first record.
     pub fn new(reader: L) -> Self {
         Self { reader, check: LogCheck::new() }

@@ -119,7 +119,10 @@ impl ShardState {
 }
 
 fn with_reason(line: String, reason: Option<&str>) -> String {
-    reason.map_or(line.clone(), |reason| format!("{line}: {reason}"))
+    match reason {
+        Some(reason) => format!("{line}: {reason}"),
+        None => line,
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ fn plan(seed: u64) -> Plan {
 }
 
 /// Whether a transaction is open in some partition of the log.
-fn commit_is_open(deployment: &Deployment, marks: &Watermarks) -> bool {
+pub(crate) fn commit_is_open(deployment: &Deployment, marks: &Watermarks) -> bool {
     (0..deployment.lanes.cast_signed()).any(|p| marks.open_transaction(&deployment.topic("decisions"), p))
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::crash::commit_is_open;
 use crate::support::engine::{Deployment, Engine, READY_WITHIN, SESSION_MS};
 use crate::support::kafka;
 use crate::support::orders::Plan;
@@ -22,11 +23,6 @@ fn deployment(name: &str, shards: u32, lanes: u32) -> Deployment {
     deployment.lanes = lanes;
     deployment.create_topics(&[]);
     deployment
-}
-
-/// Whether a transaction is open in some partition of the log.
-fn commit_is_open(deployment: &Deployment, marks: &Watermarks) -> bool {
-    (0..deployment.lanes.cast_signed()).any(|p| marks.open_transaction(&deployment.topic("decisions"), p))
 }
 
 fn have_all(engines: &[&Engine], shards: u32) -> bool {

@@ -7,21 +7,9 @@ use std::time::Duration;
 use prost::Message;
 use sluice::wire::proto::{LogRecord, log_record};
 
-use crate::support::engine::{Deployment, text};
+use crate::operations::{FAILURE, USAGE, expect};
+use crate::support::engine::Deployment;
 use crate::support::{kafka, topics};
-
-/// Exit codes of the binary.
-const FAILURE: i32 = 1;
-const USAGE: i32 = 2;
-
-#[track_caller]
-fn expect(output: &Output, code: i32, words: &[&str]) {
-    let text = text(output);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    for word in words {
-        assert!(text.contains(word), "{word:?} is missing in:\n{text}");
-    }
-}
 
 fn create(deployment: &Deployment, flags: &[&str]) -> Output {
     let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();

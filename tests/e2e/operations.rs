@@ -16,12 +16,13 @@ use crate::support::traffic::Flow;
 use crate::support::{kafka, verify};
 
 /// Exit codes of the binary.
-const FAILURE: i32 = 1;
-const USAGE: i32 = 2;
+pub(crate) const FAILURE: i32 = 1;
+pub(crate) const USAGE: i32 = 2;
 const UNAVAILABLE: i32 = 3;
 
+/// What a command ended with and told.
 #[track_caller]
-fn expect(output: &Output, code: i32, words: &[&str]) {
+pub(crate) fn expect(output: &Output, code: i32, words: &[&str]) {
     let text = text(output);
     assert_eq!(output.status.code(), Some(code), "{text}");
     for word in words {

@@ -109,7 +109,7 @@ impl Call {
 pub struct Site {
     /// The node that calls, numbered in the order of [`Cluster::node`](super::Cluster::node).
     pub node: u32,
-    /// For which shard; none for [`Call::Topics`].
+    /// For which shard, or which lane where it is a call on the log; none for [`Call::Topics`].
     pub shard: Option<u32>,
     /// What it calls.
     pub call: Call,

@@ -1,4 +1,4 @@
-//! The reader of a shard's log.
+//! The reader of a lane's log.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ pub const MAX_READ_RECORDS: usize = 100;
 pub struct MemoryReader {
     shared: Shared,
     node: u32,
-    shard: u32,
+    lane: u32,
     cursor: Cursor,
 }
 
 impl MemoryReader {
-    pub(super) fn new(shared: Shared, node: u32, shard: u32, from_offset: i64) -> Self {
-        Self { shared, node, shard, cursor: Cursor::at(Position::at(from_offset)) }
+    pub(super) fn new(shared: Shared, node: u32, lane: u32, from_offset: i64) -> Self {
+        Self { shared, node, lane, cursor: Cursor::at(Position::at(from_offset)) }
     }
 }
 
@@ -29,14 +29,14 @@ impl LogReader for MemoryReader {
         let mut found = Vec::new();
         {
             let mut state = self.shared.lock();
-            let site = Site { node: self.node, shard: Some(self.shard), call: Call::Read };
+            let site = Site { node: self.node, shard: Some(self.lane), call: Call::Read };
             match state.call(site) {
                 Some(Trouble::Refuse) => return Err(struck(Call::Read, "the log")),
                 Some(_) => return Ok(0),
                 None if state.is_cut_off(self.node) => return Ok(0),
                 None => {}
             }
-            let at = (Topic::Decisions, self.shard);
+            let at = (Topic::Decisions, self.lane);
             state.fetch(at, &mut self.cursor, MAX_READ_RECORDS, |stored| {
                 found.push((stored.offset, stored.message.value.clone().unwrap_or_default()));
             })?;

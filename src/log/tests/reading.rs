@@ -1,6 +1,6 @@
 //! The log as another program reads it, and as a ledger is rebuilt from it.
 
-use super::super::read::{LogError, ReadError, ShardLog};
+use super::super::read::{LaneLog, LogError, ReadError};
 use super::super::replay::{ReplayFault, replay_link};
 use super::super::settings::READ_TIMEOUT;
 use super::world::*;
@@ -15,8 +15,8 @@ use crate::wire::{Command, Kind, NamedLot, Source, StockChange};
 
 const TIME_MS: i64 = 1_700_000_000_000;
 
-fn open(cluster: &Cluster) -> ShardLog<MemoryReader> {
-    ShardLog::new(cluster.node().reader(SHARD, 0).expect("no fault was asked for"))
+fn open(cluster: &Cluster) -> LaneLog<MemoryReader> {
+    LaneLog::new(cluster.node().reader(SHARD, 0).expect("no fault was asked for"))
 }
 
 fn ledger(key: u8) -> Ledger {
